@@ -1,0 +1,61 @@
+//! The commands, and the options that several of them share.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{completions, inspect, processors, run, topology, validate};
+
+/// A host for event pipelines made of WebAssembly components
+///
+/// flowctl reads a pipeline file, finds the chain of processors from the event type that goes in to the sink that
+/// takes what comes out, and runs them in a sandbox.
+#[derive(Parser)]
+#[command(name = "flowctl", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Validate(validate::Validate),
+    Inspect(inspect::Inspect),
+    /// Find and show the graph of nodes that a pipeline becomes
+    #[command(subcommand)]
+    Topology(topology::Topology),
+    /// List, find and show what can be a node
+    #[command(subcommand)]
+    Processors(processors::Processors),
+    Completions(completions::Completions),
+}
+
+/// Where plugins are looked for.
+#[derive(Args)]
+pub(crate) struct PluginArgs {
+    /// Folder of plugins, or a single `.wasm` file; may be repeated
+    #[arg(long, value_name = "DIR", env = "FLOWCTL_PLUGINS", value_delimiter = ':')]
+    pub(crate) plugins: Vec<PathBuf>,
+}
+
+impl Arguments {
+    /// Does what the arguments say.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(run) => run.run(),
+            Command::Validate(validate) => validate.run(),
+            Command::Inspect(inspect) => inspect.run(),
+            Command::Topology(topology) => topology.run(),
+            Command::Processors(processors) => processors.run(),
+            Command::Completions(completions) => completions.run(),
+        }
+    }
+}
+
+/// Splits `KEY=VALUE`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,176 @@
+//! `flowctl processors list | find | show`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use flowctl_registry::{Accepts, Emits, Entry, Origin};
+use flowctl_types::EventType;
+use serde::Serialize;
+
+use crate::args::{PluginArgs, key_value};
+use crate::catalog;
+use crate::describe::Description;
+use crate::output::{self, Format};
+use crate::report::Hinted;
+
+/// The commands below `processors`.
+#[derive(Subcommand)]
+pub(crate) enum Processors {
+    /// List the sources, processors and sinks that pipelines can use
+    List(List),
+    /// Find what reads or emits an event type
+    Find(Find),
+    /// Show all that is known of one
+    Show(Show),
+}
+
+/// Arguments of `processors list`.
+#[derive(Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// How to print the list
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Arguments of `processors find`.
+#[derive(Args)]
+pub(crate) struct Find {
+    /// Event type that it reads
+    #[arg(long, value_name = "TYPE", required_unless_present_any = ["output", "metadata"])]
+    input: Option<EventType>,
+    /// Event type that it emits
+    #[arg(long, value_name = "TYPE")]
+    output: Option<EventType>,
+    /// Metadata that it must not contradict, `network=pubnet`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    metadata: Vec<(String, String)>,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// How to print the list
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Arguments of `processors show`.
+#[derive(Args)]
+pub(crate) struct Show {
+    /// Its name, as `processors list` prints it
+    id: String,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Serialize)]
+struct Row {
+    id: String,
+    role: String,
+    input_types: Vec<String>,
+    output_types: Vec<String>,
+    status: &'static str,
+    version: Option<String>,
+    origin: String,
+}
+
+impl Processors {
+    /// Prints what was asked for.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::List(list) => {
+                let registry = catalog::load(&list.plugins.plugins, Vec::new())?;
+                print(list.output, registry.all_entries())
+            }
+            Self::Find(find) => {
+                let registry = catalog::load(&find.plugins.plugins, Vec::new())?;
+                print(find.format, registry.all_entries().filter(|entry| find.matches(entry)))
+            }
+            Self::Show(show) => {
+                let registry = catalog::load(&show.plugins.plugins, Vec::new())?;
+                let Some(entry) = registry.named(&show.id).next() else {
+                    let near = flowctl_registry::nearest(&show.id, registry.entries().map(|entry| entry.name.as_str()));
+                    return Err(Hinted::error(
+                        format!("there is no `{}`", show.id),
+                        match near.as_slice() {
+                            [] => "`flowctl processors list` shows all; --plugins DIR adds plugins".to_owned(),
+                            near => format!("did you mean {}?", flowctl_registry::one_of(near)),
+                        },
+                    ));
+                };
+                let description = Description::of(entry);
+                output::value(show.output, &description, || description.text())?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Find {
+    fn matches(&self, entry: &Entry) -> bool {
+        let reads = |wanted: &EventType| match &entry.accepts {
+            Accepts::Nothing => false,
+            Accepts::Types(types) => types.iter().any(|schema| schema.event_type() == wanted),
+            Accepts::Any | Accepts::AnyRecord => true,
+        };
+        let agrees = |(key, value): &(String, String)| entry.metadata.get(key).is_none_or(|said| said == value);
+        self.input.as_ref().is_none_or(reads)
+            && self.output.as_ref().is_none_or(|wanted| entry.emits_type(wanted))
+            && self.metadata.iter().all(agrees)
+    }
+}
+
+impl Row {
+    fn of(entry: &Entry) -> Self {
+        let names = |types: &[flowctl_schema::Schema]| types.iter().map(|s| s.event_type().to_string()).collect();
+        let (status, version, origin) = match &entry.origin {
+            Origin::Plugin { contract, .. } => {
+                ("available", contract.version.clone(), format!("wasm {}", contract.digest.short()))
+            }
+            Origin::BuiltIn { is_available: true, .. } => ("available", None, "built-in".to_owned()),
+            Origin::BuiltIn { is_available: false, .. } => ("planned", None, "built-in".to_owned()),
+        };
+        Self {
+            id: entry.name.clone(),
+            role: entry.role.to_string(),
+            input_types: match &entry.accepts {
+                Accepts::Nothing => Vec::new(),
+                Accepts::Types(types) => names(types),
+                Accepts::Any => vec!["any".to_owned()],
+                Accepts::AnyRecord => vec!["any record".to_owned()],
+            },
+            output_types: match &entry.emits {
+                Emits::Nothing => Vec::new(),
+                Emits::Types(types) => names(types),
+                Emits::Configured { .. } => vec!["as configured".to_owned()],
+            },
+            status,
+            version,
+            origin,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let list = |types: &[String]| if types.is_empty() { "-".to_owned() } else { types.join(", ") };
+        vec![
+            self.id.clone(),
+            self.role.clone(),
+            list(&self.input_types),
+            list(&self.output_types),
+            self.status.to_owned(),
+            self.origin.clone(),
+        ]
+    }
+}
+
+fn print<'a>(format: Format, entries: impl Iterator<Item = &'a Entry>) -> Result<ExitCode> {
+    let rows: Vec<Row> = entries.map(Row::of).collect();
+    output::value(format, &rows, || {
+        let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
+        output::table(&["ID", "ROLE", "INPUT TYPES", "OUTPUT TYPES", "STATUS", "ORIGIN"], &cells)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

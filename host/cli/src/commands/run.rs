@@ -1,0 +1,197 @@
+//! `flowctl run FILE`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use flowctl_intent::Intent;
+use flowctl_runtime::{ApplyError, Change, Options, Run as Running, Status, Stop, Summary, Workshop};
+use flowctl_topology::{Component, Topology, render};
+
+use crate::args::PluginArgs;
+use crate::pipeline::{self, Planned};
+use crate::progress::{self, Progress};
+use crate::report::Hinted;
+use crate::signals::Signals;
+use crate::workshop::LocalWorkshop;
+use crate::{paths, report};
+
+/// Run a pipeline until its sources end, or until it is told to stop
+///
+/// Ctrl-C drains: the sources stop, what is in flight reaches the sinks. A second Ctrl-C stops at once.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The pipeline; `-` is stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// Write what the run did to this file, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// Where the pipeline keeps its state, in a folder of its name [default: $XDG_STATE_HOME/flowctl]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Show no live figures and no status, only faults
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Run {
+    /// Plans the pipeline and runs it to its end.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let planned = pipeline::load(&self.file, &self.plugins.plugins)?;
+        if let Some(node) = planned.topology.unavailable().next() {
+            return Err(Hinted::error(
+                format!("node `{}` cannot be run by this build of flowctl", node.id),
+                "`flowctl processors list` shows what is available",
+            ));
+        }
+        let state = self.state_dir(&planned)?;
+        if let Some(path) = &self.summary {
+            check_writable(path)?;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let summary = runtime.context("cannot start the async runtime")?.block_on(self.drive(&planned, &state))?;
+        if let Some(path) = &self.summary {
+            let text = serde_json::to_string_pretty(&summary).context("cannot write JSON")?;
+            std::fs::write(path, text + "\n").with_context(|| unwritable(path))?;
+        }
+        self.say_end(&planned, &summary, &state);
+        Ok(if summary.status == Status::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn state_dir(&self, planned: &Planned) -> Result<PathBuf> {
+        let base = self.state_dir.clone().or_else(paths::state).ok_or_else(|| {
+            Hinted::error("there is no place for the pipeline's state", "set HOME, or name a folder with --state-dir")
+        })?;
+        Ok(base.join(planned.document.name.as_str()))
+    }
+
+    async fn drive(&self, planned: &Planned, state: &Path) -> Result<Summary> {
+        let topology = &planned.topology;
+        let mut signals = Signals::install()?;
+        if let Intent::Discover(_) = planned.document.intent {
+            self.say(&format!("Discovered chain: {}", render::line(topology)));
+        }
+        self.say("Starting topology...");
+        let workshop = Arc::new(LocalWorkshop::start(planned.document.name.as_str(), dead_letters(state))?);
+        let mut run = Running::new(Arc::clone(&workshop) as Arc<dyn Workshop>, Options::default());
+        tokio::select! {
+            applied = run.apply(Change::from_empty(topology)) => applied.map_err(unstarted)?,
+            () = signals.next() => return Err(anyhow!("stopped before the pipeline had started; nothing ran")),
+        }
+        let handle = run.handle();
+        let (n_compiled, took) = workshop.compiled();
+        if n_compiled > 0 {
+            self.say(&format!(
+                "  ✓ Compiled {n_compiled} of the plugins, kept for the next start ({:.1} s)",
+                took.as_secs_f64()
+            ));
+        }
+        self.say("  ✓ All components running");
+
+        let mut progress = Progress::new(self.quiet, writes_stdout(topology));
+        let mut ticks = tokio::time::interval(progress::INTERVAL);
+        let mut is_draining = false;
+        let summary = loop {
+            tokio::select! {
+                summary = run.wait() => break summary,
+                _ = ticks.tick() => {
+                    if let Some(snapshot) = handle.snapshot() {
+                        progress.show(&snapshot);
+                    }
+                }
+                () = signals.next() => {
+                    let stop = if is_draining { Stop::Now } else { Stop::Drain };
+                    self.say(if is_draining { "Stopping at once" } else { "Draining; once more to stop at once" });
+                    is_draining = true;
+                    handle.stop(stop);
+                }
+            }
+        };
+        progress.clear();
+        Ok(summary)
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    fn say_end(&self, planned: &Planned, summary: &Summary, state: &Path) {
+        if let Some(fault) = &summary.fault {
+            report::failure(&anyhow::Error::new(fault.clone()));
+        }
+        let verb = match summary.status {
+            Status::Completed => "Completed",
+            Status::Stopped => "Stopped",
+            Status::Failed => "Failed",
+        };
+        let (name, seconds) = (&planned.document.name, summary.duration_ms as f64 / 1000.0);
+        let (n_in, n_out, rejected) = (summary.events_in, summary.events_out, summary.rejected);
+        self.say(&format!("{verb} `{name}`: {n_in} events in, {n_out} out, {rejected} rejected ({seconds:.2} s)"));
+        if rejected > 0 && planned.topology.dead_letter.is_none() {
+            self.say(&format!("rejected events: {}", dead_letters(state).display()));
+        }
+    }
+}
+
+fn dead_letters(state: &Path) -> PathBuf {
+    state.join("dead-letters.jsonl")
+}
+
+/// Finds a wrong path before anything runs; the file is written when there is something
+/// to say.
+fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_folder = std::fs::metadata(folder).with_context(|| unwritable(path))?.is_dir();
+    if path.is_dir() || !is_folder {
+        return Err(Hinted::error(unwritable(path), "name a file in an existing folder"));
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path) -> String {
+    format!("cannot write the summary to `{}`", path.display())
+}
+
+fn writes_stdout(topology: &Topology) -> bool {
+    let is_stdout = |component: &Component| matches!(component, Component::Connector { name } if name == "stdout");
+    topology.nodes.iter().any(|node| is_stdout(&node.component))
+}
+
+/// All nodes that could not be prepared, in one error.
+fn unstarted(error: ApplyError) -> anyhow::Error {
+    let ApplyError::Prepare(faults) = &error else { return error.into() };
+    let texts: Vec<String> = faults
+        .iter()
+        .map(|fault| {
+            let mut text = format!("{fault}");
+            let mut cause = std::error::Error::source(fault);
+            while let Some(error) = cause {
+                text.push_str(&format!("\n  caused by: {}", error.to_string().replace('\n', "\n    ")));
+                cause = error.source();
+            }
+            text
+        })
+        .collect();
+    let hint = faults.iter().find_map(|fault| hint(fault.source.as_ref()));
+    match hint {
+        Some(hint) => Hinted::error(texts.join("\nerror: "), hint),
+        None => anyhow!(texts.join("\nerror: ")),
+    }
+}
+
+fn hint(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<flowctl_connectors::ConnectorError>() {
+        return error.hint();
+    }
+    match error.downcast_ref::<flowctl_engine::EngineError>()? {
+        flowctl_engine::EngineError::Contract { source, .. } => source.hint(),
+        _ => None,
+    }
+}

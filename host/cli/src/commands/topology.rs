@@ -1,0 +1,130 @@
+//! `flowctl topology suggest | show`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use flowctl_intent::Endpoint;
+use flowctl_topology::{Wish, render, suggest};
+use flowctl_types::EventType;
+
+use crate::args::{PluginArgs, key_value};
+use crate::output::{self, Format};
+use crate::report::Hinted;
+use crate::{catalog, pipeline};
+
+/// The commands below `topology`.
+#[derive(Subcommand)]
+pub(crate) enum Topology {
+    /// Find the chain of processors from event types to sinks
+    Suggest(Suggest),
+    /// Show the graph of nodes that a pipeline file becomes
+    Show(Show),
+}
+
+/// Arguments of `topology suggest`.
+#[derive(Args)]
+pub(crate) struct Suggest {
+    /// Event type to start from; may be repeated
+    #[arg(long, value_name = "TYPE", required = true)]
+    from: Vec<EventType>,
+    /// Sink, by id or by kind, or an event type; may be repeated
+    #[arg(long, value_name = "SINK", required = true)]
+    to: Vec<String>,
+    /// Source to start at, by id or by kind
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Processor to pass through; may be repeated, in this order
+    #[arg(long, value_name = "PROCESSOR")]
+    via: Vec<String>,
+    /// Metadata that no component may contradict, `network=pubnet`; may be repeated
+    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = key_value)]
+    filter: Vec<(String, String)>,
+    /// Most processors in a chain
+    #[arg(long, value_name = "N", default_value_t = Wish::MAX_HOPS)]
+    max_hops: usize,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// How to print the chains
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Arguments of `topology show`.
+#[derive(Args)]
+pub(crate) struct Show {
+    /// The pipeline; `-` is stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    /// How to draw it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Drawing,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Drawing {
+    /// Lines of text
+    #[default]
+    Text,
+    /// Graphviz
+    Dot,
+    /// A Mermaid flowchart
+    Mermaid,
+    /// Nodes and edges with types and digests
+    Json,
+}
+
+impl Topology {
+    /// Prints what was asked for.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Suggest(arguments) => arguments.run(),
+            Self::Show(arguments) => arguments.run(),
+        }
+    }
+}
+
+impl Suggest {
+    fn run(self) -> Result<ExitCode> {
+        let registry = catalog::load(&self.plugins.plugins, Vec::new())?;
+        let source = self.source.clone();
+        let from: Vec<Endpoint> =
+            self.from.into_iter().map(|event_type| Endpoint { event_type, source: source.clone() }).collect();
+        let filter: BTreeMap<String, String> = self.filter.into_iter().collect();
+        let wish = Wish {
+            from: &from,
+            to: &self.to,
+            via: &self.via,
+            filter: &filter,
+            configured: BTreeSet::new(),
+            max_hops: self.max_hops,
+        };
+        let chains = suggest(&wish, &registry).map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            match errors.iter().find_map(|error| error.hint()) {
+                Some(hint) => Hinted::error(texts.join("\nerror: "), hint),
+                None => anyhow!(texts.join("\nerror: ")),
+            }
+        })?;
+        output::value(self.output, &chains.names(), || chains.to_string())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Show {
+    fn run(self) -> Result<ExitCode> {
+        let topology = pipeline::load(&self.file, &self.plugins.plugins)?.topology;
+        let drawing = match self.output {
+            Drawing::Text => render::text(&topology),
+            Drawing::Dot => render::dot(&topology),
+            Drawing::Mermaid => render::mermaid(&topology),
+            Drawing::Json => serde_json::to_string_pretty(&render::json(&topology))?,
+        };
+        output::line(drawing.trim_end())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

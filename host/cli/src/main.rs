@@ -1,0 +1,30 @@
+//! The `flowctl` command.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "stdout is data, stderr is status")]
+
+mod args;
+mod catalog;
+mod commands;
+mod describe;
+mod logs;
+mod output;
+mod paths;
+mod pipeline;
+mod progress;
+mod report;
+mod signals;
+mod workshop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    logs::start();
+    if std::env::args_os().nth(1).is_some_and(|first| first == workshop::COMPILE) {
+        return flowctl_engine::compile_child_main(std::env::args_os().skip(2));
+    }
+    match args::Arguments::parse().run() {
+        Ok(code) => code,
+        Err(error) => report::failure(&error),
+    }
+}

@@ -1,0 +1,20 @@
+//! Where flowctl keeps its files: the XDG base directories.
+
+use std::path::PathBuf;
+
+/// `$XDG_CACHE_HOME/flowctl`, else `~/.cache/flowctl`; none without a home.
+pub(crate) fn cache() -> Option<PathBuf> {
+    base("XDG_CACHE_HOME", ".cache")
+}
+
+/// `$XDG_STATE_HOME/flowctl`, else `~/.local/state/flowctl`; none without a home.
+pub(crate) fn state() -> Option<PathBuf> {
+    base("XDG_STATE_HOME", ".local/state")
+}
+
+fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
+    // the specification has relative paths ignored
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home));
+    Some(set.or_else(home)?.join("flowctl"))
+}

@@ -1,0 +1,78 @@
+//! Makes a topology's nodes: plugins with the engine, everything else with the connectors.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use flowctl_engine::{Compiler, Engine, EngineConfig, Tenant};
+use flowctl_runtime::{DeadLetterSink, PrepareError, Sink, Source, Stage, Workshop};
+use flowctl_topology::Node;
+
+/// The first argument of this program as the compiler of one component; no command, so
+/// that neither help nor completions show it.
+pub(crate) const COMPILE: &str = "__compile";
+
+/// Guest memory that all instances of a run may use together.
+const MAX_RUN_MEMORY_BYTES: u64 = 16 << 30;
+
+/// The workshop of one run in this process.
+pub(crate) struct LocalWorkshop {
+    engine: Engine,
+    tenant: Arc<Tenant>,
+    /// Where refused events go when the pipeline says nothing else.
+    dead_letters: PathBuf,
+}
+
+impl LocalWorkshop {
+    /// Starts the engine. What the host lacks is warned of on stderr.
+    pub(crate) fn start(tenant: &str, dead_letters: PathBuf) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let config = EngineConfig {
+            cache_dir: crate::paths::cache().map(|cache| cache.join("compiled")),
+            compiler: Compiler::Child { program, args: vec![OsString::from(COMPILE)] },
+            max_instances: 1_000,
+            ..EngineConfig::default()
+        };
+        let engine = Engine::new(config).context("cannot start the sandbox")?;
+        for warning in engine.warnings() {
+            eprintln!("warning: {warning}");
+        }
+        Ok(Self { engine, tenant: Tenant::new(tenant, MAX_RUN_MEMORY_BYTES), dead_letters })
+    }
+
+    /// Plugins that had to be compiled, and the time that took.
+    pub(crate) fn compiled(&self) -> (u64, Duration) {
+        let stats = self.engine.stats();
+        (stats.n_compiled, stats.compile_time)
+    }
+}
+
+#[async_trait]
+impl Workshop for LocalWorkshop {
+    async fn source(&self, node: &Node) -> Result<Box<dyn Source>, PrepareError> {
+        flowctl_connectors::source(node).map_err(|error| unprepared(node, error))
+    }
+
+    async fn processor(&self, node: &Node) -> Result<Arc<dyn Stage>, PrepareError> {
+        let stage: Arc<dyn Stage> = self.engine.stage(node, &self.tenant).await?;
+        Ok(stage)
+    }
+
+    async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
+        flowctl_connectors::sink(node).map_err(|error| unprepared(node, error))
+    }
+
+    async fn dead_letters(&self, node: Option<&Node>) -> Result<Box<dyn DeadLetterSink>, PrepareError> {
+        match node {
+            Some(node) => flowctl_connectors::dead_letters(node).map_err(|error| unprepared(node, error)),
+            None => Ok(flowctl_connectors::dead_letter_file(self.dead_letters.clone())),
+        }
+    }
+}
+
+fn unprepared(node: &Node, error: flowctl_connectors::ConnectorError) -> PrepareError {
+    PrepareError { node: node.id.to_string(), source: Box::new(error) }
+}

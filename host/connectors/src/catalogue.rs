@@ -1,0 +1,109 @@
+//! What discovery knows of the connectors.
+
+use std::collections::BTreeMap;
+
+use flowctl_registry::{Accepts, Emits, Entry, Origin};
+use flowctl_schema::{ConfigSchema, Role, Schema};
+
+use crate::{ConnectorError, blackhole, file_sink, json_lines, load, stdout, stellar_ledgers};
+
+/// The WIT package of the one type that a connector emits by itself.
+const LEDGER_WIT: &str = include_str!("../../../wit/events/stellar-ledger/event.wit");
+
+/// Configuration of the sink `postgres`, which is known but not built in yet.
+const POSTGRES_CONFIG: &str = "
+record config {
+    /// Where the database is, `postgres://user:password@host/database`. Default: the
+    /// environment variable DATABASE_URL.
+    url: option<string>,
+    /// The table to write to. Default: one table for each event type, named after it.
+    table: option<string>,
+}
+";
+
+/// Every connector, those included that this build knows of but cannot run.
+#[must_use]
+pub fn catalogue() -> Vec<Entry> {
+    let ledgers = Schema::from_wit(LEDGER_WIT).expect("the ledger's WIT is checked by this crate's tests");
+    let configured = || Emits::Configured { field: "type" };
+    vec![
+        entry(
+            (json_lines::FILE, Role::Source),
+            (Accepts::Nothing, configured()),
+            json_lines::FILE_CONFIG,
+            "reads events from files, one line of JSON each",
+        ),
+        entry(
+            (load::NAME, Role::Source),
+            (Accepts::Nothing, configured()),
+            load::CONFIG,
+            "makes synthetic events of any type, for tests and measurements",
+        ),
+        entry(
+            (stellar_ledgers::NAME, Role::Source),
+            (Accepts::Nothing, Emits::Types(ledgers)),
+            stellar_ledgers::CONFIG,
+            "reads ledgers of the Stellar network from files, in any of the formats in use",
+        ),
+        entry(
+            (json_lines::STDIN, Role::Source),
+            (Accepts::Nothing, configured()),
+            json_lines::STDIN_CONFIG,
+            "reads events from standard input, one line of JSON each",
+        ),
+        entry(
+            (blackhole::NAME, Role::Sink),
+            (Accepts::Any, Emits::Nothing),
+            "",
+            "takes events and drops them, for measuring what comes before",
+        ),
+        entry(
+            (file_sink::NAME, Role::Sink),
+            (Accepts::Any, Emits::Nothing),
+            file_sink::CONFIG,
+            "writes events to a file, one line of JSON each",
+        ),
+        unavailable(entry(
+            ("postgres", Role::Sink),
+            (Accepts::AnyRecord, Emits::Nothing),
+            POSTGRES_CONFIG,
+            "writes events to a PostgreSQL database, one row each",
+        )),
+        entry(
+            (stdout::NAME, Role::Sink),
+            (Accepts::Any, Emits::Nothing),
+            "",
+            "writes events to standard output, one line of JSON each",
+        ),
+    ]
+}
+
+/// Why there is no connector `name` of this role.
+pub(crate) fn missing(role: Role, name: &str) -> ConnectorError {
+    let role_name = match role {
+        Role::Source => "source",
+        Role::Processor => "processor",
+        Role::Sink => "sink",
+    };
+    let entries: Vec<Entry> = catalogue().into_iter().filter(|entry| entry.role == role).collect();
+    if entries.iter().any(|entry| entry.name == name) {
+        return ConnectorError::Unavailable { role: role_name, name: name.to_owned() };
+    }
+    let known: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
+    ConnectorError::Unknown { role: role_name, name: name.to_owned(), known: known.join(", ") }
+}
+
+fn entry((name, role): (&str, Role), (accepts, emits): (Accepts, Emits), config: &str, summary: &'static str) -> Entry {
+    let config = (!config.is_empty())
+        .then(|| ConfigSchema::from_wit(config).expect("each configuration's WIT is checked by this crate's tests"));
+    let origin = Origin::BuiltIn { summary, is_available: true };
+    Entry { name: name.to_owned(), role, accepts, emits, config, metadata: BTreeMap::new(), origin }
+}
+
+fn unavailable(entry: Entry) -> Entry {
+    let origin = match entry.origin {
+        Origin::BuiltIn { summary, .. } => Origin::BuiltIn { summary, is_available: false },
+        plugin @ Origin::Plugin { .. } => plugin,
+    };
+    Entry { origin, ..entry }
+}

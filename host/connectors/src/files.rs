@@ -1,0 +1,209 @@
+//! Finds the files that a source reads, and opens them.
+//!
+//! Invariant: files come in the order of their names, byte by byte, and what is opened
+//! counts the bytes that were read, decompressed where the file is zstd by its content.
+//! So a place in a file is the same number each time it is read.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Stdin};
+use std::path::Path;
+
+use crate::ConnectorError;
+
+/// First bytes of a zstd frame.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Bytes that are read from a file at once.
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// The files that `pattern` names: one path, or a glob. Each is checked to be a file
+/// that can be read and is not empty; their names are text, since ids and positions are.
+pub(crate) fn find(connector: &'static str, pattern: &str) -> Result<Vec<String>, ConnectorError> {
+    if pattern.is_empty() {
+        return Err(ConnectorError::field(
+            connector,
+            "path",
+            "is empty: name a file, or a glob such as `ledgers/*.zst`",
+        ));
+    }
+    let literal = Path::new(pattern);
+    let is_glob = pattern.contains(['*', '?', '[']) && !literal.exists();
+    if !is_glob {
+        check(connector, literal)?;
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let mut files = Vec::new();
+    let matches = glob::glob(pattern)
+        .map_err(|error| ConnectorError::field(connector, "path", format!("is no glob: `{pattern}`: {error}")))?;
+    for found in matches {
+        let path = found.map_err(|error| ConnectorError::File {
+            connector,
+            action: "read",
+            path: error.path().to_owned(),
+            source: error.into(),
+        })?;
+        if !path.is_dir() {
+            check(connector, &path)?;
+            files.push(path.into_os_string().into_string().map_err(|name| {
+                ConnectorError::field(
+                    connector,
+                    "path",
+                    format!("matches {name:?}, whose name is not UTF-8: rename it"),
+                )
+            })?);
+        }
+    }
+    if files.is_empty() {
+        let reason =
+            format!("matches no file: `{pattern}`; relative paths start at the directory flowctl was started in");
+        return Err(ConnectorError::field(connector, "path", reason));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn check(connector: &'static str, path: &Path) -> Result<(), ConnectorError> {
+    let unreadable = |source| ConnectorError::File { connector, action: "read", path: path.to_owned(), source };
+    let field = |reason| Err(ConnectorError::field(connector, "path", reason));
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return field(format!("names a directory: write `{}` for the files in it", path.join("*").display()));
+    }
+    if metadata.is_file() {
+        File::open(path).map_err(unreadable)?;
+        if metadata.len() == 0 {
+            return field(format!("names an empty file: `{}` has 0 bytes", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// A file or stream that is being read, and how far.
+pub(crate) struct Input {
+    bytes: Bytes,
+    offset: u64,
+    /// Whether bytes come when somebody writes them: a pipe or terminal.
+    is_live: bool,
+}
+
+enum Bytes {
+    Plain(BufReader<Raw>),
+    Zstd(Box<BufReader<zstd::stream::read::Decoder<'static, BufReader<Raw>>>>),
+}
+
+enum Raw {
+    File(File),
+    Stdin(Stdin),
+}
+
+impl Input {
+    /// Opens a file at its first byte.
+    pub(crate) fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let is_live = !file.metadata()?.is_file();
+        Self::new(Raw::File(file), is_live)
+    }
+
+    /// Takes standard input, from where it is.
+    pub(crate) fn stdin() -> io::Result<Self> {
+        Self::new(Raw::Stdin(io::stdin()), true)
+    }
+
+    fn new(raw: Raw, is_live: bool) -> io::Result<Self> {
+        let mut raw = BufReader::with_capacity(BUFFER_BYTES, raw);
+        let bytes = if raw.fill_buf()?.starts_with(&ZSTD_MAGIC) {
+            let decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
+            Bytes::Zstd(Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder)))
+        } else {
+            Bytes::Plain(raw)
+        };
+        Ok(Self { bytes, offset: 0, is_live })
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether the file is compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.bytes, Bytes::Zstd(_))
+    }
+
+    /// Whether the next byte may have to be waited for.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.is_live && self.buffered().is_empty()
+    }
+
+    /// Whether the next line may have to be waited for.
+    pub(crate) fn must_wait_for_line(&self) -> bool {
+        self.is_live && !self.buffered().contains(&b'\n')
+    }
+
+    fn buffered(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Plain(bytes) => bytes.buffer(),
+            Bytes::Zstd(bytes) => bytes.buffer(),
+        }
+    }
+
+    /// Goes forward to byte `offset`.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the file is shorter.
+    pub(crate) fn skip_to(&mut self, offset: u64) -> io::Result<()> {
+        let distance = offset.checked_sub(self.offset).ok_or(io::ErrorKind::InvalidInput)?;
+        if let Bytes::Plain(bytes) = &mut self.bytes
+            && let Raw::File(file) = bytes.get_mut()
+            && !self.is_live
+        {
+            if file.metadata()?.len() < offset {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            file.seek(SeekFrom::Start(offset))?;
+            let n_buffered = bytes.buffer().len();
+            bytes.consume(n_buffered);
+            self.offset = offset;
+            return Ok(());
+        }
+        let skipped = io::copy(&mut self.by_ref().take(distance), &mut io::sink())?;
+        if skipped < distance { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Stdin(stdin) => stdin.read(buffer),
+        }
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_bytes = match &mut self.bytes {
+            Bytes::Plain(bytes) => bytes.read(buffer),
+            Bytes::Zstd(bytes) => bytes.read(buffer),
+        }?;
+        self.offset += n_bytes as u64;
+        Ok(n_bytes)
+    }
+}
+
+impl BufRead for Input {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &mut self.bytes {
+            Bytes::Plain(bytes) => bytes.fill_buf(),
+            Bytes::Zstd(bytes) => bytes.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, n_bytes: usize) {
+        match &mut self.bytes {
+            Bytes::Plain(bytes) => bytes.consume(n_bytes),
+            Bytes::Zstd(bytes) => bytes.consume(n_bytes),
+        }
+        self.offset += n_bytes as u64;
+    }
+}

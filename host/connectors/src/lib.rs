@@ -1,0 +1,72 @@
+//! Native sources and sinks: what brings events in and takes them out without a
+//! sandbox.
+//!
+//! [`catalogue`] says what there is, for discovery; [`source`] and [`sink`] make it
+//! ready for a node. Invariant: whatever can fail for reasons known beforehand fails
+//! there, before a file is written or an event read; what a file holds can only fail
+//! while it is read, and names the file and the place.
+
+mod background;
+mod blackhole;
+mod catalogue;
+mod config;
+mod dead_letters;
+mod error;
+mod file_sink;
+mod files;
+mod json_lines;
+mod line_file;
+mod lines;
+mod load;
+mod output;
+mod random;
+mod stdout;
+mod stellar_ledgers;
+
+use flowctl_runtime::{Sink, Source};
+use flowctl_schema::Role;
+use flowctl_topology::{Component, Node};
+
+pub use catalogue::catalogue;
+pub use dead_letters::{dead_letter_file, dead_letters};
+pub use error::ConnectorError;
+pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSettings};
+
+/// Makes the source of `node` ready: configuration checked, files found. Nothing has
+/// been read yet.
+///
+/// # Errors
+///
+/// [`ConnectorError`] when the node's connector is no source of this build, or cannot
+/// run as it is configured.
+pub fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
+    match connector(node) {
+        json_lines::FILE => json_lines::file(node),
+        json_lines::STDIN => json_lines::stdin(node),
+        load::NAME => load::source(node),
+        stellar_ledgers::NAME => stellar_ledgers::source(node),
+        other => Err(catalogue::missing(Role::Source, other)),
+    }
+}
+
+/// Makes the sink of `node` ready: configuration checked. Nothing is created or
+/// written before [`Sink::open`].
+///
+/// # Errors
+///
+/// [`ConnectorError`] when the node's connector is no sink of this build, or cannot run
+/// as it is configured.
+pub fn sink(node: &Node) -> Result<Box<dyn Sink>, ConnectorError> {
+    match connector(node) {
+        blackhole::NAME => blackhole::sink(node),
+        file_sink::NAME => file_sink::sink(node),
+        stdout::NAME => stdout::sink(node),
+        other => Err(catalogue::missing(Role::Sink, other)),
+    }
+}
+
+fn connector(node: &Node) -> &str {
+    match &node.component {
+        Component::Connector { name } | Component::Plugin { name, .. } => name,
+    }
+}

@@ -1,0 +1,131 @@
+//! Ledgers from the [`Generator`] as a source.
+//!
+//! The position is the number of ledgers that were made. To go on from there all of
+//! them are made again, since each depends on those before it.
+
+use flowctl_runtime::{Bounds, Fault, Piece, Position, Source};
+use flowctl_types::{Attributes, Batch, Columns, Ids};
+use serde::{Deserialize, Serialize};
+
+use super::NAME;
+use super::generate::{GeneratedLedger, Generator, GeneratorSettings};
+use crate::ConnectorError;
+use crate::background::{Background, Reader};
+
+const DEFAULT_NETWORK: &str = "Standalone Network ; February 2017";
+const PUBNET: &str = "Public Global Stellar Network ; September 2015";
+const TESTNET: &str = "Test SDF Network ; September 2015";
+const MAX_TRANSACTIONS: u32 = 5_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// The field `generate` of the configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Config {
+    ledgers: Option<u32>,
+    transactions_per_ledger: Option<u32>,
+    seed: Option<u64>,
+    start: Option<u32>,
+}
+
+pub(super) fn source(config: &Config, network: Option<String>) -> Result<Box<dyn Source>, ConnectorError> {
+    let refuse = |reason: String| Err(ConnectorError::field(NAME, "generate", reason));
+    let n_ledgers = config.ledgers.unwrap_or(100);
+    let transactions_per_ledger = config.transactions_per_ledger.unwrap_or(50);
+    let start = config.start.unwrap_or(1_000);
+    if transactions_per_ledger > MAX_TRANSACTIONS {
+        return refuse(format!(
+            "asks for {transactions_per_ledger} `transactions_per_ledger`; at most {MAX_TRANSACTIONS} are made"
+        ));
+    }
+    if start == 0 || start.checked_add(n_ledgers).is_none() {
+        return refuse(format!("has `start` {start}: sequence numbers go from 1 to {}", u32::MAX));
+    }
+    let network = network.unwrap_or_else(|| DEFAULT_NETWORK.to_owned());
+    let passphrase = match network.as_str() {
+        "pubnet" => PUBNET.to_owned(),
+        "testnet" => TESTNET.to_owned(),
+        _ => network.clone(),
+    };
+    let seed = config.seed.unwrap_or(1);
+    Ok(Box::new(Background::new(Generated {
+        generator: Generator::new(GeneratorSettings { passphrase, seed, start, transactions_per_ledger }),
+        settings: Settings { seed, start, transactions_per_ledger },
+        n_ledgers,
+        n_read: 0,
+        carried: None,
+        attributes: [("network".to_owned(), network)].into(),
+    })))
+}
+
+struct Generated {
+    generator: Generator,
+    settings: Settings,
+    /// Ledgers to make.
+    n_ledgers: u32,
+    /// Ledgers that were handed over.
+    n_read: u32,
+    /// A ledger that did not fit into the last piece.
+    carried: Option<GeneratedLedger>,
+    attributes: Attributes,
+}
+
+/// What ledgers depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Settings {
+    seed: u64,
+    start: u32,
+    transactions_per_ledger: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Place {
+    #[serde(flatten)]
+    settings: Settings,
+    n_read: u32,
+}
+
+impl Generated {
+    fn position(&self) -> Position {
+        let place = Place { settings: self.settings, n_read: self.n_read };
+        serde_json::to_vec(&place).expect("a place is plain numbers")
+    }
+}
+
+impl Reader for Generated {
+    fn open(&mut self, position: Option<&[u8]>) -> Result<(), Fault> {
+        let Some(position) = position else { return Ok(()) };
+        let place: Place = serde_json::from_slice(position)
+            .map_err(|error| Fault::Fatal(format!("`{NAME}` cannot read its stored position: {error}")))?;
+        if place.settings != self.settings {
+            return Err(Fault::Fatal(format!(
+                "`{NAME}` made other ledgers before: put `seed`, `start` and `transactions_per_ledger` back, or start anew without the stored position"
+            )));
+        }
+        // fewer may be wanted now than were made before
+        self.n_read = place.n_read.min(self.n_ledgers);
+        self.generator.by_ref().take(self.n_read as usize).for_each(drop);
+        Ok(())
+    }
+
+    fn read(&mut self, bounds: &Bounds) -> Result<Piece, Fault> {
+        let mut columns = Columns::default();
+        let first = u64::from(self.settings.start) + u64::from(self.n_read);
+        while columns.len() < bounds.max_events && self.n_read < self.n_ledgers {
+            let Some(ledger) = self.carried.take().or_else(|| self.generator.next()) else { break };
+            if !columns.is_empty() && columns.n_bytes() + ledger.xdr.len() > bounds.max_bytes {
+                self.carried = Some(ledger);
+                break;
+            }
+            columns.push(ledger.closed_at.saturating_mul(NANOS_PER_SECOND), &ledger.xdr);
+            self.n_read += 1;
+        }
+        let batch = (!columns.is_empty()).then(|| {
+            let mut batch = Batch::new(columns, Ids::numbered("generated", first));
+            batch.attributes = self.attributes.clone();
+            batch
+        });
+        let is_finished = self.n_read == self.n_ledgers;
+        Ok(Piece { batch, rejected: Vec::new(), position: self.position(), is_finished })
+    }
+}

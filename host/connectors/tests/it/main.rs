@@ -1,0 +1,12 @@
+//! Connectors as the runtime uses them, with files made by the tests themselves.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod catalogue;
+mod generated_ledgers;
+mod json_lines;
+mod ledger_files;
+mod load;
+mod sinks;

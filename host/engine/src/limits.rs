@@ -1,0 +1,254 @@
+//! What an instance may use: memory as a sum over all its memories and tables, and
+//! ticks of CPU per call, both also counted for its tenant.
+//!
+//! Invariant: what is charged to a tenant is given back when the [`Usage`] is dropped,
+//! which happens with the store and with the memories themselves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::ResourceLimiter;
+
+/// Bytes that one entry of a table takes.
+const TABLE_ENTRY_BYTES: usize = size_of::<usize>();
+
+/// Whoever shares a cap on memory and an account of CPU.
+#[derive(Debug)]
+pub struct Tenant {
+    name: String,
+    max_memory_bytes: u64,
+    memory_bytes: AtomicU64,
+    cpu_ticks: AtomicU64,
+}
+
+impl Tenant {
+    /// A tenant whose instances may use `max_memory_bytes` of guest memory together.
+    #[must_use]
+    pub fn new(name: impl Into<String>, max_memory_bytes: u64) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            max_memory_bytes,
+            memory_bytes: AtomicU64::new(0),
+            cpu_ticks: AtomicU64::new(0),
+        })
+    }
+
+    /// The tenant's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of guest memories and tables that its instances hold now.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Ticks of about a millisecond that its guests have executed so far. Calls
+    /// shorter than a tick are charged by chance, right on average.
+    #[must_use]
+    pub fn cpu_ticks(&self) -> u64 {
+        self.cpu_ticks.load(Ordering::Relaxed)
+    }
+
+    fn take_memory(&self, bytes: u64) -> bool {
+        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.max_memory_bytes);
+        self.memory_bytes.try_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    fn give_back_memory(&self, bytes: u64) {
+        self.memory_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What one instance uses, and the limits of it.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    tenant: Arc<Tenant>,
+    max_memory_bytes: u64,
+    max_single_bytes: u64,
+    memory_bytes: u64,
+    refused: Option<Refusal>,
+    ticks_left: u64,
+}
+
+/// Memory that was asked for and not given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refusal {
+    /// Bytes that there would have been in all.
+    pub(crate) asked_bytes: u64,
+    /// Bytes that there may be.
+    pub(crate) limit_bytes: u64,
+    /// Whose limit it is.
+    pub(crate) of: LimitOf,
+}
+
+/// Whose limit was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LimitOf {
+    /// The instance's own.
+    Instance,
+    /// That of all instances of the tenant.
+    Tenant,
+    /// That of a single memory or table: its own maximum, or the host's.
+    Single,
+}
+
+impl Usage {
+    /// `max_memory_bytes` holds for the sum, `max_single_bytes` for each memory.
+    pub(crate) fn new(tenant: Arc<Tenant>, max_memory_bytes: u64, max_single_bytes: u64) -> Self {
+        Self { tenant, max_memory_bytes, max_single_bytes, memory_bytes: 0, refused: None, ticks_left: 0 }
+    }
+
+    /// Starts a call that may execute for `n_ticks`.
+    pub(crate) fn begin_call(&mut self, n_ticks: u64) {
+        self.ticks_left = n_ticks;
+        self.refused = None;
+    }
+
+    /// Counts a tick; whether the call may go on.
+    pub(crate) fn charge_tick(&mut self) -> bool {
+        self.tenant.cpu_ticks.fetch_add(1, Ordering::Relaxed);
+        self.ticks_left = self.ticks_left.saturating_sub(1);
+        self.ticks_left > 0
+    }
+
+    /// Whether the call has used up its ticks.
+    pub(crate) fn is_out_of_ticks(&self) -> bool {
+        self.ticks_left == 0
+    }
+
+    /// Memory that this call asked for in vain.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refused
+    }
+
+    /// Bytes of memories and tables.
+    #[cfg(test)]
+    fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    fn grow(&mut self, current: usize, desired: usize, maximum: u64) -> bool {
+        let growth = desired.saturating_sub(current) as u64;
+        let total = self.memory_bytes.saturating_add(growth);
+        let refused = |asked_bytes, limit_bytes, of| Some(Refusal { asked_bytes, limit_bytes, of });
+        if total > self.max_memory_bytes {
+            self.refused = refused(total, self.max_memory_bytes, LimitOf::Instance);
+        } else if desired as u64 > maximum {
+            self.refused = refused(desired as u64, maximum, LimitOf::Single);
+        } else if !self.tenant.take_memory(growth) {
+            let asked = self.tenant.memory_bytes().saturating_add(growth);
+            self.refused = refused(asked, self.tenant.max_memory_bytes, LimitOf::Tenant);
+        } else {
+            self.memory_bytes = total;
+            return true;
+        }
+        false
+    }
+}
+
+/// `memory_grow_failed` and `table_grow_failed` stay without effect: wasmtime calls
+/// them also for growths that it never asked about, so giving memory back there would
+/// let a guest lower its account at will. A growth that was allowed and then failed in
+/// the operating system stays charged.
+impl ResourceLimiter for Usage {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let maximum = maximum.map_or(u64::MAX, |maximum| maximum as u64);
+        Ok(self.grow(current, desired, maximum.min(self.max_single_bytes)))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |entries: usize| entries.saturating_mul(TABLE_ENTRY_BYTES);
+        Ok(self.grow(bytes(current), bytes(desired), bytes(maximum.unwrap_or(usize::MAX)) as u64))
+    }
+
+    fn instances(&self) -> usize {
+        MAX_CORE_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        self.tenant.give_back_memory(self.memory_bytes);
+    }
+}
+
+/// Most core instances in one component; a Python guest has about forty.
+pub(crate) const MAX_CORE_INSTANCES: usize = 256;
+/// Most tables in one component.
+pub(crate) const MAX_TABLES: usize = 64;
+/// Most memories in one component.
+pub(crate) const MAX_MEMORIES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(tenant: &Arc<Tenant>, max_memory_bytes: u64) -> Usage {
+        Usage::new(Arc::clone(tenant), max_memory_bytes, u64::MAX)
+    }
+
+    #[test]
+    fn memories_and_tables_count_together() {
+        let tenant = Tenant::new("t", 1000);
+        let mut usage = usage(&tenant, 600);
+        assert!(usage.memory_growing(0, 400, None).unwrap());
+        assert!(!usage.table_growing(0, 26, None).unwrap(), "26 entries are 208 bytes");
+        assert!(usage.table_growing(0, 25, None).unwrap());
+        let refusal = usage.refusal().unwrap();
+        assert_eq!((refusal.asked_bytes, refusal.limit_bytes, refusal.of), (608, 600, LimitOf::Instance));
+        assert_eq!(tenant.memory_bytes(), 600);
+    }
+
+    #[test]
+    fn tenant_is_capped_over_instances_and_gets_memory_back() {
+        let tenant = Tenant::new("t", 1000);
+        let mut first = usage(&tenant, 600);
+        let mut second = usage(&tenant, 600);
+        assert!(first.memory_growing(0, 600, None).unwrap());
+        assert!(!second.memory_growing(0, 500, None).unwrap());
+        assert_eq!(second.refusal().unwrap().of, LimitOf::Tenant);
+        drop(first);
+        assert!(second.memory_growing(0, 500, None).unwrap());
+        drop(second);
+        assert_eq!(tenant.memory_bytes(), 0);
+    }
+
+    #[test]
+    fn failed_growth_never_lowers_the_account() {
+        let tenant = Tenant::new("t", 1000);
+        let mut usage = usage(&tenant, 600);
+        assert!(usage.memory_growing(0, 400, None).unwrap());
+        usage.memory_grow_failed(wasmtime::Error::msg("beyond the memory's type")).unwrap();
+        assert_eq!((usage.memory_bytes(), tenant.memory_bytes()), (400, 400));
+    }
+
+    #[test]
+    fn single_memory_stays_below_the_hosts_maximum() {
+        let tenant = Tenant::new("t", 1000);
+        let mut usage = Usage::new(tenant, 600, 300);
+        assert!(!usage.memory_growing(0, 301, None).unwrap());
+        assert_eq!(usage.refusal().unwrap().of, LimitOf::Single);
+    }
+
+    #[test]
+    fn ticks_run_out() {
+        let tenant = Tenant::new("t", 0);
+        let mut usage = usage(&tenant, 0);
+        usage.begin_call(2);
+        assert!(usage.charge_tick());
+        assert!(!usage.charge_tick());
+        assert!(usage.is_out_of_ticks());
+        assert_eq!(tenant.cpu_ticks(), 2);
+    }
+}

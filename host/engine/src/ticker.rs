@@ -1,0 +1,53 @@
+//! The engine's clock: advances its epoch once a millisecond.
+//!
+//! Invariant: the thread ends with the [`Ticker`], and holds nothing alive.
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use wasmtime::Engine;
+
+/// Length of a tick.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// The running clock of an engine.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    stop: Option<mpsc::SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// Starts the clock of `engine`.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub(crate) fn start(engine: &Engine) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::sync_channel::<()>(0);
+        let engine = engine.weak();
+        let thread = thread::Builder::new().name("flowctl-ticker".to_owned()).spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                let Some(engine) = engine.upgrade() else { break };
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How many ticks `time` has, one at least.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}

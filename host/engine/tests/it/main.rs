@@ -1,0 +1,12 @@
+//! The engine with guests that misbehave, and with some that do not.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod capabilities;
+mod hostile;
+mod isolation;
+mod load;
+mod state;
+mod used;

@@ -1,0 +1,191 @@
+//! A pipeline file that was read: its intent, and where each value was written.
+
+use std::fmt;
+use std::path::Path;
+
+use flowctl_types::NodeId;
+
+use crate::fault::{Problem, Source, Span};
+use crate::reader::{Fields, Reader, quoted};
+use crate::tree::{self, Kind, Node, shorten};
+use crate::{Fault, Faults, Intent, discover, explicit, interpolate, nearest};
+
+/// A pipeline file without faults of its own.
+#[derive(Clone)]
+pub struct Document {
+    /// The pipeline's name: `metadata.name`, else the stem of the file's name.
+    pub name: NodeId,
+    /// What the file asks for.
+    pub intent: Intent,
+    source: Source,
+    root: Node,
+}
+
+/// Reads a pipeline file in either format.
+///
+/// `file_name` is for faults, and for the pipeline's name where the text gives none;
+/// `-` stands for stdin. `env` gives the value of an environment variable; none =
+/// it is not set.
+///
+/// # Errors
+///
+/// Every fault of the file, in its order; of more than 500, the first 500 and how many
+/// more there are. Where the text is no YAML, what follows the
+/// first syntax error is unknown, so that error is the last one.
+pub fn parse(file_name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Document, Faults> {
+    let source = Source::new(file_name, text);
+    let (root, problems) = tree::build(text);
+    let mut reader = Reader { problems };
+    let mut read = None;
+    if let Some(mut root) = root {
+        interpolate::fill(&mut root, &source, env, &mut reader.problems);
+        let (name, intent) = read_root(&mut reader, &root, file_name);
+        read = intent.map(|intent| (name, intent, root));
+    }
+    match (Faults::collect(source.faults(reader.problems)), read) {
+        (None, Some((name, intent, root))) => Ok(Document { name, intent, source, root }),
+        (Some(faults), _) => Err(faults),
+        (None, None) => {
+            let problem = Problem::new(Span::START, "the file holds no pipeline".to_owned(), None);
+            Err(Faults(vec![source.fault(problem)]))
+        }
+    }
+}
+
+impl Document {
+    /// A fault at the value that `path` leads to, for what is found out later.
+    ///
+    /// The path begins below `spec` (`["config", "postgres", "url"]`); `metadata`,
+    /// `kind` and `apiVersion` begin it too. An item of a list is named by its index
+    /// or by its `id` (`["processors", "ttp", "plugin"]`). Where the path leads to
+    /// nothing, the fault stands at the last key on the way that exists.
+    #[must_use]
+    pub fn fault_at(&self, path: &[&str], message: String, hint: Option<String>) -> Fault {
+        self.source.fault(Problem::new(self.place(path), message, hint))
+    }
+
+    /// A fault at a value of a node's configuration, in either format; an empty path
+    /// stands for the configuration as a whole.
+    #[must_use]
+    pub fn fault_in_config(&self, node: &str, path: &[&str], message: String, hint: Option<String>) -> Fault {
+        let start: &[&str] = match &self.intent {
+            Intent::Discover(_) => &["config", node],
+            Intent::Explicit(_) if node == crate::options::DEAD_LETTER_ID => &["dead_letter", "config"],
+            Intent::Explicit(intent) if intent.sources.iter().any(|spec| spec.id.as_str() == node) => {
+                &["sources", node, "config"]
+            }
+            Intent::Explicit(intent) if intent.sinks.iter().any(|spec| spec.id.as_str() == node) => {
+                &["sinks", node, "config"]
+            }
+            Intent::Explicit(_) => &["processors", node, "config"],
+        };
+        self.fault_at(&[start, path].concat(), message, hint)
+    }
+
+    fn place(&self, path: &[&str]) -> Span {
+        let is_top = |key: &&str| ROOT_KEYS.contains(key);
+        let mut node = &self.root;
+        if !path.first().is_some_and(is_top)
+            && let Some(spec) = child(node, "spec")
+        {
+            node = spec;
+        }
+        for segment in path {
+            match child(node, segment) {
+                Some(found) => node = found,
+                None => return node.place(),
+            }
+        }
+        match &node.kind {
+            Kind::Scalar(_) => node.span,
+            _ => node.place(),
+        }
+    }
+}
+
+impl fmt::Debug for Document {
+    /// Leaves out the text and its positions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("name", &self.name).field("intent", &self.intent).finish_non_exhaustive()
+    }
+}
+
+const ROOT_KEYS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+const FORMATS: [(&str, &str); 2] = [("flowctl/v1", "Pipeline"), ("flowctl/v2", "Topology")];
+
+/// The value that one segment of a path leads to.
+fn child<'n>(node: &'n Node, segment: &str) -> Option<&'n Node> {
+    match &node.kind {
+        Kind::Mapping(entries) => entries.iter().find(|entry| entry.name == segment).map(|entry| &entry.value),
+        Kind::Sequence(items) => {
+            let by_id = |item: &&Node| match child(item, "id").map(|id| &id.kind) {
+                Some(Kind::Scalar(id)) => id.text() == segment,
+                _ => false,
+            };
+            items.iter().find(by_id).or_else(|| items.get(segment.parse::<usize>().ok()?))
+        }
+        // one value may stand in place of a list
+        Kind::Scalar(_) if segment == "0" => Some(node),
+        Kind::Scalar(_) | Kind::Invalid => None,
+    }
+}
+
+fn read_root(reader: &mut Reader, root: &Node, file_name: &str) -> (NodeId, Option<Intent>) {
+    let unnamed = name_of_file(file_name);
+    let Some(fields) = reader.fields(root, "the file", &ROOT_KEYS) else { return (unnamed, None) };
+    let is_v2 = read_format(reader, &fields);
+    let metadata = fields.get("metadata").and_then(|node| reader.fields(node, "`metadata`", &["name"]));
+    let name = metadata.and_then(|fields| reader.name(fields.get("name")?, "`name`"));
+    let spec = reader.required(&fields, "spec", "write `spec:` and below it what the pipeline consists of");
+    let intent = spec.zip(is_v2).and_then(|(spec, is_v2)| match is_v2 {
+        true => discover::read(reader, spec).map(Intent::Discover),
+        false => explicit::read(reader, spec).map(Intent::Explicit),
+    });
+    (name.unwrap_or(unnamed), intent)
+}
+
+/// Whether the file is in the second format; none where that cannot be told.
+fn read_format(reader: &mut Reader, fields: &Fields<'_>) -> Option<bool> {
+    let versions = FORMATS.map(|(version, _)| version);
+    let kinds = FORMATS.map(|(_, kind)| kind);
+    let version_hint = "write `apiVersion: flowctl/v2` (kind Topology), or `flowctl/v1` (kind Pipeline)";
+    let version_node = reader.required(fields, "apiVersion", version_hint);
+    let version = version_node.and_then(|node| known(reader, node, "`apiVersion`", versions));
+    let kind_hint = "write `kind: Topology` for flowctl/v2, `kind: Pipeline` for flowctl/v1";
+    let kind_node = reader.required(fields, "kind", kind_hint);
+    let kind = kind_node.and_then(|node| known(reader, node, "`kind`", kinds));
+    if let (Some(version), Some(kind), Some(node)) = (version, kind, kind_node)
+        && version != kind
+    {
+        let hint = format!("write `kind: {}`", FORMATS[version].1);
+        reader.fault(node.span, format!("kind `{}` does not go with `{}`", kinds[kind], versions[version]), hint);
+    }
+    let by_content = || match fields.get("spec").map(|spec| &spec.kind) {
+        Some(Kind::Mapping(entries)) => entries.iter().find_map(|entry| match entry.name.as_str() {
+            "from" | "to" | "via" => Some(1),
+            "sources" | "processors" | "sinks" => Some(0),
+            _ => None,
+        }),
+        _ => None,
+    };
+    version.or(kind).or_else(by_content).map(|index| index == 1)
+}
+
+/// The index of a text among those that are known.
+fn known(reader: &mut Reader, node: &Node, what: &str, known: [&str; 2]) -> Option<usize> {
+    let text = reader.text(node, what)?;
+    let index = known.iter().position(|name| *name == text);
+    if index.is_none() {
+        let hint = match nearest(text, known) {
+            Some(name) => format!("did you mean `{name}`? Known: {}", quoted(&known)),
+            None => format!("known: {}", quoted(&known)),
+        };
+        reader.fault(node.span, format!("unknown {} `{}`", what.trim_matches('`'), node.shown()), hint);
+    }
+    index
+}
+
+fn name_of_file(file_name: &str) -> NodeId {
+    let stem = Path::new(file_name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+    NodeId::from_any(&shorten(stem)).or_else(|_| NodeId::from_any("pipeline")).expect("`pipeline` is spelled as a name")
+}

@@ -1,0 +1,126 @@
+//! Reads how nodes and pipelines run: `allow`, `limits`, `batch` and the like.
+
+use std::time::Duration;
+
+use crate::interpolate::is_variable_name;
+use crate::model::{Component, Grants, NodeOptions, SinkSpec};
+use crate::reader::{Fields, Reader};
+use crate::settings::Overrides;
+use crate::tree::Node;
+
+/// Keys that a pipeline's `spec` has in both formats.
+pub(crate) const SPEC_KEYS: [&str; 5] = ["limits", "batch", "queue", "checkpoint", "dead_letter"];
+/// Keys of a processor's options, and of an entry of `nodes`.
+pub(crate) const PROCESSOR_KEYS: [&str; 7] = ["allow", "parallelism", "key", "tick", "limits", "batch", "queue"];
+/// Keys of a source's options.
+pub(crate) const SOURCE_KEYS: [&str; 3] = ["allow", "limits", "batch"];
+/// Keys of a sink's options.
+pub(crate) const SINK_KEYS: [&str; 4] = ["allow", "limits", "batch", "queue"];
+
+/// The id of the sink that `dead_letter` names.
+pub(crate) const DEAD_LETTER_ID: &str = "dead-letter";
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Reads what `fields` says of how a node runs. Keys that the node may not have were
+/// reported when the fields were taken.
+pub(crate) fn read_options(reader: &mut Reader, fields: &Fields<'_>) -> NodeOptions {
+    let parallelism = fields.get("parallelism").and_then(|node| reader.integer(node, "`parallelism`", 1..=256));
+    NodeOptions {
+        allow: fields.get("allow").map(|node| read_grants(reader, node)).unwrap_or_default(),
+        parallelism: parallelism.unwrap_or(1),
+        key: fields.get("key").and_then(|node| reader.text(node, "`key`")).map(str::to_owned),
+        overrides: read_overrides(reader, fields),
+    }
+}
+
+/// Reads the settings that `fields` gives.
+pub(crate) fn read_overrides(reader: &mut Reader, fields: &Fields<'_>) -> Overrides {
+    let mut overrides = Overrides::default();
+    if let Some(limits) = fields.get("limits").and_then(|n| reader.fields(n, "`limits`", &["memory", "cpu", "timeout"]))
+    {
+        overrides.memory_bytes = limits.get("memory").and_then(|n| reader.size(n, "`memory`", 1 << 20..=4 << 30));
+        overrides.cpu = limits.get("cpu").and_then(|n| reader.duration(n, "`cpu`", MS..=Duration::from_secs(600)));
+        overrides.timeout = limits.get("timeout").and_then(|n| reader.duration(n, "`timeout`", MS..=HOUR));
+    }
+    if let Some(batch) =
+        fields.get("batch").and_then(|n| reader.fields(n, "`batch`", &["max_events", "max_bytes", "linger"]))
+    {
+        overrides.max_events = batch.get("max_events").and_then(|n| reader.integer(n, "`max_events`", 1..=100_000));
+        overrides.max_bytes = batch.get("max_bytes").and_then(|n| reader.size(n, "`max_bytes`", 1 << 10..=256 << 20));
+        overrides.linger =
+            batch.get("linger").and_then(|n| reader.duration(n, "`linger`", Duration::ZERO..=Duration::from_secs(60)));
+    }
+    overrides.queue = fields.get("queue").and_then(|n| reader.integer(n, "`queue`", 1..=1_024));
+    if let Some(checkpoint) = fields.get("checkpoint").and_then(|n| reader.fields(n, "`checkpoint`", &["interval"])) {
+        overrides.checkpoint_interval =
+            checkpoint.get("interval").and_then(|n| reader.duration(n, "`interval`", MS * 10..=HOUR));
+    }
+    overrides.tick = fields.get("tick").and_then(|n| reader.duration(n, "`tick`", MS..=HOUR));
+    overrides
+}
+
+/// Reads `dead_letter`, where it is given.
+pub(crate) fn read_dead_letter(reader: &mut Reader, fields: &Fields<'_>) -> Option<SinkSpec> {
+    let fields = reader.fields(fields.get("dead_letter")?, "`dead_letter`", &["type", "config"])?;
+    let kind =
+        reader.required(&fields, "type", "name a sink, such as `type: file` with `config: {path: rejected.jsonl}`")?;
+    let kind = reader.name(kind, "`type`")?;
+    Some(SinkSpec {
+        id: DEAD_LETTER_ID.parse().expect("it is spelled as a name"),
+        component: Component::Type(kind.to_string()),
+        inputs: Vec::new(),
+        config: fields.get("config").map(|node| reader.config(node, "`config`")).unwrap_or_default(),
+        options: NodeOptions::default(),
+    })
+}
+
+fn read_grants(reader: &mut Reader, node: &Node) -> Grants {
+    let Some(fields) = reader.fields(node, "`allow`", &["hosts", "env", "dirs"]) else { return Grants::default() };
+    let host_hint = "write `name` or `name:port`, without a scheme, path or wildcard";
+    let variable_hint = "write the variable's name alone, such as `API_KEY`";
+    Grants {
+        hosts: read_grant(reader, &fields, "hosts", "a host", is_host, host_hint),
+        env: read_grant(reader, &fields, "env", "the name of a variable", is_variable_name, variable_hint),
+        dirs: read_grant(reader, &fields, "dirs", "a directory", |_| true, "write its path"),
+    }
+}
+
+fn read_grant(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    key: &str,
+    kind: &str,
+    holds: fn(&str) -> bool,
+    hint: &str,
+) -> Vec<String> {
+    let Some(node) = fields.get(key) else { return Vec::new() };
+    let mut granted: Vec<String> = Vec::new();
+    for item in reader.items(node, &format!("`{key}`")) {
+        let Some(text) = reader.text(item, &format!("an item of `{key}`")) else { continue };
+        if !holds(text) {
+            reader.fault(item.span, format!("`{}` is not {kind}", item.shown()), hint);
+        } else if !granted.iter().any(|other| other == text) {
+            granted.push(text.to_owned());
+        }
+    }
+    granted
+}
+
+/// A host's name or address, and perhaps a port.
+fn is_host(text: &str) -> bool {
+    let (holds, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => (address.parse::<std::net::Ipv6Addr>().is_ok(), port),
+        None => {
+            let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+            (!name.is_empty() && name.len() <= 253 && name.bytes().all(is_allowed), port)
+        }
+    };
+    let port_holds = match port.strip_prefix(':') {
+        Some(port) => port.parse::<u16>().is_ok_and(|port| port != 0),
+        None => port.is_empty(),
+    };
+    holds && port_holds
+}

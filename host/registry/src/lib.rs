@@ -1,0 +1,24 @@
+//! What can be used as a node, and the search for a chain of them.
+//!
+//! A [`Registry`] is built from [`Entry`]s: plugins, by what their bytes say, and the
+//! connectors of this binary. It finds entries by name, kind or reference, and the
+//! shortest chain of processors from what a source emits to what a sink takes.
+//!
+//! Invariant: no I/O and no async. The caller reads components from disk and hands
+//! over what their bytes say; the registry answers within milliseconds.
+
+mod chain;
+mod chain_error;
+mod entry;
+mod graph;
+mod lookup;
+mod nearest;
+mod registry;
+mod search;
+
+pub use chain::{ChainQuery, MAX_HOPS, SourceQuery, Target};
+pub use chain_error::{ChainError, arrows};
+pub use entry::{Accepts, Emits, Entry, Origin, Refusal};
+pub use lookup::{LookupError, kind, less_version};
+pub use nearest::{all_of, nearest, one_of};
+pub use registry::{Conflict, Registry};

@@ -1,0 +1,181 @@
+//! What can be used, indexed once.
+//!
+//! Invariant: of each name and role one entry is in use, the others are reached by
+//! naming their version; two components never pass for the same one. Built once
+//! and never changed: whoever loads something new builds a new registry.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use flowctl_schema::{Role, Schema};
+use flowctl_types::{Digest, EventType};
+
+use crate::graph::TypeGraph;
+use crate::{ChainError, Entry, Origin, nearest};
+
+/// Plugins and connectors, and the graph of types that they span.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// By role, name, and the version that is preferred first.
+    pub(crate) entries: Vec<Entry>,
+    /// By role and name: the entry in use, followed by its other versions.
+    pub(crate) by_name: BTreeMap<(Role, String), std::ops::Range<usize>>,
+    /// Every known event type; of several structures that of the highest version.
+    pub(crate) types: BTreeMap<EventType, Schema>,
+    pub(crate) graph: TypeGraph,
+    /// Every file that holds an entry, the same bytes in two files included.
+    paths: BTreeMap<PathBuf, usize>,
+}
+
+/// Two components that pass for the same plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{first}` and `{second}` both hold {role} `{name}`{}, but they differ ({} and {})",
+    version_text(.version.as_deref()), .first_digest.short(), .second_digest.short(),
+    first = .first.display(), second = .second.display()
+)]
+pub struct Conflict {
+    /// What both of them do.
+    pub role: Role,
+    /// Their name.
+    pub name: String,
+    /// Their version, where they say one.
+    pub version: Option<String>,
+    /// The file that was found first.
+    pub first: PathBuf,
+    /// Its digest.
+    pub first_digest: Digest,
+    /// The other file.
+    pub second: PathBuf,
+    /// Its digest.
+    pub second_digest: Digest,
+}
+
+impl Conflict {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        "remove one of the files, or give one of them another version".to_owned()
+    }
+}
+
+impl Registry {
+    /// Indexes `entries`. `well_known` are event types that are known though nothing
+    /// here emits or reads them; sources such as `file` can be configured to.
+    ///
+    /// Where names meet, a plugin wins over a connector of the same role. Of several
+    /// versions the highest is in use, one without a pre-release where there is one;
+    /// a plugin that says no version comes last. The same bytes twice are one.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Conflict`]: pairs of plugins with one name and version, whose bytes differ.
+    pub fn build(
+        entries: impl IntoIterator<Item = Entry>,
+        well_known: impl IntoIterator<Item = Schema>,
+    ) -> Result<Self, Vec<Conflict>> {
+        let mut entries: Vec<Entry> = entries.into_iter().collect();
+        entries.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)).then_with(|| by_preference(a, b)));
+        let mut paths = BTreeMap::new();
+        let mut kept = 0;
+        for (index, entry) in entries.iter().enumerate() {
+            kept += usize::from(index > 0 && !is_same(&entries[index - 1], entry));
+            paths.extend(entry.path().map(|path| (plain(path), kept)));
+        }
+        entries.dedup_by(|b, a| is_same(a, b));
+        let conflicts: Vec<Conflict> = entries.windows(2).filter_map(|pair| conflict(&pair[0], &pair[1])).collect();
+        if !conflicts.is_empty() {
+            return Err(conflicts);
+        }
+        let mut by_name = BTreeMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            by_name.entry((entry.role, entry.name.clone())).or_insert(index..index).end = index + 1;
+        }
+        let mut types = BTreeMap::new();
+        let emitted = entries.iter().flat_map(|entry| entry.outputs().iter().chain(entry.inputs())).cloned();
+        for schema in well_known.into_iter().chain(emitted) {
+            let known = types.entry(schema.event_type().clone()).or_insert_with(|| schema.clone());
+            if schema.version() > known.version() {
+                *known = schema;
+            }
+        }
+        let graph = TypeGraph::new(&entries, types.values());
+        Ok(Self { entries, by_name, types, graph, paths })
+    }
+
+    /// The entries in use, by role and name.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.by_name.values().map(|versions| &self.entries[versions.start])
+    }
+
+    /// All entries, other versions and connectors behind a plugin's name included.
+    pub fn all_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Every event type that is known, by name.
+    pub fn event_types(&self) -> impl Iterator<Item = &Schema> {
+        self.types.values()
+    }
+
+    /// The structure of an event type; of several the one with the highest version.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::UnknownType`], with names that are close.
+    pub fn event_type(&self, event_type: &EventType) -> Result<&Schema, ChainError> {
+        self.types.get(event_type).ok_or_else(|| ChainError::UnknownType {
+            event_type: event_type.clone(),
+            nearest: nearest(event_type.as_str(), self.types.keys().map(EventType::as_str)),
+        })
+    }
+
+    /// The entry whose file is `path`, as the path was given, a `./` aside.
+    #[must_use]
+    pub fn at_path(&self, path: &Path) -> Option<&Entry> {
+        self.paths.get(&plain(path)).map(|index| &self.entries[*index])
+    }
+}
+
+/// The path without `.` components.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+fn version_text(version: Option<&str>) -> String {
+    version.map(|version| format!(" {version}")).unwrap_or_default()
+}
+
+/// Plugins before connectors, released before pre-released, high versions before low.
+fn by_preference(a: &Entry, b: &Entry) -> Ordering {
+    let rank = |entry: &Entry| {
+        let version = entry.version().and_then(|text| semver::Version::parse(text).ok());
+        (
+            matches!(entry.origin, Origin::Plugin { .. }),
+            version.as_ref().map(|version| version.pre.is_empty()),
+            version,
+            entry.version().map(str::to_owned),
+        )
+    };
+    rank(b).cmp(&rank(a)).then_with(|| a.digest().cmp(&b.digest())).then_with(|| a.path().cmp(&b.path()))
+}
+
+fn is_same(a: &Entry, b: &Entry) -> bool {
+    (a.role, &a.name) == (b.role, &b.name) && a.digest() == b.digest()
+}
+
+fn conflict(a: &Entry, b: &Entry) -> Option<Conflict> {
+    if (a.role, &a.name, a.version()) != (b.role, &b.name, b.version()) {
+        return None;
+    }
+    Some(Conflict {
+        role: a.role,
+        name: a.name.clone(),
+        version: a.version().map(str::to_owned),
+        first: a.path()?.to_owned(),
+        first_digest: a.digest()?,
+        second: b.path()?.to_owned(),
+        second_digest: b.digest()?,
+    })
+}

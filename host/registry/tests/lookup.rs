@@ -1,0 +1,201 @@
+//! Which entry a name or a reference stands for.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{build, explain, registry};
+use expect_test::{Expect, expect};
+use flowctl_registry::Entry;
+use flowctl_schema::Role;
+
+fn describe(entry: &Entry) -> String {
+    let version = entry.version().map(|version| format!("@{version}")).unwrap_or_default();
+    format!(
+        "{} {}{version} ({})",
+        entry.role,
+        entry.name,
+        entry.path().map_or("built in".into(), |p| p.display().to_string())
+    )
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as expect-test has it")]
+fn check(entries: &str, role: Role, reference: &str, expected: Expect) {
+    let registry = registry(entries);
+    let reference = reference.parse().unwrap();
+    expected.assert_eq(&match registry.find_reference(role, &reference) {
+        Ok(entry) => describe(entry),
+        Err(error) => explain(&error, error.hint()),
+    });
+}
+
+const VERSIONS: &str = "ttp@1.9.0: a! -> b, ttp@1.10.0: a! -> b, ttp@2.0.0-rc.1: a! -> b, ttp: a! -> b";
+
+#[test]
+fn the_highest_release_is_used_unless_one_is_pinned() {
+    check(VERSIONS, Role::Processor, "ttp", expect!["processor ttp@1.10.0 (plugins/ttp-1.10.0.wasm)"]);
+    check(VERSIONS, Role::Processor, "ttp@1.9.0", expect!["processor ttp@1.9.0 (plugins/ttp-1.9.0.wasm)"]);
+    check(
+        VERSIONS,
+        Role::Processor,
+        "ttp@2.0.0-rc.1",
+        expect!["processor ttp@2.0.0-rc.1 (plugins/ttp-2.0.0-rc.1.wasm)"],
+    );
+    check(
+        VERSIONS,
+        Role::Processor,
+        "ttp@3.0.0",
+        expect![[r#"
+        error: processor `ttp` is not known in version 3.0.0
+        hint: known: 1.10.0, 1.9.0, 2.0.0-rc.1"#]],
+    );
+    check(
+        "p: a -> b",
+        Role::Processor,
+        "p@1.0.0",
+        expect![[r#"
+        error: processor `p` is not known in version 1.0.0
+        hint: `p` says no version; leave the version out"#]],
+    );
+}
+
+#[test]
+fn a_plugin_wins_over_a_connector_of_its_role_alone() {
+    let text = "%file: * ->, file: x ->, %file: -> ?";
+    check(text, Role::Sink, "file", expect!["sink file (plugins/file.wasm)"]);
+    check(text, Role::Source, "file", expect!["source file (built in)"]);
+}
+
+#[test]
+fn a_kind_stands_for_the_only_one_of_it() {
+    check(
+        "postgres-sink-v1: x ->",
+        Role::Sink,
+        "postgres",
+        expect!["sink postgres-sink-v1 (plugins/postgres-sink-v1.wasm)"],
+    );
+    check(
+        "postgres-sink-v1: x ->, postgres-v2: x ->",
+        Role::Sink,
+        "postgres",
+        expect![[r#"
+        error: several sinks answer to `postgres`: postgres-sink-v1, postgres-v2
+        hint: write `postgres-sink-v1` or `postgres-v2`"#]],
+    );
+    check("postgres-sink-v1: x ->, %postgres: record ->", Role::Sink, "postgres", expect!["sink postgres (built in)"]);
+    check(
+        "ttp-processor: x -> y",
+        Role::Processor,
+        "ttp",
+        expect!["processor ttp-processor (plugins/ttp-processor.wasm)"],
+    );
+    check(
+        "stellar-live-source: -> y",
+        Role::Source,
+        "stellar-live",
+        expect!["source stellar-live-source (plugins/stellar-live-source.wasm)"],
+    );
+}
+
+#[test]
+fn a_file_stands_for_the_entry_that_was_loaded_from_it() {
+    check(
+        VERSIONS,
+        Role::Processor,
+        "./plugins/ttp-1.9.0.wasm",
+        expect!["processor ttp@1.9.0 (plugins/ttp-1.9.0.wasm)"],
+    );
+    check(
+        VERSIONS,
+        Role::Processor,
+        "plugins/../plugins/other.wasm",
+        expect![[r#"
+        error: `plugins/../plugins/other.wasm` is not among the plugins that were loaded
+        hint: check the path; it is relative to where `flowctl` runs"#]],
+    );
+    check(VERSIONS, Role::Sink, "plugins/ttp-1.9.0.wasm", expect!["error: `ttp` is a processor, not a sink"]);
+}
+
+#[test]
+fn an_artifact_stands_for_the_local_plugin_of_its_name_and_tag() {
+    check(
+        VERSIONS,
+        Role::Processor,
+        "registry.example/acme/ttp:1.9.0",
+        expect!["processor ttp@1.9.0 (plugins/ttp-1.9.0.wasm)"],
+    );
+    check(
+        VERSIONS,
+        Role::Processor,
+        "registry.example/acme/ttp:v1.9.0",
+        expect!["processor ttp@1.9.0 (plugins/ttp-1.9.0.wasm)"],
+    );
+    check(
+        VERSIONS,
+        Role::Processor,
+        "registry.example/acme/ttp",
+        expect!["processor ttp@1.10.0 (plugins/ttp-1.10.0.wasm)"],
+    );
+    check(
+        VERSIONS,
+        Role::Processor,
+        "registry.example/acme/ttp:7.0.0",
+        expect![[r#"
+        error: processor `ttp` is not known in version 7.0.0
+        hint: known: 1.10.0, 1.9.0, 2.0.0-rc.1"#]],
+    );
+    check(
+        VERSIONS,
+        Role::Processor,
+        "registry.example/acme/other:1.0.0",
+        expect![[r#"
+        error: `registry.example/acme/other:1.0.0` is not among the local plugins, and this build cannot pull
+        hint: put the component into a directory as `other.wasm`, and give it with `--plugins DIR`"#]],
+    );
+    check(
+        "%stdout: * ->",
+        Role::Sink,
+        "registry.example/acme/stdout:1.0.0",
+        expect![[r#"
+        error: `registry.example/acme/stdout:1.0.0` is not among the local plugins, and this build cannot pull
+        hint: put the component into a directory as `stdout.wasm`, and give it with `--plugins DIR`"#]],
+    );
+}
+
+#[test]
+fn an_artifact_with_a_digest_must_be_those_bytes() {
+    let registry = registry(VERSIONS);
+    let digest = registry.find(Role::Processor, "ttp@1.9.0").unwrap().digest().unwrap();
+    let with = |digest| format!("registry.example/acme/ttp@{digest}").parse().unwrap();
+    let found = registry.find_reference(Role::Processor, &with(digest)).unwrap();
+    assert_eq!(found.version(), Some("1.9.0"));
+    let other = flowctl_types::Digest::of(b"other");
+    let error = registry.find_reference(Role::Processor, &with(other)).unwrap_err();
+    expect![[r#"
+        error: `ttp` is known with digest sha256:7dcba73e9c204406f758711215c9a0dac0c844523aebb1e04816952e01fd1f04, not sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa
+        hint: load the plugin with that digest, or change the reference"#]].assert_eq(&explain(&error, error.hint()));
+}
+
+#[test]
+fn the_same_bytes_in_two_files_are_one() {
+    let mut entries = common::entries("p@1.0.0: a -> b");
+    let mut copy = entries[0].clone();
+    let flowctl_registry::Origin::Plugin { path, .. } = &mut copy.origin else { panic!("it is a plugin") };
+    *path = "elsewhere/p.wasm".into();
+    entries.push(copy);
+    let registry = flowctl_registry::Registry::build(entries, []).unwrap();
+    assert_eq!(registry.all_entries().count(), 1);
+    for path in ["elsewhere/p.wasm", "plugins/p-1.0.0.wasm"] {
+        assert_eq!(registry.at_path(path.as_ref()).unwrap().name, "p");
+    }
+}
+
+#[test]
+fn two_plugins_of_one_name_and_version_are_a_conflict_that_names_both_files() {
+    let conflicts = build("p@1.0.0#a: x -> y, p@1.0.0#b: x -> y, q#a: x -> y, q#b: x -> y, q: -> x").unwrap_err();
+    let texts: Vec<String> = conflicts.iter().map(|conflict| explain(conflict, Some(conflict.hint()))).collect();
+    expect![[r#"
+        error: `plugins/p-1.0.0a.wasm` and `plugins/p-1.0.0b.wasm` both hold processor `p` 1.0.0, but they differ (8fec5cccfc08 and 985a865d5a4e)
+        hint: remove one of the files, or give one of them another version
+        error: `plugins/qa.wasm` and `plugins/qb.wasm` both hold processor `q`, but they differ (09dc2d42df3b and 0c56e72c939d)
+        hint: remove one of the files, or give one of them another version"#]].assert_eq(&texts.join("\n"));
+}

@@ -1,0 +1,450 @@
+//! Starts barriers, commits epochs, and decides how a run goes on when a node ends.
+//!
+//! Invariant: an epoch is committed only when every sink and the dead-letter sink took
+//! it, and is acknowledged only then. The protocol is in [`crate::checkpoint`].
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flowctl_schema::Role;
+use flowctl_types::NodeId;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::checkpoint::{Checkpoint, SavedState};
+use crate::edge::Barrier;
+use crate::error::{Exit, NodeError, RunError, Setback};
+use crate::generation::{Ended, Generation, Parts, Plan, failed, version};
+use crate::metrics::Counters;
+use crate::node::{Control, Record, Report, Suspicion};
+use crate::prepare::open_source;
+use crate::run::{Shared, Stop};
+use crate::summary::Status;
+use crate::{Fault, Sink};
+
+/// Leads a run from its start to its end.
+pub(crate) struct Coordinator {
+    pub(crate) plan: Plan,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reports: mpsc::Receiver<Report>,
+    pub(crate) stop: watch::Receiver<Option<Stop>>,
+    pub(crate) letters: JoinHandle<Result<(), Fault>>,
+    /// Whether what the dead-letter task ended with was seen.
+    pub(crate) have_letters_ended: bool,
+    /// Sources that can repeat their events.
+    pub(crate) replayable: HashSet<NodeId>,
+    pub(crate) committed: Option<Checkpoint>,
+    /// The last epoch that was given a number.
+    pub(crate) epoch: u64,
+    /// What the nodes had counted at the committed barrier.
+    pub(crate) counted: HashMap<NodeId, Counters>,
+    pub(crate) recovery: Recovery,
+}
+
+/// How often the run went back since an epoch was committed, and why.
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    suspicions: HashMap<NodeId, Suspicion>,
+    n_rewinds: u32,
+    n_isolated: usize,
+}
+
+/// How a generation ended.
+enum Verdict {
+    /// Everything was taken.
+    Over,
+    /// It was told to stop at once.
+    Stopped,
+    Failed(RunError),
+    Back(Setback),
+}
+
+/// What is known of a generation.
+struct Progress {
+    /// Sources that have not finished.
+    unfinished: HashSet<NodeId>,
+    is_draining: bool,
+    under_way: Option<UnderWay>,
+    is_last_committed: bool,
+    setback: Option<Setback>,
+    /// What had moved when the last barrier started.
+    activity: u64,
+    /// Sinks that their tasks handed back.
+    sinks: BTreeMap<NodeId, Box<dyn Sink>>,
+}
+
+/// A barrier that is not committed.
+struct UnderWay {
+    barrier: Barrier,
+    passing: HashSet<NodeId>,
+    taking: HashSet<NodeId>,
+    are_letters_taken: bool,
+    is_pending: bool,
+    checkpoint: Checkpoint,
+    counters: HashMap<NodeId, Counters>,
+}
+
+impl Coordinator {
+    /// Runs to the end. The dead-letter task has ended when this returns.
+    pub(crate) async fn lead(mut self, parts: Parts) -> (Status, Option<RunError>, HashMap<NodeId, Counters>) {
+        let result = self.generations(parts).await;
+        let Self { plan, reports, mut letters, have_letters_ended, epoch, counted, .. } = self;
+        drop(reports);
+        let delivered = if have_letters_ended { Ok(()) } else { close_letters(plan, &mut letters, epoch).await };
+        let (status, error) = match (result, delivered) {
+            (Ok(status), Ok(())) => (status, None),
+            (Ok(_), Err(error)) | (Err(error), _) => (Status::Failed, Some(error)),
+        };
+        (status, error, counted)
+    }
+
+    async fn generations(&mut self, mut parts: Parts) -> Result<Status, RunError> {
+        let stages = parts.stages.clone();
+        loop {
+            let suspicions = &self.recovery.suspicions;
+            let mut generation = self.plan.launch(parts, self.committed.as_ref(), self.epoch + 1, suspicions).await?;
+            self.shared.watch(generation.links.clone());
+            let mut progress = Progress::new(&self.plan);
+            let verdict = self.conduct(&mut generation, &mut progress).await;
+            match verdict {
+                Verdict::Over if progress.unfinished.is_empty() => return Ok(Status::Completed),
+                Verdict::Over => return Ok(Status::Stopped),
+                Verdict::Stopped => {
+                    generation.abort().await;
+                    return Ok(Status::Stopped);
+                }
+                Verdict::Failed(error) => {
+                    generation.abort().await;
+                    return Err(error);
+                }
+                Verdict::Back(setback) => {
+                    let sinks = self.halt(generation, progress).await?;
+                    parts = self.go_back(setback, sinks).await?;
+                    parts.stages.clone_from(&stages);
+                }
+            }
+        }
+    }
+
+    async fn conduct(&mut self, generation: &mut Generation, progress: &mut Progress) -> Verdict {
+        let every = self.plan.change.settings.checkpoint_interval.max(Duration::from_millis(1));
+        let mut barriers = interval_at(Instant::now() + every, every);
+        barriers.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            match *self.stop.borrow_and_update() {
+                Some(Stop::Now) => return Verdict::Stopped,
+                Some(Stop::Drain) if !progress.is_draining => {
+                    progress.is_draining = true;
+                    self.plan.of_role(Role::Source).for_each(|node| generation.tell(&node.id, Control::Drain));
+                }
+                _ => {}
+            }
+            if progress.awaits_last() {
+                self.inject(generation, progress, true);
+            }
+            let result = tokio::select! {
+                biased;
+                _ = self.stop.changed() => Ok(()),
+                report = self.reports.recv() => match report {
+                    Some(report) => self.note(generation, progress, report).await,
+                    None => Err(RunError::Internal("the report channel is closed".to_owned())),
+                },
+                ended = &mut self.letters => {
+                    self.have_letters_ended = true;
+                    Err(letters_error(ended))
+                }
+                ended = generation.join() => match ended {
+                    Some(ended) => progress.settle(ended),
+                    None if progress.is_last_committed => return Verdict::Over,
+                    None => Err(RunError::Internal("all nodes left before the last barrier".to_owned())),
+                },
+                _ = barriers.tick() => {
+                    let activity = self.plan.activity.load(Ordering::Relaxed);
+                    if progress.is_free() && activity != progress.activity {
+                        progress.activity = activity;
+                        self.inject(generation, progress, false);
+                    }
+                    Ok(())
+                }
+            };
+            if let Err(error) = result {
+                return Verdict::Failed(error);
+            }
+            if !progress.is_pending()
+                && let Some(setback) = progress.setback.take()
+            {
+                return Verdict::Back(setback);
+            }
+        }
+    }
+
+    /// Starts the next barrier at all sources.
+    fn inject(&mut self, generation: &Generation, progress: &mut Progress, is_last: bool) {
+        self.epoch += 1;
+        let barrier = Barrier { epoch: self.epoch, is_last };
+        let ids = |node: &Arc<flowctl_topology::Node>| node.id.clone();
+        progress.under_way = Some(UnderWay {
+            barrier,
+            passing: self.plan.nodes.iter().map(ids).collect(),
+            taking: self.plan.of_role(Role::Sink).map(ids).collect(),
+            are_letters_taken: false,
+            is_pending: false,
+            checkpoint: Checkpoint { epoch: self.epoch, ..Checkpoint::default() },
+            counters: HashMap::new(),
+        });
+        for node in self.plan.of_role(Role::Source) {
+            generation.tell(&node.id, Control::Barrier(barrier));
+        }
+    }
+
+    async fn note(&mut self, generation: &Generation, progress: &mut Progress, report: Report) -> Result<(), RunError> {
+        let under_way = progress.under_way.as_mut();
+        match report {
+            Report::Finished { node } => {
+                progress.unfinished.remove(&node);
+            }
+            Report::Passed { node, epoch, record, counters } => {
+                if let Some(under_way) = under_way.filter(|under_way| under_way.barrier.epoch == epoch) {
+                    self.pass(generation, under_way, node, record, counters).await?;
+                }
+            }
+            Report::Taken { node, epoch } => {
+                if let Some(under_way) = under_way.filter(|under_way| under_way.barrier.epoch == epoch) {
+                    under_way.taking.remove(&node);
+                }
+            }
+            Report::LettersTaken { epoch } => {
+                if let Some(under_way) = under_way.filter(|under_way| under_way.barrier.epoch == epoch) {
+                    under_way.are_letters_taken = true;
+                }
+            }
+        }
+        if let Some(taken) = progress.under_way.take_if(|under_way| under_way.is_taken()) {
+            progress.is_last_committed = taken.barrier.is_last;
+            self.commit(generation, taken).await?;
+        }
+        Ok(())
+    }
+
+    /// A node has passed the barrier; when all have, the epoch is pending.
+    async fn pass(
+        &mut self,
+        generation: &Generation,
+        under_way: &mut UnderWay,
+        node: NodeId,
+        record: Record,
+        counters: Counters,
+    ) -> Result<(), RunError> {
+        under_way.passing.remove(&node);
+        under_way.counters.insert(node.clone(), counters);
+        match record {
+            Record::Nothing => {}
+            Record::Position(position) => {
+                under_way.checkpoint.positions.insert(node, position);
+            }
+            Record::State(parts) => {
+                let version = self.plan.nodes.iter().find(|known| known.id == node).map(|node| version(node));
+                let saved = SavedState { version: version.unwrap_or_default(), parts };
+                under_way.checkpoint.states.insert(node, saved);
+            }
+        }
+        if !under_way.passing.is_empty() {
+            return Ok(());
+        }
+        let epoch = under_way.barrier.epoch;
+        let stored = self.plan.options.store.put_pending(under_way.checkpoint.clone()).await;
+        stored.map_err(|source| RunError::Checkpoint { epoch, source: Arc::new(source) })?;
+        under_way.is_pending = true;
+        for sink in self.plan.of_role(Role::Sink) {
+            generation.tell(&sink.id, Control::Take(epoch));
+        }
+        // fails only when the dead-letter task has ended, which is seen on its own
+        let _ = self.plan.postbox.flush(epoch).await;
+        Ok(())
+    }
+
+    /// Every sink took the epoch.
+    async fn commit(&mut self, generation: &Generation, taken: UnderWay) -> Result<(), RunError> {
+        let epoch = taken.barrier.epoch;
+        let committed = self.plan.options.store.commit(epoch).await;
+        committed.map_err(|source| RunError::Checkpoint { epoch, source: Arc::new(source) })?;
+        self.committed = Some(taken.checkpoint);
+        self.counted = taken.counters;
+        self.recovery = Recovery::default();
+        self.shared.committed(epoch);
+        for link in &generation.links {
+            link.edge.ack(epoch);
+        }
+        for source in self.plan.of_role(Role::Source) {
+            generation.tell(&source.id, Control::Ack(epoch));
+        }
+        Ok(())
+    }
+
+    /// Stops all tasks, and takes the sinks back.
+    async fn halt(
+        &mut self,
+        mut generation: Generation,
+        mut progress: Progress,
+    ) -> Result<BTreeMap<NodeId, Box<dyn Sink>>, RunError> {
+        generation.sever();
+        let deadline = Instant::now() + self.plan.options.patience;
+        loop {
+            tokio::select! {
+                ended = generation.join() => match ended {
+                    Some(ended) => progress.settle(ended)?,
+                    None => break,
+                },
+                // nodes that are about to leave may still have something to say
+                _ = self.reports.recv() => {}
+                () = tokio::time::sleep_until(deadline) => {
+                    let is_missing = |node: &&Arc<flowctl_topology::Node>| !progress.sinks.contains_key(&node.id);
+                    let stuck = self.plan.of_role(Role::Sink).find(is_missing);
+                    let error = stuck.map(|node| failed(&node.id, NodeError::Stuck));
+                    return Err(error.unwrap_or_else(|| RunError::Internal("nodes do not stop".to_owned())));
+                }
+            }
+        }
+        while self.reports.try_recv().is_ok() {}
+        Ok(progress.sinks)
+    }
+
+    /// Makes ready to start again from the committed barrier.
+    async fn go_back(
+        &mut self,
+        setback: Setback,
+        mut sinks: BTreeMap<NodeId, Box<dyn Sink>>,
+    ) -> Result<Parts, RunError> {
+        self.recovery.learn(&setback, self.plan.options.max_rewinds, self.plan.options.max_isolated)?;
+        tracing::warn!(
+            node = %setback.node,
+            error = %setback.fault,
+            epoch = self.committed.as_ref().map_or(0, |committed| committed.epoch),
+            "run goes back to the last barrier"
+        );
+        if let Some(source) = self.plan.of_role(Role::Source).find(|node| !self.replayable.contains(&node.id)) {
+            let blocker = source.id.clone();
+            return Err(failed(&setback.node, NodeError::NotReplayable { blocker, source: setback.fault }));
+        }
+        for (node, sink) in &mut sinks {
+            let rewound = sink.rewind().await;
+            rewound.map_err(|source| failed(node, NodeError::Call { doing: "go back to the last barrier", source }))?;
+        }
+        let mut sources = BTreeMap::new();
+        for node in self.plan.of_role(Role::Source) {
+            let made = self.plan.workshop.source(node).await;
+            let mut source = made.map_err(|error| failed(&node.id, NodeError::Instantiate(Arc::new(error))))?;
+            let position = self.committed.as_ref().and_then(|committed| committed.positions.get(&node.id));
+            let opened = open_source(&mut *source, position.map(Vec::as_slice), &self.plan.options.backoff).await;
+            opened
+                .map_err(|source| failed(&node.id, NodeError::Call { doing: "open at the last position", source }))?;
+            sources.insert(node.id.clone(), source);
+        }
+        for (node, metrics) in &self.plan.metrics {
+            metrics.rewind(&self.counted.get(node).copied().unwrap_or_default());
+        }
+        Ok(Parts { sources, stages: BTreeMap::new(), instances: BTreeMap::new(), sinks })
+    }
+}
+
+impl Recovery {
+    /// Learns from a fault where to look next time, or that there is no point.
+    fn learn(&mut self, setback: &Setback, max_rewinds: u32, max_isolated: usize) -> Result<(), RunError> {
+        let suspicion = self.suspicions.entry(setback.node.clone()).or_default();
+        suspicion.is_stepping = true;
+        match &setback.culprit {
+            Some(event) => {
+                suspicion.culprits.insert(event.clone(), setback.fault.clone());
+                self.n_rewinds = 0;
+                self.n_isolated += 1;
+            }
+            None => self.n_rewinds += 1,
+        }
+        if self.n_rewinds > max_rewinds || self.n_isolated > max_isolated {
+            let n_rewinds = self.n_rewinds.max(u32::try_from(self.n_isolated).unwrap_or(u32::MAX)) - 1;
+            return Err(failed(&setback.node, NodeError::Rewinds { n_rewinds, source: setback.fault.clone() }));
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            unfinished: plan.of_role(Role::Source).map(|node| node.id.clone()).collect(),
+            is_draining: false,
+            under_way: None,
+            is_last_committed: false,
+            setback: None,
+            activity: plan.activity.load(Ordering::Relaxed),
+            sinks: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a barrier may start.
+    fn is_free(&self) -> bool {
+        self.under_way.is_none() && self.setback.is_none() && !self.is_last_committed
+    }
+
+    fn awaits_last(&self) -> bool {
+        self.is_free() && (self.is_draining || self.unfinished.is_empty())
+    }
+
+    fn is_pending(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|under_way| under_way.is_pending)
+    }
+
+    /// Takes note of a task's end.
+    fn settle(&mut self, ended: Ended) -> Result<(), RunError> {
+        let Ended { node, result, sink } = ended;
+        if let Some(sink) = sink {
+            self.sinks.insert(node.clone(), sink);
+        }
+        match result {
+            // whoever severed it ends too, and says why
+            Ok(()) | Err(Exit::Severed) => Ok(()),
+            Err(Exit::Failed(error)) => Err(failed(&node, error)),
+            Err(Exit::Setback(setback)) => {
+                self.setback.get_or_insert(setback);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl UnderWay {
+    fn is_taken(&self) -> bool {
+        self.is_pending && self.taking.is_empty() && self.are_letters_taken
+    }
+}
+
+/// Lets the dead-letter task write what it has, also after a failure: these letters say
+/// what happened.
+async fn close_letters(plan: Plan, letters: &mut JoinHandle<Result<(), Fault>>, epoch: u64) -> Result<(), RunError> {
+    let patience = plan.options.patience;
+    let closing = async {
+        let _ = plan.postbox.flush(epoch).await;
+        drop(plan);
+        (&mut *letters).await
+    };
+    let closed = tokio::time::timeout(patience, closing).await;
+    match closed {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(ended) => Err(letters_error(ended)),
+        Err(_) => {
+            letters.abort();
+            Err(RunError::DeadLetters(Fault::Fatal(format!("not written within {} s", patience.as_secs()))))
+        }
+    }
+}
+
+fn letters_error(ended: Result<Result<(), Fault>, tokio::task::JoinError>) -> RunError {
+    match ended {
+        Ok(Ok(())) => RunError::Internal("the dead-letter task left early".to_owned()),
+        Ok(Err(fault)) => RunError::DeadLetters(fault),
+        Err(error) => RunError::DeadLetters(Fault::Fatal(crate::node::panicked(error).to_string())),
+    }
+}

@@ -1,0 +1,188 @@
+//! The way of refused events to the dead-letter sink.
+//!
+//! Invariant: a node passes a barrier only when the letters of what came before it are
+//! in the queue. The queue is bounded by bytes; a node that refuses faster than letters
+//! are written waits. A letter that cannot be written ends the run.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use flowctl_schema::Schema;
+use flowctl_topology::{Component, Node};
+use flowctl_types::{Batch, Digest, NodeId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::error::Exit;
+use crate::metrics::NodeMetrics;
+use crate::node::Report;
+use crate::options::Backoff;
+use crate::{DeadLetter, DeadLetterSink, Fault, LetterPayload, Refused};
+
+/// Letters that may wait, besides their bytes.
+const QUEUE_LEN: usize = 64;
+
+/// What the dead-letter task is sent.
+pub(crate) enum Mail {
+    /// Letters of one batch, and the room that they take.
+    Letters(Vec<DeadLetter>, OwnedSemaphorePermit),
+    /// Make durable what came before.
+    Flush(u64),
+}
+
+/// A node's way to the dead-letter sink.
+#[derive(Clone)]
+pub(crate) struct Letters {
+    node: NodeId,
+    plugin: Option<Digest>,
+    queue: Postbox,
+    metrics: Arc<NodeMetrics>,
+}
+
+/// The sending end of the dead-letter task.
+#[derive(Clone)]
+pub(crate) struct Postbox {
+    mail: mpsc::Sender<Mail>,
+    room: Arc<Semaphore>,
+    n_bytes: u32,
+}
+
+/// Why an event is refused.
+pub(crate) struct Refusal {
+    pub(crate) index: usize,
+    pub(crate) reason: String,
+    pub(crate) log_tail: String,
+    pub(crate) attempts: u32,
+}
+
+impl Refusal {
+    pub(crate) fn rejected(index: usize, reason: String) -> Self {
+        Self { index, reason, log_tail: String::new(), attempts: 1 }
+    }
+
+    pub(crate) fn fault(index: usize, fault: &Fault, attempts: u32) -> Self {
+        let log_tail = if let Fault::Crashed { log_tail, .. } = fault { log_tail.clone() } else { String::new() };
+        Self { index, reason: fault.to_string(), log_tail, attempts }
+    }
+}
+
+impl Postbox {
+    pub(crate) fn new(n_bytes: usize) -> (Self, mpsc::Receiver<Mail>) {
+        let (mail, receiver) = mpsc::channel(QUEUE_LEN);
+        let n_bytes = u32::try_from(n_bytes).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
+        (Self { mail, room: Arc::new(Semaphore::new(n_bytes as usize)), n_bytes }, receiver)
+    }
+
+    pub(crate) async fn flush(&self, epoch: u64) -> Result<(), Exit> {
+        self.mail.send(Mail::Flush(epoch)).await.map_err(|_| Exit::Severed)
+    }
+
+    async fn post(&self, letters: Vec<DeadLetter>) -> Result<(), Exit> {
+        let n_bytes = letters.iter().map(size).sum::<usize>();
+        let n_bytes = u32::try_from(n_bytes).unwrap_or(u32::MAX).min(self.n_bytes);
+        let room = Arc::clone(&self.room).acquire_many_owned(n_bytes).await.map_err(|_| Exit::Severed)?;
+        self.mail.send(Mail::Letters(letters, room)).await.map_err(|_| Exit::Severed)
+    }
+}
+
+impl Letters {
+    pub(crate) fn new(node: &Node, queue: Postbox, metrics: Arc<NodeMetrics>) -> Self {
+        let plugin = match &node.component {
+            Component::Plugin { digest, .. } => Some(*digest),
+            Component::Connector { .. } => None,
+        };
+        Self { node: node.id.clone(), plugin, queue, metrics }
+    }
+
+    /// Sends events of `batch`, whose payloads `schema` describes.
+    pub(crate) async fn refuse(
+        &self,
+        batch: &Batch,
+        schema: Option<&Schema>,
+        refusals: Vec<Refusal>,
+    ) -> Result<(), Exit> {
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        let letters = refusals.into_iter().map(|refusal| {
+            let payload = LetterPayload::new(schema, batch.columns.payload(refusal.index));
+            self.letter(batch.ids.get(refusal.index), schema, refusal, payload)
+        });
+        self.post(letters.collect()).await
+    }
+
+    /// Sends what a source could not read.
+    pub(crate) async fn refuse_unread(&self, refused: Vec<Refused>, schema: Option<&Schema>) -> Result<(), Exit> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let letters = refused.into_iter().map(|refused| {
+            let payload = LetterPayload::new(None, &refused.payload);
+            self.letter(refused.id, schema, Refusal::rejected(0, refused.reason), payload)
+        });
+        self.post(letters.collect()).await
+    }
+
+    /// Sends a refusal that has no event: of a tick, or of the end.
+    pub(crate) async fn refuse_nothing(&self, event_id: String, reason: String) -> Result<(), Exit> {
+        let payload = LetterPayload::new(None, &[]);
+        self.post(vec![self.letter(event_id, None, Refusal::rejected(0, reason), payload)]).await
+    }
+
+    fn letter(
+        &self,
+        event_id: String,
+        schema: Option<&Schema>,
+        refusal: Refusal,
+        payload: LetterPayload,
+    ) -> DeadLetter {
+        DeadLetter {
+            time: SystemTime::now(),
+            node: self.node.clone(),
+            plugin: self.plugin,
+            event_id,
+            event_type: schema.map(|schema| schema.event_type().clone()),
+            reason: refusal.reason,
+            attempts: refusal.attempts,
+            log_tail: refusal.log_tail,
+            payload,
+        }
+    }
+
+    async fn post(&self, letters: Vec<DeadLetter>) -> Result<(), Exit> {
+        self.metrics.rejected(letters.len());
+        self.queue.post(letters).await
+    }
+}
+
+/// Writes letters until all senders are gone; says which epochs are durable.
+pub(crate) async fn deliver(
+    mut sink: Box<dyn DeadLetterSink>,
+    mut mail: mpsc::Receiver<Mail>,
+    backoff: Backoff,
+    reports: mpsc::Sender<Report>,
+) -> Result<(), Fault> {
+    while let Some(mail) = mail.recv().await {
+        let mut attempt = 0;
+        loop {
+            let result = match &mail {
+                Mail::Letters(letters, _room) => sink.write(letters).await,
+                Mail::Flush(_) => sink.flush().await,
+            };
+            let Err(fault) = result else { break };
+            attempt += 1;
+            match (&fault, backoff.wait(attempt)) {
+                (Fault::Retry(_), Some(wait)) => tokio::time::sleep(wait).await,
+                _ => return Err(fault),
+            }
+        }
+        if let Mail::Flush(epoch) = mail {
+            // nobody listens when the run has ended: this was its last flush
+            let _ = reports.send(Report::LettersTaken { epoch }).await;
+        }
+    }
+    Ok(())
+}
+
+fn size(letter: &DeadLetter) -> usize {
+    256 + letter.event_id.len() + letter.reason.len() + letter.log_tail.len() + letter.payload.n_bytes()
+}

@@ -1,0 +1,43 @@
+//! Runs a topology: nodes, edges, barriers and acknowledgements.
+//!
+//! A [`Run`] is made for a [`Workshop`], which makes components, and given a [`Change`],
+//! which says what to run. It prepares everything first, then starts one task a node;
+//! edges between them are bounded. How events are never lost is written in
+//! [`checkpoint`].
+//!
+//! Invariants: an edge always has a receiver; a source's position advances only past
+//! events that every sink, or the dead-letter sink, durably took; a component's fault
+//! ends at its node.
+
+mod change;
+pub mod checkpoint;
+mod component;
+mod coordinator;
+mod dead_letter;
+mod edge;
+mod error;
+mod generation;
+mod inputs;
+mod letters;
+mod metrics;
+mod node;
+mod options;
+mod outputs;
+mod prepare;
+mod run;
+mod summary;
+mod worker;
+
+pub use change::Change;
+pub use checkpoint::{Checkpoint, CheckpointStore, MemoryStore, SavedState, StoreError};
+pub use component::{
+    Bounds, DeadLetterSink, Fault, Outcome, Output, Piece, Position, PrepareError, Processor, Refused, Rejection, Sink,
+    Source, Stage, State, Workshop,
+};
+pub use dead_letter::{DeadLetter, LetterPayload};
+pub use edge::{Barrier, Closed, Edge, EdgeBounds, MemoryEdge, Message, Pending};
+pub use error::{ApplyError, NodeError, RunError};
+pub use metrics::Counters;
+pub use options::{Backoff, Options};
+pub use run::{Run, RunHandle, Stop};
+pub use summary::{EdgeFigures, NodeFigures, Snapshot, Status, Summary};

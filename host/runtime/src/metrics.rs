@@ -1,0 +1,113 @@
+//! What each node did, counted while it runs.
+//!
+//! Invariant: every figure was measured in this run. Where the run went back to a
+//! barrier, figures go back with it, so that a replayed event counts once.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use flowctl_types::Batch;
+use serde::Serialize;
+
+use crate::edge::weight;
+
+/// What a node did since the run started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Events it received; for a source, what it read, the unreadable included.
+    pub events_in: u64,
+    /// Events it emitted; for a sink, what it took.
+    pub events_out: u64,
+    /// Events that went to the dead-letter sink.
+    pub rejected: u64,
+    /// Bytes it received.
+    pub bytes_in: u64,
+    /// Bytes it emitted.
+    pub bytes_out: u64,
+    /// Batches it received.
+    pub batches_in: u64,
+    /// Batches it emitted.
+    pub batches_out: u64,
+    /// Nanoseconds spent in its component's calls, waiting within them included.
+    pub busy_ns: u64,
+}
+
+/// The counters of one node, while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct NodeMetrics {
+    events_in: AtomicU64,
+    events_out: AtomicU64,
+    rejected: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    batches_in: AtomicU64,
+    batches_out: AtomicU64,
+    busy_ns: AtomicU64,
+}
+
+/// Measures a call of a component.
+pub(crate) struct Stopwatch(Instant);
+
+impl NodeMetrics {
+    pub(crate) fn received(&self, batch: &Batch) {
+        self.events_in.fetch_add(batch.len() as u64, Relaxed);
+        self.bytes_in.fetch_add(weight(batch) as u64, Relaxed);
+        self.batches_in.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn emitted(&self, batch: &Batch) {
+        self.events_out.fetch_add(batch.len() as u64, Relaxed);
+        self.bytes_out.fetch_add(weight(batch) as u64, Relaxed);
+        self.batches_out.fetch_add(1, Relaxed);
+    }
+
+    /// Counts events that a source read.
+    pub(crate) fn read(&self, n_events: usize) {
+        self.events_in.fetch_add(n_events as u64, Relaxed);
+    }
+
+    /// Counts events that a sink took out of a batch.
+    pub(crate) fn took(&self, n_events: usize) {
+        self.events_out.fetch_add(n_events as u64, Relaxed);
+        self.batches_out.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn rejected(&self, n_events: usize) {
+        self.rejected.fetch_add(n_events as u64, Relaxed);
+    }
+
+    pub(crate) fn busy(&self, since: &Stopwatch) {
+        let elapsed = since.0.elapsed().min(Duration::from_secs(u32::MAX.into()));
+        self.busy_ns.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            events_in: self.events_in.load(Relaxed),
+            events_out: self.events_out.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            bytes_in: self.bytes_in.load(Relaxed),
+            bytes_out: self.bytes_out.load(Relaxed),
+            batches_in: self.batches_in.load(Relaxed),
+            batches_out: self.batches_out.load(Relaxed),
+            busy_ns: self.busy_ns.load(Relaxed),
+        }
+    }
+
+    /// Goes back to what a barrier recorded. The time spent stays spent.
+    pub(crate) fn rewind(&self, to: &Counters) {
+        self.events_in.store(to.events_in, Relaxed);
+        self.events_out.store(to.events_out, Relaxed);
+        self.rejected.store(to.rejected, Relaxed);
+        self.bytes_in.store(to.bytes_in, Relaxed);
+        self.bytes_out.store(to.bytes_out, Relaxed);
+        self.batches_in.store(to.batches_in, Relaxed);
+        self.batches_out.store(to.batches_out, Relaxed);
+    }
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+}

@@ -1,0 +1,407 @@
+//! A processor's task: turns batches into others, and finds the events it breaks on.
+//!
+//! Invariant: every event that comes in is an input of a call that gave an outcome, or
+//! is in the dead-letter queue; barriers pass only then.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use flowctl_schema::Schema;
+use flowctl_types::{Batch, Ids};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+
+use super::crew::Crew;
+use super::partition::Partitions;
+use super::{Record, Seat};
+use crate::edge::Barrier;
+use crate::error::{Exit, NodeError, Setback};
+use crate::inputs::{Arrival, Inputs};
+use crate::letters::Refusal;
+use crate::outputs::Outputs;
+use crate::worker::{Call, Trouble, Worker};
+use crate::{Fault, Outcome, Rejection, State};
+
+/// A processor's task.
+pub(crate) struct ProcessorNode {
+    pub(crate) inputs: Inputs,
+    pub(crate) desk: Desk,
+    pub(crate) hands: Hands,
+    pub(crate) tick: Option<Duration>,
+    /// Whether it is told the end.
+    pub(crate) has_timer: bool,
+}
+
+/// The instances.
+pub(crate) enum Hands {
+    /// One, called in the node's own task.
+    One(Worker),
+    /// Several without state.
+    Crew(Crew),
+    /// Several with state.
+    Partitions(Partitions),
+}
+
+/// Everything but the instances: what becomes of outcomes.
+pub(crate) struct Desk {
+    pub(crate) seat: Seat,
+    pub(crate) outputs: Outputs,
+    pub(crate) schemas: Vec<Schema>,
+    pub(crate) is_stateful: bool,
+    pub(crate) suspicion: Suspicion,
+    /// The epoch that the next barrier ends.
+    pub(crate) epoch: u64,
+    /// Events that no input led to, since the last barrier.
+    pub(crate) n_own_events: u64,
+    /// Calls that failed since one succeeded.
+    pub(crate) n_faults: u32,
+}
+
+/// What is known of events that made a stateful node fail.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Suspicion {
+    /// Whether events are processed one by one, up to the next barrier.
+    pub(crate) is_stepping: bool,
+    /// Events that are to blame, by id, and how they made the node fail.
+    pub(crate) culprits: HashMap<String, Fault>,
+}
+
+impl ProcessorNode {
+    /// Hands over the state of a checkpoint. Call it before [`ProcessorNode::run`].
+    pub(crate) async fn restore(&mut self, version: &str, state: &State) -> Result<(), NodeError> {
+        let restored = match &mut self.hands {
+            Hands::One(worker) => worker.restore(version, state).await,
+            Hands::Crew(_) => Ok(()),
+            Hands::Partitions(partitions) => {
+                let shares = partitions.shares(state);
+                let mut restored = Ok(());
+                for (worker, share) in partitions.workers().zip(&shares) {
+                    restored = worker.restore(version, share).await;
+                    if restored.is_err() {
+                        break;
+                    }
+                }
+                restored
+            }
+        };
+        restored.map_err(|trouble| match trouble {
+            Trouble::Input(source) => NodeError::Call { doing: "restore its state", source },
+            Trouble::Node(error) => error,
+        })
+    }
+
+    /// Runs until the last barrier.
+    pub(crate) async fn run(mut self) -> Result<(), Exit> {
+        let mut ticks = self.tick.map(ticks);
+        loop {
+            let arrival = match &mut self.hands {
+                Hands::Crew(crew) => {
+                    let has_room = crew.has_room();
+                    tokio::select! {
+                        biased;
+                        done = crew.progress() => {
+                            if let Some((batch, result)) = done? {
+                                self.conclude(&batch, result).await?;
+                            }
+                            continue;
+                        }
+                        () = next(&mut ticks) => None,
+                        arrival = self.inputs.next(), if has_room => Some(arrival?),
+                    }
+                }
+                Hands::One(_) | Hands::Partitions(_) => tokio::select! {
+                    biased;
+                    () = next(&mut ticks) => None,
+                    arrival = self.inputs.next() => Some(arrival?),
+                },
+            };
+            match arrival {
+                None => self.tick().await?,
+                Some(Arrival::Batch(batch)) => self.process(batch).await?,
+                Some(Arrival::Finished) => {
+                    self.settle().await?;
+                    if self.has_timer {
+                        self.end().await?;
+                    }
+                    self.desk.outputs.finish().await?;
+                }
+                Some(Arrival::Barrier(barrier)) => {
+                    self.settle().await?;
+                    self.pass(barrier).await?;
+                    if barrier.is_last {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn process(&mut self, batch: Arc<Batch>) -> Result<(), Exit> {
+        self.desk.seat.metrics.received(&batch);
+        match &mut self.hands {
+            Hands::Crew(crew) => {
+                crew.start(batch);
+                Ok(())
+            }
+            Hands::One(worker) if !self.desk.is_stateful => match worker.call(Call::Process(&batch)).await {
+                Ok(outcome) => self.desk.emit(&batch, outcome).await,
+                Err(Trouble::Input(fault)) => self.desk.step(worker, &batch, fault).await,
+                Err(Trouble::Node(error)) => Err(error.into()),
+            },
+            hands => {
+                for part in self.desk.suspicion.parts(&batch) {
+                    match part {
+                        Part::Whole => self.desk.process_with_state(hands, &batch).await?,
+                        Part::Slice(start, end) => {
+                            self.desk.process_with_state(hands, &batch.slice(start..end)).await?;
+                        }
+                        Part::Culprit(index, fault) => {
+                            self.desk.refuse(&batch, vec![Refusal::fault(index, &fault, 2)]).await?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until nothing is under way.
+    async fn settle(&mut self) -> Result<(), Exit> {
+        loop {
+            let Hands::Crew(crew) = &mut self.hands else { return Ok(()) };
+            let Some((batch, result)) = crew.next().await? else { return Ok(()) };
+            self.conclude(&batch, result).await?;
+        }
+    }
+
+    /// Deals with the result of a crew's member.
+    async fn conclude(&mut self, batch: &Batch, result: Result<Outcome, Trouble>) -> Result<(), Exit> {
+        match result {
+            Ok(outcome) => self.desk.emit(batch, outcome).await,
+            Err(Trouble::Node(error)) => Err(error.into()),
+            Err(Trouble::Input(fault)) => {
+                let Hands::Crew(crew) = &mut self.hands else { return Ok(()) };
+                let Some(mut worker) = crew.take().await else { return Err(Exit::Severed) };
+                let stepped = self.desk.step(&mut worker, batch, fault).await;
+                crew.put(worker);
+                stepped
+            }
+        }
+    }
+
+    async fn pass(&mut self, barrier: Barrier) -> Result<(), Exit> {
+        let mut state = State::new();
+        if self.desk.is_stateful {
+            match &mut self.hands {
+                Hands::One(worker) => {
+                    state = worker.save().await.map_err(|trouble| self.desk.setback(trouble, None))?;
+                }
+                Hands::Crew(_) => {}
+                Hands::Partitions(partitions) => {
+                    for worker in partitions.workers() {
+                        state.extend(worker.save().await.map_err(|trouble| self.desk.setback(trouble, None))?);
+                    }
+                }
+            }
+        }
+        self.desk.pass(barrier, state).await
+    }
+
+    async fn tick(&mut self) -> Result<(), Exit> {
+        self.settle().await?;
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let call = Call::Tick(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX));
+        for worker in self.hands.all().await {
+            match worker.call(call).await {
+                Ok(outcome) => self.desk.emit_own(outcome).await?,
+                Err(Trouble::Input(fault)) if !self.desk.is_stateful => self.desk.count(&fault)?,
+                Err(trouble) => return Err(self.desk.setback(trouble, None)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), Exit> {
+        for worker in self.hands.all().await {
+            loop {
+                match worker.call(Call::End).await {
+                    Ok(outcome) => {
+                        self.desk.emit_own(outcome).await?;
+                        break;
+                    }
+                    Err(Trouble::Input(fault)) if !self.desk.is_stateful => self.desk.count(&fault)?,
+                    Err(trouble) => return Err(self.desk.setback(trouble, None)),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Hands {
+    async fn all(&mut self) -> Vec<&mut Worker> {
+        match self {
+            Self::One(worker) => vec![worker],
+            Self::Crew(crew) => crew.all().await.iter_mut().collect(),
+            Self::Partitions(partitions) => partitions.workers().collect(),
+        }
+    }
+}
+
+impl Desk {
+    /// Emits what a batch led to.
+    async fn emit(&mut self, batch: &Batch, outcome: Outcome) -> Result<(), Exit> {
+        if !batch.is_empty() {
+            self.n_faults = 0;
+        }
+        let Outcome { mut outputs, rejected } = outcome;
+        if !rejected.is_empty() {
+            let refusal =
+                |Rejection { index, reason }| Refusal::rejected(usize::try_from(index).unwrap_or(usize::MAX), reason);
+            self.refuse(batch, rejected.into_iter().map(refusal).collect()).await?;
+        }
+        let origins = outputs.iter_mut().map(|output| std::mem::take(&mut output.origins)).collect();
+        for (output, ids) in outputs.into_iter().zip(Ids::derive(&batch.ids, origins)) {
+            let batch =
+                Batch { columns: output.columns, ids, watermark: output.watermark, attributes: output.attributes };
+            self.outputs.emit(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Emits what no input led to: an id is node, epoch and number.
+    async fn emit_own(&mut self, outcome: Outcome) -> Result<(), Exit> {
+        let prefix: Arc<str> = format!("{}/{}", self.seat.node, self.epoch).into();
+        for output in outcome.outputs {
+            let ids = Ids::numbered(Arc::clone(&prefix), self.n_own_events);
+            self.n_own_events += output.columns.len() as u64;
+            self.seat.moved();
+            let batch =
+                Batch { columns: output.columns, ids, watermark: output.watermark, attributes: output.attributes };
+            self.outputs.emit(batch).await?;
+        }
+        for rejection in outcome.rejected {
+            let id = format!("{prefix}/{}", self.n_own_events);
+            self.n_own_events += 1;
+            self.seat.moved();
+            self.seat.letters.refuse_nothing(id, rejection.reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Processes the events of a batch one by one, after a stateless instance failed on
+    /// the batch; those that it fails on alone are refused.
+    async fn step(&mut self, worker: &mut Worker, batch: &Batch, fault: Fault) -> Result<(), Exit> {
+        tracing::warn!(node = %self.seat.node, error = %fault, n_events = batch.len(), "batch is taken apart");
+        self.count(&fault)?;
+        for index in 0..batch.len() {
+            let single = batch.slice(index..index + 1);
+            match worker.call(Call::Process(&single)).await {
+                Ok(outcome) => self.emit(&single, outcome).await?,
+                Err(Trouble::Node(error)) => return Err(error.into()),
+                Err(Trouble::Input(fault)) => {
+                    self.count(&fault)?;
+                    self.refuse(batch, vec![Refusal::fault(index, &fault, 2)]).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes a batch where a fault means going back.
+    async fn process_with_state(&mut self, hands: &mut Hands, batch: &Batch) -> Result<(), Exit> {
+        let result = match hands {
+            Hands::One(worker) => worker.call(Call::Process(batch)).await,
+            Hands::Partitions(partitions) => {
+                let schema = self.schemas.get(batch.columns.kind as usize);
+                partitions.process(batch, schema).await
+            }
+            Hands::Crew(_) => return Err(Exit::Severed),
+        };
+        match result {
+            Ok(outcome) => self.emit(batch, outcome).await,
+            Err(trouble) => {
+                let culprit = (self.suspicion.is_stepping && batch.len() == 1).then(|| batch.ids.get(0));
+                Err(self.setback(trouble, culprit))
+            }
+        }
+    }
+
+    async fn pass(&mut self, barrier: Barrier, state: State) -> Result<(), Exit> {
+        let record = if self.is_stateful { Record::State(state) } else { Record::Nothing };
+        self.seat.passed(barrier.epoch, record).await?;
+        self.epoch = barrier.epoch + 1;
+        self.n_own_events = 0;
+        self.suspicion.is_stepping = false;
+        self.outputs.pass(barrier).await
+    }
+
+    async fn refuse(&self, batch: &Batch, refusals: Vec<Refusal>) -> Result<(), Exit> {
+        self.seat.letters.refuse(batch, self.schemas.get(batch.columns.kind as usize), refusals).await
+    }
+
+    /// Counts a call that failed, and gives up when no event gets through.
+    fn count(&mut self, fault: &Fault) -> Result<(), Exit> {
+        self.n_faults += 1;
+        if self.n_faults >= self.seat.options.max_crashes {
+            return Err(NodeError::Hopeless { n_faults: self.n_faults, source: fault.clone() }.into());
+        }
+        Ok(())
+    }
+
+    fn setback(&self, trouble: Trouble, culprit: Option<String>) -> Exit {
+        match trouble {
+            Trouble::Input(fault) => Exit::Setback(Setback { node: self.seat.node.clone(), fault, culprit }),
+            Trouble::Node(error) => error.into(),
+        }
+    }
+}
+
+/// A part of a batch.
+enum Part {
+    Whole,
+    Slice(usize, usize),
+    Culprit(usize, Fault),
+}
+
+impl Suspicion {
+    /// How a batch is taken: whole unless something is suspected.
+    fn parts(&self, batch: &Batch) -> Vec<Part> {
+        if (!self.is_stepping && self.culprits.is_empty()) || batch.is_empty() {
+            return vec![Part::Whole];
+        }
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for index in 0..batch.len() {
+            let culprit = self.culprits.get(&batch.ids.get(index));
+            if (culprit.is_some() || self.is_stepping) && start < index {
+                parts.push(Part::Slice(start, index));
+                start = index;
+            }
+            if let Some(fault) = culprit {
+                parts.push(Part::Culprit(index, fault.clone()));
+                start = index + 1;
+            }
+        }
+        if start < batch.len() {
+            parts.push(Part::Slice(start, batch.len()));
+        }
+        parts
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let every = every.max(Duration::from_millis(1));
+    let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn next(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,108 @@
+//! A sink's task: writes, and takes epochs.
+//!
+//! Invariant: when it reports a barrier, everything before it was written or refused,
+//! and nothing behind it. It flushes an epoch only when told that it is pending.
+
+use std::sync::Arc;
+
+use flowctl_schema::Schema;
+use flowctl_types::Batch;
+use tokio::sync::mpsc;
+
+use super::{Control, Record, Report, Seat};
+use crate::error::{Exit, NodeError};
+use crate::inputs::{Arrival, Inputs};
+use crate::letters::Refusal;
+use crate::metrics::Stopwatch;
+use crate::options::Backoff;
+use crate::{Fault, Sink};
+
+/// A sink's task.
+pub(crate) struct SinkNode {
+    pub(crate) seat: Seat,
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) schemas: Vec<Schema>,
+    pub(crate) control: mpsc::Receiver<Control>,
+    pub(crate) inputs: Inputs,
+}
+
+impl SinkNode {
+    /// Runs until the last barrier is taken. Always hands the sink back.
+    pub(crate) async fn run(mut self) -> (Result<(), Exit>, Box<dyn Sink>) {
+        let result = self.serve().await;
+        (result, self.sink)
+    }
+
+    async fn serve(&mut self) -> Result<(), Exit> {
+        loop {
+            match self.inputs.next().await? {
+                Arrival::Batch(batch) => self.write(&batch).await?,
+                Arrival::Finished => {}
+                Arrival::Barrier(barrier) => {
+                    self.seat.passed(barrier.epoch, Record::Nothing).await?;
+                    self.take(barrier.epoch).await?;
+                    if barrier.is_last {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: &Arc<Batch>) -> Result<(), Exit> {
+        self.seat.metrics.received(batch);
+        let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
+        let stopwatch = Stopwatch::start();
+        let mut attempt = 0;
+        let rejected = loop {
+            match self.sink.write(batch).await {
+                Ok(rejected) => break rejected,
+                Err(fault) => attempt = wait(fault, attempt, &backoff, "write").await?,
+            }
+        };
+        self.seat.metrics.busy(&stopwatch);
+        self.seat.metrics.took(batch.len().saturating_sub(rejected.len()));
+        if let Some(rejection) = rejected.iter().find(|rejection| rejection.index as usize >= batch.len()) {
+            return Err(NodeError::Rejection { index: rejection.index, n_events: batch.len() }.into());
+        }
+        let refusals = rejected.into_iter().map(|rejection| Refusal {
+            attempts: attempt + 1,
+            ..Refusal::rejected(rejection.index as usize, rejection.reason)
+        });
+        let schema = self.schemas.get(batch.columns.kind as usize);
+        self.seat.letters.refuse(batch, schema, refusals.collect()).await
+    }
+
+    /// Waits until the epoch is pending, and makes it durable.
+    async fn take(&mut self, epoch: u64) -> Result<(), Exit> {
+        loop {
+            match self.control.recv().await {
+                Some(Control::Take(pending)) if pending == epoch => break,
+                Some(_) => {}
+                None => return Err(Exit::Severed),
+            }
+        }
+        let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
+        let stopwatch = Stopwatch::start();
+        let mut attempt = 0;
+        while let Err(fault) = self.sink.flush(epoch).await {
+            attempt = wait(fault, attempt, &backoff, "flush").await?;
+        }
+        self.seat.metrics.busy(&stopwatch);
+        self.seat.report(Report::Taken { node: self.seat.node.clone(), epoch }).await
+    }
+}
+
+/// Waits before a call is repeated, and answers how often it was made.
+async fn wait(fault: Fault, attempt: u32, backoff: &Backoff, doing: &'static str) -> Result<u32, Exit> {
+    let attempt = attempt + 1;
+    match (&fault, backoff.wait(attempt)) {
+        (Fault::Retry(reason), Some(wait)) => {
+            tracing::warn!(%reason, attempt, "sink is asked again");
+            tokio::time::sleep(wait).await;
+            Ok(attempt)
+        }
+        (Fault::Retry(_), None) => Err(NodeError::Exhausted { doing, attempts: attempt, source: fault }.into()),
+        _ => Err(NodeError::Call { doing, source: fault }.into()),
+    }
+}

@@ -1,0 +1,275 @@
+//! A source's task: reads, fills batches, and starts barriers.
+//!
+//! Invariant: the position that a barrier records is behind everything that was sent
+//! before the barrier, and before everything that is sent after it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowctl_schema::Schema;
+use flowctl_topology::Node;
+use flowctl_types::{Batch, Ids};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Control, Record, Report, Seat};
+use crate::edge::Barrier;
+use crate::error::{Exit, NodeError};
+use crate::metrics::Stopwatch;
+use crate::outputs::Outputs;
+use crate::{Bounds, Fault, Piece, Position, Source, Workshop};
+
+/// A source's task.
+pub(crate) struct SourceNode {
+    pub(crate) node: Arc<Node>,
+    pub(crate) seat: Seat,
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) workshop: Arc<dyn Workshop>,
+    pub(crate) control: mpsc::Receiver<Control>,
+    pub(crate) outputs: Outputs,
+    pub(crate) bounds: Bounds,
+    pub(crate) linger: Duration,
+    /// Behind everything that was read, held back or not.
+    pub(crate) position: Option<Position>,
+}
+
+/// A batch that waits to be filled.
+struct Held {
+    batch: Batch,
+    parts: Vec<(usize, Ids)>,
+    deadline: Instant,
+}
+
+enum Phase {
+    Reading,
+    /// Has finished for good, or was told to stop.
+    Silent,
+}
+
+#[expect(clippy::large_enum_variant, reason = "it lives for one turn of the loop")]
+enum Step {
+    Control(Option<Control>),
+    Piece(Result<Piece, Fault>),
+    Linger,
+}
+
+impl SourceNode {
+    /// Runs until the last barrier.
+    pub(crate) async fn run(mut self) -> Result<(), Exit> {
+        let mut phase = Phase::Reading;
+        let mut held: Option<Held> = None;
+        let mut unacked = VecDeque::new();
+        let mut failures = 0;
+        loop {
+            let bounds = self.bounds;
+            let deadline = held.as_ref().map(|held| held.deadline);
+            let is_reading = matches!(phase, Phase::Reading);
+            let stopwatch = Stopwatch::start();
+            let step = tokio::select! {
+                biased;
+                control = self.control.recv() => Step::Control(control),
+                () = expire(deadline), if deadline.is_some() => Step::Linger,
+                piece = self.source.next(&bounds), if is_reading => Step::Piece(piece),
+            };
+            match step {
+                Step::Control(None) => return Err(Exit::Severed),
+                Step::Control(Some(Control::Barrier(barrier))) => {
+                    self.flush(&mut held).await?;
+                    self.pass(barrier, &mut unacked).await?;
+                    if barrier.is_last {
+                        return self.leave(unacked).await;
+                    }
+                }
+                Step::Control(Some(Control::Ack(epoch))) => self.ack(epoch, &mut unacked).await?,
+                Step::Control(Some(Control::Drain)) => {
+                    self.flush(&mut held).await?;
+                    phase = Phase::Silent;
+                }
+                Step::Control(Some(Control::Take(_))) => {}
+                Step::Linger => self.flush(&mut held).await?,
+                Step::Piece(Ok(piece)) => {
+                    self.seat.metrics.busy(&stopwatch);
+                    failures = 0;
+                    if self.accept(piece, &mut held).await? {
+                        phase = Phase::Silent;
+                    }
+                }
+                Step::Piece(Err(fault)) => {
+                    // what was read before the fault must not wait for its repetition
+                    self.flush(&mut held).await?;
+                    failures += 1;
+                    self.recover(fault, failures).await?;
+                }
+            }
+        }
+    }
+
+    /// Takes over what was read. Answers whether it was the last.
+    async fn accept(&mut self, piece: Piece, held: &mut Option<Held>) -> Result<bool, Exit> {
+        let Piece { batch, rejected, position, is_finished } = piece;
+        self.seat.moved();
+        self.seat.metrics.read(rejected.len() + batch.as_ref().map_or(0, Batch::len));
+        if !rejected.is_empty() {
+            let schema = self.only_schema().cloned();
+            self.seat.letters.refuse_unread(rejected, schema.as_ref()).await?;
+        }
+        if let Some(batch) = batch {
+            self.hold(batch, held).await?;
+        }
+        self.position = Some(position);
+        if is_finished {
+            self.flush(held).await?;
+            self.outputs.finish().await?;
+            self.seat.report(Report::Finished { node: self.seat.node.clone() }).await?;
+        }
+        Ok(is_finished)
+    }
+
+    /// Joins a small batch to what is held back; sends what is full.
+    async fn hold(&mut self, batch: Batch, held: &mut Option<Held>) -> Result<(), Exit> {
+        if held.as_ref().is_some_and(|held| !held.takes(&batch, &self.bounds)) {
+            self.flush(held).await?;
+        }
+        let held = match held {
+            Some(there) => {
+                there.append(batch);
+                held
+            }
+            None if self.linger.is_zero() || is_filled(&batch, &self.bounds) => return self.outputs.emit(batch).await,
+            None => {
+                *held = Some(Held {
+                    parts: vec![(batch.len(), batch.ids.clone())],
+                    batch,
+                    deadline: Instant::now() + self.linger,
+                });
+                held
+            }
+        };
+        if held.as_ref().is_some_and(|held| is_filled(&held.batch, &self.bounds)) {
+            self.flush(held).await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, held: &mut Option<Held>) -> Result<(), Exit> {
+        match held.take() {
+            Some(held) => self.outputs.emit(held.into_batch()).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn pass(&mut self, barrier: Barrier, unacked: &mut VecDeque<(u64, Position)>) -> Result<(), Exit> {
+        let record = match &self.position {
+            Some(position) => {
+                unacked.push_back((barrier.epoch, position.clone()));
+                Record::Position(position.clone())
+            }
+            None => Record::Nothing,
+        };
+        self.seat.passed(barrier.epoch, record).await?;
+        self.outputs.pass(barrier).await
+    }
+
+    async fn ack(&mut self, epoch: u64, unacked: &mut VecDeque<(u64, Position)>) -> Result<(), Exit> {
+        let mut acked = None;
+        while unacked.front().is_some_and(|(passed, _)| *passed <= epoch) {
+            acked = unacked.pop_front();
+        }
+        let Some((_, position)) = acked else { return Ok(()) };
+        match self.source.ack(&position).await {
+            // an ack that is late does no harm: the next one covers it
+            Ok(()) | Err(Fault::Retry(_)) => Ok(()),
+            Err(source) => Err(NodeError::Call { doing: "acknowledge", source }.into()),
+        }
+    }
+
+    /// Waits for the last epoch to be taken, so that it is acknowledged too.
+    async fn leave(mut self, mut unacked: VecDeque<(u64, Position)>) -> Result<(), Exit> {
+        while let Some(control) = self.control.recv().await {
+            if let Control::Ack(epoch) = control {
+                self.ack(epoch, &mut unacked).await?;
+                if unacked.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn recover(&mut self, fault: Fault, failures: u32) -> Result<(), Exit> {
+        let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
+        let wait = match (&fault, backoff.wait(failures)) {
+            (Fault::Fatal(_), _) => return Err(NodeError::Call { doing: "read", source: fault }.into()),
+            (_, None) => {
+                return Err(NodeError::Exhausted { doing: "read", attempts: failures, source: fault }.into());
+            }
+            (_, Some(wait)) => wait,
+        };
+        tracing::warn!(node = %self.seat.node, error = %fault, attempt = failures, "source is asked again");
+        tokio::time::sleep(wait).await;
+        if matches!(fault, Fault::Crashed { .. }) {
+            if !self.source.is_replayable() {
+                return Err(NodeError::Call { doing: "read", source: fault }.into());
+            }
+            let made = self.workshop.source(&self.node).await;
+            self.source = made.map_err(|error| NodeError::Instantiate(Arc::new(error)))?;
+            if let Err(source) = self.source.open(self.position.as_deref()).await {
+                return Err(NodeError::Call { doing: "open at the last position", source }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The type of what cannot be read, where only one is possible.
+    fn only_schema(&self) -> Option<&Schema> {
+        match self.node.outputs.as_slice() {
+            [schema] => Some(schema),
+            _ => None,
+        }
+    }
+}
+
+impl Held {
+    /// Whether `batch` can be joined without passing the bounds.
+    fn takes(&self, batch: &Batch, bounds: &Bounds) -> bool {
+        let (mine, other) = (&self.batch.columns, &batch.columns);
+        mine.kind == other.kind
+            && mine.key_ends.is_empty() == other.key_ends.is_empty()
+            && self.batch.attributes == batch.attributes
+            && mine.len() + other.len() <= bounds.max_events
+            && mine.n_bytes() + other.n_bytes() <= bounds.max_bytes
+    }
+
+    fn append(&mut self, batch: Batch) {
+        self.parts.push((batch.len(), batch.ids));
+        self.batch.watermark = batch.watermark.or(self.batch.watermark);
+        let (mine, other) = (&mut self.batch.columns, &batch.columns);
+        mine.timestamps.extend_from_slice(&other.timestamps);
+        append_column(&mut mine.ends, &mut mine.data, &other.ends, &other.data);
+        append_column(&mut mine.key_ends, &mut mine.keys, &other.key_ends, &other.keys);
+    }
+
+    fn into_batch(self) -> Batch {
+        let ids = if self.parts.len() == 1 { self.batch.ids } else { Ids::joined(self.parts) };
+        Batch { ids, ..self.batch }
+    }
+}
+
+/// Half of the bounds is worth sending: waiting would rather split the next piece.
+fn is_filled(batch: &Batch, bounds: &Bounds) -> bool {
+    batch.len() * 2 >= bounds.max_events || batch.columns.n_bytes() * 2 >= bounds.max_bytes
+}
+
+fn append_column(ends: &mut Vec<u32>, bytes: &mut Vec<u8>, more_ends: &[u32], more_bytes: &[u8]) {
+    let start = u32::try_from(bytes.len()).expect("a batch is far below 4 GiB");
+    ends.extend(more_ends.iter().map(|end| start + end));
+    bytes.extend_from_slice(more_bytes);
+}
+
+async fn expire(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

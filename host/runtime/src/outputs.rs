@@ -1,0 +1,178 @@
+//! Fan-out: which edges an emitted batch takes, and in which form.
+//!
+//! Invariant: every event that is emitted goes to each edge that takes its type, or,
+//! where none does or its payload cannot be converted, to the dead-letter sink. A
+//! batch is copied only where edges disagree about its form.
+
+use std::sync::Arc;
+
+use flowctl_schema::{Conversion, Schema};
+use flowctl_types::{Batch, Columns, Ids};
+
+use crate::edge::{Barrier, EdgeSender, Message};
+use crate::error::{Exit, NodeError};
+use crate::letters::{Letters, Refusal};
+use crate::metrics::NodeMetrics;
+
+/// The output edges of one node.
+pub(crate) struct Outputs {
+    edges: Vec<EdgeSender>,
+    /// For each output kind, the edges that take it.
+    routes: Vec<Vec<Way>>,
+    schemas: Vec<Schema>,
+    letters: Letters,
+    metrics: Arc<NodeMetrics>,
+}
+
+/// How a kind takes an edge.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) edge: usize,
+    pub(crate) input_kind: u32,
+    pub(crate) conversion: Conversion,
+}
+
+impl Outputs {
+    /// `routes` has one entry for each of `schemas`.
+    pub(crate) fn new(
+        edges: Vec<EdgeSender>,
+        routes: Vec<Vec<Way>>,
+        schemas: Vec<Schema>,
+        letters: Letters,
+        metrics: Arc<NodeMetrics>,
+    ) -> Self {
+        Self { edges, routes, schemas, letters, metrics }
+    }
+
+    /// Sends a batch to all edges that take it, waiting for room on each.
+    pub(crate) async fn emit(&mut self, mut batch: Batch) -> Result<(), Exit> {
+        let kind = batch.columns.kind;
+        let Some(ways) = self.routes.get(kind as usize) else {
+            return Err(NodeError::Kind { kind, n_kinds: self.routes.len() }.into());
+        };
+        if ways.is_empty() {
+            return self.refuse_unrouted(&batch).await;
+        }
+        self.metrics.emitted(&batch);
+        if let Some(way) = ways.iter().find(|way| matches!(way.conversion, Conversion::Same)) {
+            batch.columns.kind = way.input_kind;
+        }
+        let (last, before) = ways.split_last().expect("checked above");
+        let batch = Arc::new(batch);
+        for way in before {
+            self.send(way, kind, Arc::clone(&batch)).await?;
+        }
+        // not a clone: a batch that takes one edge is unshared, and changed in place if need be
+        self.send(last, kind, batch).await
+    }
+
+    /// Passes a barrier to every edge.
+    pub(crate) async fn pass(&mut self, barrier: Barrier) -> Result<(), Exit> {
+        for edge in &self.edges {
+            edge.send(Message::Barrier(barrier)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells every edge that no events will come any more.
+    pub(crate) async fn finish(&mut self) -> Result<(), Exit> {
+        for edge in &self.edges {
+            edge.send(Message::Finished).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, way: &Way, kind: u32, batch: Arc<Batch>) -> Result<(), Exit> {
+        let batch = match &way.conversion {
+            Conversion::Same if batch.columns.kind == way.input_kind => batch,
+            Conversion::Same => {
+                let mut batch = Arc::unwrap_or_clone(batch);
+                batch.columns.kind = way.input_kind;
+                Arc::new(batch)
+            }
+            Conversion::Reencode(reencoder) => {
+                let (converted, refusals) =
+                    convert(&batch, way.input_kind, |payload, out| reencoder.convert(payload, out));
+                self.letters.refuse(&batch, self.schemas.get(kind as usize), refusals).await?;
+                Arc::new(converted)
+            }
+        };
+        Ok(self.edges[way.edge].send(Message::Batch(batch)).await?)
+    }
+
+    /// No edge takes this type: its events must not vanish.
+    async fn refuse_unrouted(&self, batch: &Batch) -> Result<(), Exit> {
+        let schema = self.schemas.get(batch.columns.kind as usize);
+        let event_type = schema.map_or_else(String::new, |schema| schema.event_type().to_string());
+        let reason = format!("no edge takes `{event_type}`");
+        let refusals = (0..batch.len()).map(|index| Refusal::rejected(index, reason.clone())).collect();
+        self.letters.refuse(batch, schema, refusals).await
+    }
+}
+
+/// The batch with every payload converted; those that cannot be are left out.
+fn convert<E: std::fmt::Display>(
+    batch: &Batch,
+    input_kind: u32,
+    convert: impl Fn(&[u8], &mut Vec<u8>) -> Result<(), E>,
+) -> (Batch, Vec<Refusal>) {
+    let from = &batch.columns;
+    let mut columns = Columns { kind: input_kind, ..Columns::default() };
+    columns.data.reserve(from.data.len());
+    let mut refusals = Vec::new();
+    for (index, payload) in from.payloads().enumerate() {
+        match convert(payload, &mut columns.data) {
+            Ok(()) => {
+                columns.finish_event(from.timestamps[index]);
+                if let Some(key) = from.key(index) {
+                    columns.keys.extend_from_slice(key);
+                    columns.key_ends.push(u32::try_from(columns.keys.len()).expect("no longer than the keys it is of"));
+                }
+            }
+            Err(error) => refusals.push(Refusal::rejected(index, error.to_string())),
+        }
+    }
+    let ids = without(&batch.ids, from.len(), &refusals);
+    let attributes = Arc::clone(&batch.attributes);
+    (Batch { columns, ids, watermark: batch.watermark, attributes }, refusals)
+}
+
+/// The ids of `n_events` events less those that are refused.
+fn without(ids: &Ids, n_events: usize, refusals: &[Refusal]) -> Ids {
+    if refusals.is_empty() {
+        return ids.clone();
+    }
+    let mut start = 0;
+    let ends = refusals.iter().map(|refusal| refusal.index).chain([n_events]);
+    Ids::joined(ends.filter_map(|end| {
+        let run = (end - start, ids.skip(start));
+        start = end + 1;
+        (run.0 > 0).then_some(run)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_cannot_be_converted_leave_the_others_their_ids() {
+        let mut columns = Columns::default();
+        for payload in [b"a", b"!", b"b", b"c", b"!"] {
+            columns.push(7, payload);
+        }
+        let batch = Batch::new(columns, Ids::numbered("s", 0));
+        let (converted, refusals) = convert(&batch, 3, |payload, out| {
+            if payload == b"!" {
+                return Err("bad");
+            }
+            out.extend_from_slice(payload);
+            out.push(b'+');
+            Ok(())
+        });
+        assert_eq!(refusals.iter().map(|refusal| refusal.index).collect::<Vec<_>>(), [1, 4]);
+        assert_eq!(converted.columns.payloads().collect::<Vec<_>>(), [b"a+", b"b+", b"c+"]);
+        assert_eq!(converted.columns.kind, 3);
+        assert_eq!((0..3).map(|index| converted.ids.get(index)).collect::<Vec<_>>(), ["s/0", "s/2", "s/3"]);
+    }
+}

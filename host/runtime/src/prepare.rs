@@ -1,0 +1,242 @@
+//! Makes everything that a change needs, before anything runs.
+//!
+//! Invariant: when this fails, nothing ran and nothing was opened for writing; all
+//! faults are reported, not the first. Sinks are opened last, and only when everything
+//! else is ready.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use flowctl_schema::Role;
+use flowctl_topology::Node;
+use flowctl_types::NodeId;
+use tokio::task::JoinSet;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::ApplyError;
+use crate::options::{Backoff, Options};
+use crate::{Change, DeadLetterSink, Fault, PrepareError, Processor, Sink, Source, Stage, Workshop};
+
+/// The components of a topology, ready to run.
+pub(crate) struct Prepared {
+    pub(crate) sources: BTreeMap<NodeId, Box<dyn Source>>,
+    pub(crate) stages: BTreeMap<NodeId, Arc<dyn Stage>>,
+    pub(crate) instances: BTreeMap<NodeId, Vec<Box<dyn Processor>>>,
+    pub(crate) sinks: BTreeMap<NodeId, Box<dyn Sink>>,
+    pub(crate) letters: Box<dyn DeadLetterSink>,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// The highest epoch that the store or a sink knows.
+    pub(crate) last_epoch: u64,
+}
+
+enum Made {
+    Source(NodeId, Box<dyn Source>),
+    Processor(NodeId, Arc<dyn Stage>, Vec<Box<dyn Processor>>),
+    Sink(NodeId, Box<dyn Sink>),
+    Letters(Box<dyn DeadLetterSink>),
+}
+
+/// Makes and opens everything.
+pub(crate) async fn prepare(
+    change: &Change,
+    workshop: &Arc<dyn Workshop>,
+    options: &Options,
+) -> Result<Prepared, ApplyError> {
+    let faults = check(change);
+    if !faults.is_empty() {
+        return Err(ApplyError::Prepare(faults));
+    }
+    let checkpoint = options.store.committed().await.map_err(ApplyError::Store)?;
+    let (made, mut faults) = make_all(change, workshop).await;
+    let mut sources = BTreeMap::new();
+    let mut stages = BTreeMap::new();
+    let mut instances = BTreeMap::new();
+    let mut sinks = BTreeMap::new();
+    let mut letters = None;
+    for made in made {
+        match made {
+            Made::Source(id, mut source) => {
+                let position = checkpoint.as_ref().and_then(|checkpoint| checkpoint.positions.get(&id));
+                match open_source(&mut *source, position.map(Vec::as_slice), &options.backoff).await {
+                    Ok(()) => {
+                        sources.insert(id, source);
+                    }
+                    Err(fault) => faults.push(fault_at(&id, fault)),
+                }
+            }
+            Made::Processor(id, stage, made) => {
+                stages.insert(id.clone(), stage);
+                instances.insert(id, made);
+            }
+            Made::Sink(id, sink) => {
+                sinks.insert(id, sink);
+            }
+            Made::Letters(sink) => letters = Some(sink),
+        }
+    }
+    let mut last_epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
+    if faults.is_empty() {
+        for (id, sink) in &mut sinks {
+            match open_sink(&mut **sink, &options.backoff).await {
+                Ok(held) => last_epoch = last_epoch.max(held.unwrap_or(0)),
+                Err(fault) => faults.push(fault_at(id, fault)),
+            }
+        }
+    }
+    if faults.is_empty()
+        && let Some(letters) = &mut letters
+        && let Err(fault) = open_letters(&mut **letters, &options.backoff).await
+    {
+        faults.push(PrepareError { node: letters_name(change), source: Box::new(fault) });
+    }
+    match letters {
+        Some(letters) if faults.is_empty() => {
+            Ok(Prepared { sources, stages, instances, sinks, letters, checkpoint, last_epoch })
+        }
+        _ => {
+            let place = |fault: &PrepareError| change.nodes.iter().position(|node| node.id.as_str() == fault.node);
+            faults.sort_by_key(|fault| place(fault).unwrap_or(usize::MAX));
+            Err(ApplyError::Prepare(faults))
+        }
+    }
+}
+
+/// Opens a source, repeating while it asks for that.
+pub(crate) async fn open_source(
+    source: &mut dyn Source,
+    position: Option<&[u8]>,
+    backoff: &Backoff,
+) -> Result<(), Fault> {
+    let mut attempt = 0;
+    while let Err(fault) = source.open(position).await {
+        attempt = again(fault, attempt, backoff).await?;
+    }
+    Ok(())
+}
+
+async fn open_sink(sink: &mut dyn Sink, backoff: &Backoff) -> Result<Option<u64>, Fault> {
+    let mut attempt = 0;
+    loop {
+        match sink.open().await {
+            Ok(held) => return Ok(held),
+            Err(fault) => attempt = again(fault, attempt, backoff).await?,
+        }
+    }
+}
+
+async fn open_letters(sink: &mut dyn DeadLetterSink, backoff: &Backoff) -> Result<(), Fault> {
+    let mut attempt = 0;
+    while let Err(fault) = sink.open().await {
+        attempt = again(fault, attempt, backoff).await?;
+    }
+    Ok(())
+}
+
+async fn again(fault: Fault, attempt: u32, backoff: &Backoff) -> Result<u32, Fault> {
+    let attempt = attempt + 1;
+    match (&fault, backoff.wait(attempt)) {
+        (Fault::Retry(_), Some(wait)) => {
+            tokio::time::sleep(wait).await;
+            Ok(attempt)
+        }
+        _ => Err(fault),
+    }
+}
+
+/// Makes all components side by side: compiling one does not wait for another.
+async fn make_all(change: &Change, workshop: &Arc<dyn Workshop>) -> (Vec<Made>, Vec<PrepareError>) {
+    let mut tasks = JoinSet::new();
+    let mut names = HashMap::new();
+    for node in &change.nodes {
+        let (node, workshop) = (node.clone(), Arc::clone(workshop));
+        let name = node.id.to_string();
+        let task = tasks.spawn(async move { make(&node, &*workshop).await });
+        names.insert(task.id(), name);
+    }
+    let (node, maker) = (change.dead_letter.clone(), Arc::clone(workshop));
+    let task = tasks.spawn(async move { maker.dead_letters(node.as_ref()).await.map(Made::Letters) });
+    names.insert(task.id(), letters_name(change));
+    let (mut made, mut faults) = (Vec::new(), Vec::new());
+    while let Some(joined) = tasks.join_next_with_id().await {
+        match joined {
+            Ok((_, Ok(component))) => made.push(component),
+            Ok((_, Err(fault))) => faults.push(fault),
+            Err(error) => {
+                let node = names.get(&error.id()).cloned().unwrap_or_default();
+                faults.push(PrepareError { node, source: Box::new(crate::node::panicked(error)) });
+            }
+        }
+    }
+    (made, faults)
+}
+
+async fn make(node: &Node, workshop: &dyn Workshop) -> Result<Made, PrepareError> {
+    Ok(match node.role {
+        Role::Source => Made::Source(node.id.clone(), workshop.source(node).await?),
+        Role::Sink => Made::Sink(node.id.clone(), workshop.sink(node).await?),
+        Role::Processor => {
+            let stage = workshop.processor(node).await?;
+            let mut instances = Vec::new();
+            for _ in 0..node.parallelism.get() {
+                instances.push(stage.instantiate().await?);
+            }
+            Made::Processor(node.id.clone(), stage, instances)
+        }
+    })
+}
+
+/// What can be said against a change without making anything.
+fn check(change: &Change) -> Vec<PrepareError> {
+    let mut faults = Vec::new();
+    let mut say =
+        |node: &NodeId, text: String| faults.push(PrepareError { node: node.to_string(), source: text.into() });
+    let mut seen = HashSet::new();
+    for node in &change.nodes {
+        let n_in = change.edges.iter().filter(|edge| edge.to == node.id).count();
+        let n_out = change.edges.iter().filter(|edge| edge.from == node.id).count();
+        if !seen.insert(&node.id) {
+            say(&node.id, "another node has the same id".to_owned());
+        }
+        match node.role {
+            Role::Source if n_in > 0 => say(&node.id, "a source has no inputs".to_owned()),
+            Role::Sink if n_out > 0 => say(&node.id, "a sink has no outputs".to_owned()),
+            Role::Processor | Role::Sink if n_in == 0 => say(&node.id, "no edge leads to it".to_owned()),
+            Role::Source | Role::Processor if n_out == 0 => {
+                say(&node.id, "no edge leaves it: its events would have no receiver".to_owned());
+            }
+            _ => {}
+        }
+        if node.role == Role::Processor && node.is_stateful && node.parallelism.get() > 1 && node.key.is_none() {
+            let text = format!(
+                "`parallelism: {}` of a processor that keeps state needs `key:`, the field to partition by",
+                node.parallelism
+            );
+            say(&node.id, text);
+        }
+    }
+    let place = |id: &NodeId| change.nodes.iter().position(|node| node.id == *id);
+    for edge in &change.edges {
+        let (Some(from), Some(to)) = (place(&edge.from), place(&edge.to)) else {
+            say(&edge.from, format!("the edge to `{}` leads from or to no node", edge.to));
+            continue;
+        };
+        if from >= to {
+            say(&edge.to, format!("it comes before `{}`, which it reads from", edge.from));
+        }
+        for route in &edge.routes {
+            let (n_outputs, n_inputs) = (change.nodes[from].outputs.len(), change.nodes[to].inputs.len());
+            if route.output_kind as usize >= n_outputs || route.input_kind as usize >= n_inputs {
+                say(&edge.from, format!("the edge to `{}` names an event type that there is not", edge.to));
+            }
+        }
+    }
+    faults
+}
+
+fn fault_at(node: &NodeId, fault: Fault) -> PrepareError {
+    PrepareError { node: node.to_string(), source: Box::new(fault) }
+}
+
+fn letters_name(change: &Change) -> String {
+    change.dead_letter.as_ref().map_or_else(|| "dead-letters".to_owned(), |node| node.id.to_string())
+}

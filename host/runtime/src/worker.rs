@@ -1,0 +1,167 @@
+//! One instance of a processor: calls it, repeats what is worth repeating, and never
+//! calls it again when it broke.
+//!
+//! Invariant: an outcome that leaves here names only events that were in the input.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowctl_types::Batch;
+
+use crate::error::NodeError;
+use crate::metrics::{NodeMetrics, Stopwatch};
+use crate::options::Backoff;
+use crate::{Fault, Outcome, Processor, Stage, State};
+
+/// One instance, or the room for one.
+pub(crate) struct Worker {
+    stage: Arc<dyn Stage>,
+    instance: Option<Box<dyn Processor>>,
+    backoff: Backoff,
+    metrics: Arc<NodeMetrics>,
+}
+
+/// Why a call gave no outcome.
+pub(crate) enum Trouble {
+    /// The input may be to blame. Holds [`Fault::Fatal`] or [`Fault::Crashed`].
+    Input(Fault),
+    /// The node cannot go on.
+    Node(NodeError),
+}
+
+/// What to call an instance for.
+#[derive(Clone, Copy)]
+pub(crate) enum Call<'a> {
+    Process(&'a Batch),
+    Tick(u64),
+    End,
+}
+
+impl Worker {
+    /// Takes over an instance; where there is none, makes one when it is needed.
+    pub(crate) fn new(
+        stage: Arc<dyn Stage>,
+        instance: Option<Box<dyn Processor>>,
+        backoff: Backoff,
+        metrics: Arc<NodeMetrics>,
+    ) -> Self {
+        Self { stage, instance, backoff, metrics }
+    }
+
+    /// Makes a call, repeating it while the instance asks for that.
+    pub(crate) async fn call(&mut self, call: Call<'_>) -> Result<Outcome, Trouble> {
+        let mut attempt = 0;
+        loop {
+            let metrics = Arc::clone(&self.metrics);
+            let instance = self.instance().await?;
+            let stopwatch = Stopwatch::start();
+            let result = match call {
+                Call::Process(batch) => instance.process(batch).await,
+                Call::Tick(now) => instance.tick(now).await,
+                Call::End => instance.end().await,
+            };
+            metrics.busy(&stopwatch);
+            match result {
+                Ok(outcome) => {
+                    let checked = check(call, outcome);
+                    if checked.is_err() {
+                        self.instance = None;
+                    }
+                    return checked.map_err(Trouble::Input);
+                }
+                Err(fault) => attempt = self.after(fault, attempt, call.doing()).await?,
+            }
+        }
+    }
+
+    /// The state in parts.
+    pub(crate) async fn save(&mut self) -> Result<State, Trouble> {
+        let mut attempt = 0;
+        loop {
+            match self.instance().await?.save().await {
+                Ok(state) => return Ok(state),
+                Err(fault) => attempt = self.after(fault, attempt, "save its state").await?,
+            }
+        }
+    }
+
+    /// Hands over the state that `version` saved.
+    pub(crate) async fn restore(&mut self, version: &str, state: &State) -> Result<(), Trouble> {
+        let mut attempt = 0;
+        loop {
+            match self.instance().await?.restore(version, state.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => attempt = self.after(fault, attempt, "restore its state").await?,
+            }
+        }
+    }
+
+    async fn instance(&mut self) -> Result<&mut Box<dyn Processor>, Trouble> {
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => self
+                .stage
+                .instantiate()
+                .await
+                .map_err(|error| Trouble::Node(NodeError::Instantiate(Arc::new(error))))?,
+        };
+        Ok(self.instance.insert(instance))
+    }
+
+    /// Waits before the call is repeated, and answers how often it was made.
+    async fn after(&mut self, fault: Fault, attempt: u32, doing: &'static str) -> Result<u32, Trouble> {
+        let attempt = attempt + 1;
+        match fault {
+            Fault::Retry(reason) => match self.backoff.wait(attempt) {
+                Some(wait) => {
+                    tracing::debug!(%reason, attempt, wait_ms = wait.as_millis(), "call is repeated");
+                    tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+                    Ok(attempt)
+                }
+                None => {
+                    Err(Trouble::Node(NodeError::Exhausted { doing, attempts: attempt, source: Fault::Retry(reason) }))
+                }
+            },
+            Fault::Fatal(_) => Err(Trouble::Input(fault)),
+            Fault::Crashed { .. } => {
+                self.instance = None;
+                Err(Trouble::Input(fault))
+            }
+        }
+    }
+}
+
+impl Call<'_> {
+    pub(crate) fn doing(&self) -> &'static str {
+        match self {
+            Self::Process(_) => "process a batch",
+            Self::Tick(_) => "tick",
+            Self::End => "end",
+        }
+    }
+}
+
+/// Refuses an outcome that names events which were not there.
+fn check(call: Call<'_>, outcome: Outcome) -> Result<Outcome, Fault> {
+    let n_events = if let Call::Process(batch) = call { batch.len() } else { 0 };
+    let nonsense = |what: &str, index: u32| Fault::Crashed {
+        reason: format!("{what} event {index} of a batch of {n_events}"),
+        log_tail: String::new(),
+    };
+    let is_out = |index: &u32| *index as usize >= n_events;
+    if let Call::Process(_) = call
+        && let Some(rejection) = outcome.rejected.iter().find(|rejection| is_out(&rejection.index))
+    {
+        return Err(nonsense("refused", rejection.index));
+    }
+    for output in &outcome.outputs {
+        let n_origins = output.origins.len();
+        if n_origins != 0 && n_origins != output.columns.len() {
+            return Err(nonsense("gave origins for", u32::try_from(n_origins).unwrap_or(u32::MAX)));
+        }
+        if let Some(origin) = output.origins.iter().find(|origin| is_out(origin)) {
+            return Err(nonsense("emitted from", *origin));
+        }
+    }
+    Ok(outcome)
+}

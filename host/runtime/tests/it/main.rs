@@ -1,0 +1,12 @@
+//! Whole runs, with components in memory and tokio's clock paused: time passes only when
+//! every task waits, so nothing here depends on how fast the machine is.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod checkpoints;
+mod delivery;
+mod faults;
+mod properties;
+mod rewinds;
+mod stops;
+mod support;
+mod timers;

@@ -1,0 +1,46 @@
+//! Components that do what a test says, and what is needed to run them.
+
+mod components;
+mod pipe;
+
+use std::sync::OnceLock;
+
+pub(crate) use components::{Letters, Rule, SinkSpec, SourceSpec, Verdict};
+use flowctl_runtime::{Backoff, Options};
+use flowctl_schema::Schema;
+use flowctl_types::{Batch, Columns};
+pub(crate) use pipe::{Pipe, id};
+
+/// The event type of all tests: a record of one number.
+pub(crate) fn number() -> Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    let wit = "package test:number@1.0.0; interface event { record number { n: u64 } }";
+    SCHEMA.get_or_init(|| Schema::from_wit(wit).unwrap().remove(0)).clone()
+}
+
+pub(crate) fn options() -> Options {
+    Options { backoff: Backoff { seed: 1, ..Backoff::default() }, ..Options::default() }
+}
+
+pub(crate) fn push(columns: &mut Columns, n: u64) {
+    let mut rest = n;
+    while rest >= 0x80 {
+        columns.data.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    columns.data.push(u8::try_from(rest).unwrap());
+    columns.finish_event(n);
+}
+
+/// The numbers of a batch's events.
+pub(crate) fn numbers(batch: &Batch) -> Vec<u64> {
+    let decode = |payload: &[u8]| payload.iter().rev().fold(0, |n, byte| n << 7 | u64::from(byte & 0x7f));
+    batch.columns.payloads().map(decode).collect()
+}
+
+/// The key group of a number: what the SDK's `key_group` says of its text.
+pub(crate) fn group(n: u64) -> u32 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let hash = n.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    u32::from(hash.to_le_bytes().into_iter().fold(0, |folded, byte| folded ^ byte))
+}

@@ -1,0 +1,16 @@
+//! From an intent and a registry to a typed graph of nodes, and from two graphs to
+//! what must change.
+//!
+//! Invariant: no I/O, and every fault is reported, not the first. An edge of a
+//! [`Topology`] joins types that were found compatible; the runtime does not check again.
+
+mod diff;
+mod model;
+mod plan;
+pub mod render;
+mod suggest;
+
+pub use diff::{Aspect, Diff, NodeChange, diff};
+pub use model::{CallLimits, Component, Edge, Grants, Node, Route, Settings, Topology};
+pub use plan::plan;
+pub use suggest::{Chains, Link, Part, SuggestError, Wish, suggest};

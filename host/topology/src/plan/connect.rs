@@ -1,0 +1,195 @@
+//! Joins nodes by the types of their events, and puts them in order.
+
+use std::collections::BTreeSet;
+
+use flowctl_intent::SinkSpec;
+use flowctl_registry::{Accepts, ChainError, Entry, Refusal, all_of, nearest, one_of};
+use flowctl_schema::{Schema, Type};
+
+use super::Planner;
+use super::draft::{Draft, Input, Place};
+use crate::suggest::full_text;
+use crate::{Edge, Node, Route};
+
+/// A draft and the node that it became.
+struct Planned<'a> {
+    entry: &'a Entry,
+    place: Place,
+    inputs: Vec<Input>,
+    node: Node,
+    /// None where a fault hides them.
+    outputs: Option<Vec<Schema>>,
+}
+
+impl<'a> Planner<'a> {
+    /// The nodes of the drafts, each after those it reads from, and their edges.
+    pub(super) fn connect(&mut self, drafts: Vec<Draft<'a>>) -> (Vec<Node>, Vec<Edge>) {
+        let mut planned = Vec::new();
+        for draft in drafts {
+            let (node, outputs) = self.node(&draft);
+            planned.push(Planned { entry: draft.entry, place: draft.place, inputs: draft.inputs, node, outputs });
+        }
+        let mut edges = Vec::new();
+        for to in 0..planned.len() {
+            let mut inputs = std::mem::take(&mut planned[to].node.inputs);
+            for input in &planned[to].inputs {
+                let routes = self.routes(&planned[input.from], &planned[to], input, &mut inputs);
+                edges.push((input.from, to, routes));
+            }
+            planned[to].node.inputs = inputs;
+            self.check_key(&planned[to]);
+        }
+        let order = order(planned.len(), &edges);
+        let mut rank = vec![0; planned.len()];
+        for (position, index) in order.iter().enumerate() {
+            rank[*index] = position;
+        }
+        edges.sort_by_key(|(from, to, _)| (rank[*from], rank[*to]));
+        let id = |index: usize| planned[index].node.id.clone();
+        let edges = edges.into_iter().map(|(from, to, routes)| Edge { from: id(from), to: id(to), routes }).collect();
+        let mut nodes: Vec<(usize, Node)> =
+            planned.into_iter().enumerate().map(|(index, planned)| (rank[index], planned.node)).collect();
+        nodes.sort_by_key(|(rank, _)| *rank);
+        (nodes.into_iter().map(|(_, node)| node).collect(), edges)
+    }
+
+    /// The node of the sink for rejected events, which every node feeds.
+    pub(super) fn dead_letter(&mut self, spec: &'a SinkSpec) -> Option<Node> {
+        let draft = self.dead_letter_draft(spec)?;
+        if !matches!(draft.entry.accepts, Accepts::Any) {
+            let message = format!("`{}` cannot be the dead-letter sink: it does not take every type", draft.entry.name);
+            let hint =
+                "a `file` takes whatever is rejected: `dead_letter: {type: file, config: {path: rejected.jsonl}}`";
+            self.fault(&draft.place.component(), message, Some(hint.to_owned()));
+        }
+        Some(self.node(&draft).0)
+    }
+
+    /// Which types of `from` take the edge to `to`. A sink that takes any type gets
+    /// those in `inputs`.
+    fn routes(&mut self, from: &Planned<'_>, to: &Planned<'_>, input: &Input, inputs: &mut Vec<Schema>) -> Vec<Route> {
+        let mut routes = Vec::new();
+        let Some(outputs) = &from.outputs else { return routes };
+        let n_faults = self.faults.len();
+        for (output_kind, emitted) in (0u32..).zip(outputs) {
+            if input.only.as_ref().is_some_and(|only| !only.contains(emitted.event_type())) {
+                continue;
+            }
+            match to.entry.takes(emitted) {
+                Ok((index, conversion)) => {
+                    let index = match to.entry.accepts {
+                        Accepts::Types(_) | Accepts::Nothing => index,
+                        Accepts::Any | Accepts::AnyRecord => position_or_push(inputs, emitted),
+                    };
+                    let input_kind = u32::try_from(index).expect("a node has far fewer types than 2^32");
+                    routes.push(Route { output_kind, input_kind, conversion });
+                }
+                Err(Refusal::Structure(source)) => {
+                    let error = ChainError::Structure {
+                        emitter: from.node.id.to_string(),
+                        receiver: to.node.id.to_string(),
+                        event_type: emitted.event_type().clone(),
+                        source: Box::new(source),
+                    };
+                    self.fault(&to.place.input(input.index), full_text(&error), error.hint());
+                }
+                Err(Refusal::Type | Refusal::Opaque) => {}
+            }
+        }
+        if routes.is_empty() && self.faults.len() == n_faults {
+            let emitted = names(outputs);
+            let takes = match &to.entry.accepts {
+                Accepts::Types(types) => format!("takes {}", names(types)),
+                Accepts::AnyRecord => "takes no opaque type".to_owned(),
+                Accepts::Any => "takes any type".to_owned(),
+                Accepts::Nothing => "takes nothing".to_owned(),
+            };
+            let message = format!("`{}` {takes}, but `{}` emits {emitted}", to.node.id, from.node.id);
+            let hint = "put a processor between them: `flowctl processors list` shows what each takes and emits";
+            self.fault(&to.place.input(input.index), message, Some(hint.to_owned()));
+        }
+        routes
+    }
+
+    /// Checks that every type that reaches the node has the field it is partitioned by.
+    fn check_key(&mut self, planned: &Planned<'_>) {
+        let Some(key) = &planned.node.key else { return };
+        for schema in &planned.node.inputs {
+            let name = schema.event_type();
+            let Type::Record(record) = schema.root() else {
+                let message = format!("`{name}` has no field `{key}`: it is not a record");
+                self.fault(&planned.place.option(&["key"]), message, Some("leave `key` out".to_owned()));
+                continue;
+            };
+            let field = record.fields.iter().find(|field| field.snake_name == *key || field.name == *key);
+            let (message, hint) = match field {
+                Some(field) if is_key(&field.ty) => continue,
+                Some(field) => {
+                    let fit: Vec<&str> = record
+                        .fields
+                        .iter()
+                        .filter(|field| is_key(&field.ty))
+                        .map(|field| field.snake_name.as_str())
+                        .collect();
+                    let hint = (!fit.is_empty()).then(|| format!("fields that can be a key: {}", all_of(&fit)));
+                    (format!("`{key}` of `{name}` is `{}`: a key is a string or an integer", field.ty), hint)
+                }
+                None => {
+                    let fields: Vec<&str> = record.fields.iter().map(|field| field.snake_name.as_str()).collect();
+                    let near = nearest(key, fields.iter().copied());
+                    let hint = match near.is_empty() {
+                        true => format!("its fields are {}", all_of(&fields)),
+                        false => format!("did you mean {}?", one_of(&near)),
+                    };
+                    (format!("`{name}` has no field `{key}`"), Some(hint))
+                }
+            };
+            self.fault(&planned.place.option(&["key"]), message, hint);
+        }
+    }
+}
+
+fn position_or_push(schemas: &mut Vec<Schema>, schema: &Schema) -> usize {
+    schemas.iter().position(|known| known == schema).unwrap_or_else(|| {
+        schemas.push(schema.clone());
+        schemas.len() - 1
+    })
+}
+
+fn names(schemas: &[Schema]) -> String {
+    all_of(&schemas.iter().map(|schema| schema.event_type().as_str()).collect::<Vec<_>>())
+}
+
+/// Where an option is none, its events are of one key.
+fn is_key(ty: &Type) -> bool {
+    let ty = match ty {
+        Type::Option(inner) => &**inner,
+        ty => ty,
+    };
+    matches!(
+        ty,
+        Type::String | Type::U8 | Type::S8 | Type::U16 | Type::S16 | Type::U32 | Type::S32 | Type::U64 | Type::S64
+    )
+}
+
+/// Indices so that each comes after those it reads from, else as they were written.
+/// Both formats are free of cycles: one is refused when it is read, the other grows
+/// from its sources.
+fn order(n_nodes: usize, edges: &[(usize, usize, Vec<Route>)]) -> Vec<usize> {
+    let mut n_inputs = vec![0; n_nodes];
+    for (_, to, _) in edges {
+        n_inputs[*to] += 1;
+    }
+    let mut ready: BTreeSet<usize> = (0..n_nodes).filter(|index| n_inputs[*index] == 0).collect();
+    let mut order = Vec::new();
+    while let Some(index) = ready.pop_first() {
+        order.push(index);
+        for (_, to, _) in edges.iter().filter(|(from, _, _)| *from == index) {
+            n_inputs[*to] -= 1;
+            if n_inputs[*to] == 0 {
+                ready.insert(*to);
+            }
+        }
+    }
+    order
+}

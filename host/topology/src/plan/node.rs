@@ -1,0 +1,250 @@
+//! What a pipeline says of one node, checked against its component.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use flowctl_registry::{Emits, Entry, Origin};
+use flowctl_schema::{ConfigFault, Role, Schema};
+use flowctl_types::EventType;
+use serde_json::{Map, Value};
+
+use super::Planner;
+use super::draft::Draft;
+use crate::{CallLimits, Component, Grants, Node, Settings};
+
+/// The settings of a pipeline as the runtime reads them.
+pub(super) fn settings(said: &flowctl_intent::Settings) -> Settings {
+    Settings {
+        max_events: said.batch.max_events as usize,
+        max_bytes: usize::try_from(said.batch.max_bytes).unwrap_or(usize::MAX),
+        linger: said.batch.linger,
+        queue_batches: said.queue as usize,
+        checkpoint_interval: said.checkpoint_interval,
+        ..Settings::default()
+    }
+}
+
+impl Planner<'_> {
+    /// The node of a draft, its inputs aside. Its outputs are none where they depend
+    /// on a configuration that has a fault.
+    pub(super) fn node(&mut self, draft: &Draft<'_>) -> (Node, Option<Vec<Schema>>) {
+        let entry = draft.entry;
+        let said = self.document.intent.settings().with(&draft.options.overrides);
+        let (config, shown_config) = self.config(draft);
+        let outputs = self.outputs(draft, &config, &shown_config);
+        let node = Node {
+            id: draft.id.clone(),
+            role: entry.role,
+            component: component(entry),
+            is_available: entry.is_available(),
+            inputs: entry.inputs().to_vec(),
+            outputs: outputs.clone().unwrap_or_default(),
+            config,
+            shown_config,
+            grants: self.grants(draft),
+            parallelism: self.parallelism(draft),
+            key: self.key(draft),
+            is_stateful: entry.contract().is_some_and(|contract| contract.has_state),
+            has_timer: entry.contract().is_some_and(|contract| contract.has_timer),
+            tick: self.tick(draft),
+            limits: CallLimits {
+                memory_bytes: said.limits.memory_bytes,
+                cpu: said.limits.cpu,
+                timeout: said.limits.timeout,
+            },
+            settings: settings(&said),
+        };
+        (node, outputs)
+    }
+
+    /// Checks the configuration against the component's record, and fills in its
+    /// defaults: the values, and how they are written.
+    fn config(&mut self, draft: &Draft<'_>) -> (Value, Value) {
+        let entry = draft.entry;
+        let written = |config: Option<&Value>| match config {
+            Some(Value::Object(fields)) => fields.clone(),
+            _ => Map::new(),
+        };
+        let mut value = written(draft.config.map(|config| config.value()));
+        let mut shown = written(draft.config.map(|config| config.written()));
+        if let (Emits::Configured { field }, Some(wanted)) = (&entry.emits, draft.wanted) {
+            let wanted = Value::from(wanted.event_type().as_str());
+            value.entry(*field).or_insert_with(|| wanted.clone());
+            shown.entry(*field).or_insert(wanted);
+        }
+        let Some(schema) = &entry.config else {
+            if let Some(key) = shown.keys().next() {
+                let message = format!("`{}` has nothing to configure", draft.id);
+                self.fault(
+                    &draft.place.config(std::slice::from_ref(key)),
+                    message,
+                    Some("leave `config` out".to_owned()),
+                );
+            }
+            return (value.into(), shown.into());
+        };
+        let mut value = Value::from(value);
+        let shown = Value::from(shown);
+        for ConfigFault { path, message, hint } in schema.check(&value).err().unwrap_or_default() {
+            let message = without_secret(message, &value, &shown, &path);
+            let hint = hint.map(|hint| without_secret(hint, &value, &shown, &path));
+            let hint = match (hint, &draft.config) {
+                (Some(hint), None) => Some(format!("{hint}, below `{}:` in `config:`", draft.id)),
+                (hint, _) => hint,
+            };
+            self.fault(&draft.place.config(&path), format!("node `{}`: {message}", draft.id), hint);
+        }
+        let mut shown = shown;
+        for fields in [&mut value, &mut shown].into_iter().filter_map(Value::as_object_mut) {
+            for field in &schema.fields {
+                if let Some(default) = &field.default
+                    && fields.get(&field.name).is_none_or(Value::is_null)
+                {
+                    fields.insert(field.name.clone(), default.clone());
+                }
+            }
+        }
+        (value, shown)
+    }
+
+    fn outputs(&mut self, draft: &Draft<'_>, config: &Value, shown: &Value) -> Option<Vec<Schema>> {
+        let field = match &draft.entry.emits {
+            Emits::Nothing => return Some(Vec::new()),
+            Emits::Types(types) => return Some(types.clone()),
+            Emits::Configured { field } => *field,
+        };
+        let path = draft.place.config(&[field.to_owned()]);
+        let Some(Value::String(text)) = config.get(field) else {
+            let is_checked = draft
+                .entry
+                .config
+                .as_ref()
+                .is_some_and(|schema| schema.fields.iter().any(|known| known.name == field && !known.is_optional));
+            // a field that must be there is missed, or is no text, by the record itself
+            if !is_checked {
+                let message = format!("node `{}` does not say which type it emits", draft.id);
+                self.fault(&path, message, Some(format!("write `{field}:` and an event type below its `config`")));
+            }
+            return None;
+        };
+        if let Some(wanted) = draft.wanted {
+            if wanted.event_type().as_str() == text {
+                return Some(vec![wanted.clone()]);
+            }
+            let message = format!(
+                "node `{}` is wanted for `{}`, but is configured to another type",
+                draft.id,
+                wanted.event_type()
+            );
+            self.fault(&path, message, Some(format!("leave `{field}` out, or make it the type in `from`")));
+            return None;
+        }
+        let known = match text.parse::<EventType>() {
+            Ok(event_type) => self.registry.event_type(&event_type).map_err(|error| (error.to_string(), error.hint())),
+            Err(error) => Err((error.to_string(), None)),
+        };
+        match known {
+            Ok(schema) => Some(vec![schema.clone()]),
+            Err((message, hint)) => {
+                let message = without_secret(message, config, shown, &[field.to_owned()]);
+                self.fault(&path, message, hint);
+                None
+            }
+        }
+    }
+
+    fn grants(&mut self, draft: &Draft<'_>) -> Grants {
+        let said = &draft.options.allow;
+        let is_plugin = matches!(draft.entry.origin, Origin::Plugin { .. });
+        if !said.is_empty() && !is_plugin {
+            let message = format!("`{}` is part of flowctl: there is nothing to grant", draft.entry.name);
+            self.fault(&draft.place.option(&["allow"]), message, Some("leave `allow` out".to_owned()));
+            return Grants::default();
+        }
+        let mut env = Vec::new();
+        for (index, name) in said.env.iter().enumerate() {
+            match (self.env)(name) {
+                Some(value) => env.push((name.clone(), value)),
+                None => {
+                    let message = format!("node `{}` is granted the variable `{name}`, which is not set", draft.id);
+                    let path = draft.place.option(&["allow", "env", &index.to_string()]);
+                    self.fault(&path, message, Some("set it, or leave it out of `allow`".to_owned()));
+                }
+            }
+        }
+        Grants { hosts: said.hosts.clone(), env, dirs: said.dirs.iter().map(PathBuf::from).collect() }
+    }
+
+    fn parallelism(&mut self, draft: &Draft<'_>) -> NonZeroU16 {
+        let asked = u16::try_from(draft.options.parallelism).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
+        let path = || draft.place.option(&["parallelism"]);
+        if asked > NonZeroU16::MIN && draft.entry.role != Role::Processor {
+            let message = format!("`{}` is a {}: only processors run on several instances", draft.id, draft.entry.role);
+            self.fault(&path(), message, Some("leave `parallelism` out".to_owned()));
+        } else if asked > NonZeroU16::MIN
+            && draft.options.key.is_none()
+            && draft.entry.contract().is_some_and(|contract| contract.has_state)
+        {
+            let message = format!("`{}` keeps state, so its instances cannot share the work without a key", draft.id);
+            self.fault(&path(), message, Some("name the field to partition by: `key: FIELD`".to_owned()));
+        }
+        asked
+    }
+
+    fn key(&mut self, draft: &Draft<'_>) -> Option<String> {
+        let key = draft.options.key.clone()?;
+        if draft.entry.role != Role::Source {
+            return Some(key);
+        }
+        let message = format!("`{}` is a source: there are no events to partition before it", draft.id);
+        self.fault(
+            &draft.place.option(&["key"]),
+            message,
+            Some("give `key` to the node that reads from it".to_owned()),
+        );
+        None
+    }
+
+    fn tick(&mut self, draft: &Draft<'_>) -> Option<std::time::Duration> {
+        let tick = draft.options.overrides.tick?;
+        if draft.entry.contract().is_some_and(|contract| contract.has_timer) {
+            return Some(tick);
+        }
+        let message = format!("`{}` has no timer to tick", draft.id);
+        self.fault(&draft.place.option(&["tick"]), message, Some("leave `tick` out".to_owned()));
+        None
+    }
+}
+
+fn component(entry: &Entry) -> Component {
+    match &entry.origin {
+        Origin::Plugin { path, contract } => Component::Plugin {
+            name: entry.name.clone(),
+            version: contract.version.clone(),
+            path: path.clone(),
+            digest: contract.digest,
+        },
+        Origin::BuiltIn { .. } => Component::Connector { name: entry.name.clone() },
+    }
+}
+
+/// A message about a value, with what the environment holds put back into `${NAME}`.
+fn without_secret(message: String, value: &Value, shown: &Value, path: &[String]) -> String {
+    let (mut value, mut shown) = (value, shown);
+    for segment in path {
+        let step = |value: &'_ Value| match value {
+            Value::Array(_) => segment.parse::<usize>().ok().map(|index| format!("/{index}")),
+            _ => Some(format!("/{}", segment.replace('~', "~0").replace('/', "~1"))),
+        };
+        let found = step(value).and_then(|at| Some((value.pointer(&at)?, shown.pointer(&at)?)));
+        let Some(found) = found else { break };
+        (value, shown) = found;
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (secret, written) = (text(value), text(shown));
+    if value.is_object() || secret == written || secret.is_empty() {
+        message
+    } else {
+        message.replace(&secret, &written)
+    }
+}

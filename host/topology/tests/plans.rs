@@ -1,0 +1,72 @@
+//! Pipeline files and what they become: `plans/NAME.yaml` beside `NAME.txt`, which is
+//! the topology as text, or every fault. Lines that start with `#|` are the registry.
+//! Files named `draw-*` have a drawing in each form beside them. `BLESS=1` rewrites
+//! what is expected.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../registry/tests/common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use flowctl_intent::{Faults, parse};
+use flowctl_topology::{Topology, plan, render};
+
+fn environment(name: &str) -> Option<String> {
+    (name == "SECRET").then(|| "hunter2".to_owned())
+}
+
+fn planned(file: &Path) -> Result<Topology, Faults> {
+    let text = fs::read_to_string(file).unwrap();
+    let entries: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#|")).collect();
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let document = parse(name, &text, &environment)?;
+    plan(&document, &common::registry(&entries.join("\n")), &environment)
+}
+
+/// Compares with the file, or rewrites it; answers what differs.
+fn differs(file: &Path, found: &str) -> Option<String> {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(file, found).unwrap();
+        return None;
+    }
+    let expected = fs::read_to_string(file).unwrap_or_default();
+    (expected != found).then(|| format!("{} expected:\n{expected}\nfound:\n{found}", file.display()))
+}
+
+#[test]
+fn every_file_becomes_what_is_written_beside_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    assert!(files.len() > 20, "the folder holds the cases");
+    let mut different = Vec::new();
+    for file in &files {
+        let found = planned(file);
+        let text = match &found {
+            Ok(topology) => format!("{}{}\n", render::text(topology), render::line(topology)),
+            Err(faults) => format!("{faults}\n"),
+        };
+        assert!(!text.contains("hunter2"), "{} shows a secret", file.display());
+        different.extend(differs(&file.with_extension("txt"), &text));
+        if file.file_stem().unwrap().to_str().unwrap().starts_with("draw-") {
+            let topology = found.unwrap();
+            let json = serde_json::to_string_pretty(&render::json(&topology)).unwrap() + "\n";
+            assert!(!json.contains("hunter2"), "{} shows a secret", file.display());
+            different.extend(differs(&file.with_extension("dot"), &render::dot(&topology)));
+            different.extend(differs(&file.with_extension("mmd"), &render::mermaid(&topology)));
+            different.extend(differs(&file.with_extension("json"), &json));
+        }
+    }
+    assert!(different.is_empty(), "BLESS=1 rewrites what is expected\n{}", different.join("\n"));
+}
+
+#[test]
+fn planning_twice_gives_the_same() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/draw-fan-out.yaml");
+    let (first, second) = (planned(&file).unwrap(), planned(&file).unwrap());
+    assert_eq!(first.digest(), second.digest());
+    assert_eq!(render::json(&first), render::json(&second));
+}

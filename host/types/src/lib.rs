@@ -1,0 +1,22 @@
+//! Words that every flowctl crate shares: event types, batches, event ids,
+//! digests, references and node ids.
+//!
+//! Invariant: a value of one of these types is valid by construction; whoever
+//! holds an [`EventType`] or a [`NodeId`] need not check its spelling again. No
+//! I/O, no async, no heavy dependency.
+
+mod batch;
+mod columns;
+mod digest;
+mod event_type;
+mod ids;
+mod names;
+mod reference;
+
+pub use batch::{Attributes, Batch};
+pub use columns::{ColumnFault, Columns, Limits};
+pub use digest::{Digest, DigestError};
+pub use event_type::{EventType, EventTypeError};
+pub use ids::Ids;
+pub use names::{NameError, NodeId};
+pub use reference::{Reference, ReferenceError};

@@ -1,0 +1,18 @@
+//! The input type is not named.
+
+#[flowctl_sdk::processor(output = "example.order.v1")]
+mod mistake {
+    pub struct Pass;
+
+    impl Pass {
+        fn new() -> Self {
+            Self
+        }
+
+        fn process(&mut self, order: Order, out: &mut Emitter<Order>) {
+            out.emit(order);
+        }
+    }
+}
+
+fn main() {}

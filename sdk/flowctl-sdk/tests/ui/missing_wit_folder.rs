@@ -1,0 +1,18 @@
+//! The folder is not there.
+
+#[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1", wit = "nowhere")]
+mod mistake {
+    pub struct Pass;
+
+    impl Pass {
+        fn new() -> Self {
+            Self
+        }
+
+        fn process(&mut self, order: Order, out: &mut Emitter<Order>) {
+            out.emit(order);
+        }
+    }
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+//! Nothing takes events.
+
+#[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
+mod mistake {
+    pub struct Pass;
+
+    impl Pass {
+        fn new() -> Self {
+            Self
+        }
+    }
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! The size of a number is not said.
+
+#[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
+mod mistake {
+    pub struct Pass;
+
+    pub struct Config {
+        pub limit: usize,
+    }
+
+    impl Pass {
+        fn new(_config: Config) -> Self {
+            Self
+        }
+
+        fn process(&mut self, order: Order, out: &mut Emitter<Order>) {
+            out.emit(order);
+        }
+    }
+}
+
+fn main() {}

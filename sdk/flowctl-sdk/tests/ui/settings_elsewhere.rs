@@ -1,0 +1,18 @@
+//! The macro cannot see the settings.
+
+#[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
+mod mistake {
+    pub struct Pass;
+
+    impl Pass {
+        fn new(_config: crate::Config) -> Self {
+            Self
+        }
+
+        fn process(&mut self, order: Order, out: &mut Emitter<Order>) {
+            out.emit(order);
+        }
+    }
+}
+
+fn main() {}

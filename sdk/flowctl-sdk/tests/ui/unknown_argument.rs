@@ -1,0 +1,18 @@
+//! An argument is misspelt.
+
+#[flowctl_sdk::processor(inputs = "example.order.v1", output = "example.order.v1")]
+mod mistake {
+    pub struct Pass;
+
+    impl Pass {
+        fn new() -> Self {
+            Self
+        }
+
+        fn process(&mut self, order: Order, out: &mut Emitter<Order>) {
+            out.emit(order);
+        }
+    }
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! The emitter is of another type.
+
+#[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
+mod mistake {
+    pub struct Pass;
+
+    impl Pass {
+        fn new() -> Self {
+            Self
+        }
+
+        fn process(&mut self, order: Order, out: &mut Emitter<String>) {
+            out.emit(order.id);
+        }
+    }
+}
+
+fn main() {}

@@ -1,0 +1,39 @@
+//! The integration tests: the `flowctl` binary over real plugins, as a person would use it.
+//!
+//! One binary, one case a file where there are files. Cases over the shared Stellar
+//! data are reported as ignored where the data is absent, and fail where `CI` is set.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod bad_input;
+mod commands;
+mod flowctl;
+mod hostile;
+mod pipelines;
+mod stellar;
+mod tutorial;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    let trials: Vec<Trial> = [
+        stellar::trials(),
+        pipelines::trials(),
+        commands::trials(),
+        bad_input::trials(),
+        hostile::trials(),
+        tutorial::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A case that panics where the fact does not hold.
+fn fact(name: &str, proof: fn()) -> Trial {
+    Trial::test(name, move || {
+        proof();
+        Ok(())
+    })
+}

@@ -1,0 +1,69 @@
+//! The README, followed to the letter by somebody who has nothing else.
+
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use crate::fact;
+use crate::flowctl::{Answer, Flowctl};
+
+const README: &str = include_str!("../../README.md");
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        fact("tutorial::processor_of_the_readme_builds_and_runs", processor_builds_and_runs),
+        fact("tutorial::pipeline_of_the_readme_runs", pipeline_runs),
+    ]
+}
+
+fn pipeline_runs() {
+    let flowctl = Flowctl::new();
+    flowctl.write("transfers.yaml", block("yaml", "# transfers.yaml"));
+    flowctl.run_with_plugins("validate transfers.yaml").success();
+    let shown = flowctl.run_with_plugins("topology show transfers.yaml").success();
+    assert!(shown.stdout.contains("ttp-processor"), "{}", shown.stdout);
+    let answer = flowctl.run_with_plugins("run transfers.yaml --summary summary.json").success();
+    let summary: serde_json::Value = serde_json::from_str(&flowctl.read("summary.json")).unwrap();
+    assert_eq!(summary["events_in"], 100);
+    assert_eq!(summary["events_out"], answer.stdout.lines().count());
+    assert_eq!(summary["rejected"], 0);
+}
+
+fn processor_builds_and_runs() {
+    let flowctl = Flowctl::new();
+    let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/flowctl-sdk");
+    let lib = block("toml", "[lib]");
+    flowctl.write(
+        "Cargo.toml",
+        format!(
+            "[package]\nname = \"big-orders\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
+             flowctl-sdk = {{ path = \"{sdk}\" }}\n\n{lib}\n[workspace]\n"
+        ),
+    );
+    flowctl.write("src/lib.rs", block("rust", "use flowctl_sdk"));
+    flowctl.write("big-orders.yaml", block("yaml", "# big-orders.yaml"));
+    // the versions that this repository is locked to, so that nothing new is fetched
+    flowctl.write("Cargo.lock", include_str!("../../Cargo.lock"));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--release", "--target", "wasm32-wasip2"]).current_dir(flowctl.path(""));
+    build.env("CARGO_TARGET_DIR", flowctl.path("target"));
+    Answer::of(build.output().unwrap()).success();
+
+    let described = flowctl.run("inspect target/wasm32-wasip2/release/big_orders.wasm").success();
+    for wanted in ["big-orders", "example.order.v1", "minimum", "100000", "Smallest total that passes, in cents."] {
+        assert!(described.stdout.contains(wanted), "no `{wanted}` in {}", described.stdout);
+    }
+    let answer = flowctl.run("run big-orders.yaml --summary summary.json").success();
+    let summary: serde_json::Value = serde_json::from_str(&flowctl.read("summary.json")).unwrap();
+    assert_eq!(summary["events_in"], 1000);
+    let n_out = answer.stdout.lines().count();
+    assert!(n_out > 0 && n_out + summary["rejected"].as_u64().unwrap() as usize <= 1000, "{n_out} lines, {summary}");
+}
+
+/// The code block of this language whose first line starts like this.
+fn block(language: &str, first_line: &str) -> String {
+    let fence = format!("```{language}\n");
+    let mut blocks = README.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.find(|text| text.starts_with(first_line)).unwrap_or_else(|| panic!("no such block: {first_line}")).to_owned()
+}

@@ -1,0 +1,81 @@
+//! The command line: which benchmarks, over which components, and where the figures go.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use crate::pipeline::Sandbox;
+use crate::report::{self, Row};
+use crate::{identity, json_filter, ledgers};
+
+/// Measure the data path against native functions
+#[derive(Debug, Parser)]
+struct Args {
+    /// Folder of the first-party plugins, as NAME.wasm
+    #[arg(long, value_name = "DIR")]
+    plugins: PathBuf,
+    /// Folder of the test guests, as NAME.wasm
+    #[arg(long, value_name = "DIR")]
+    guests: PathBuf,
+    /// Also write the figures here, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only the benchmarks whose name contains this
+    filter: Option<String>,
+}
+
+/// A benchmark: its name and what makes its row.
+type Benchmark = (&'static str, fn(&Sandbox) -> Result<Row>);
+
+const BENCHMARKS: [Benchmark; 3] =
+    [(json_filter::NAME, json_filter::run), (ledgers::NAME, ledgers::run), (identity::NAME, identity::run)];
+
+/// Runs what the command line asks for.
+pub(crate) fn run() -> Result<()> {
+    let args = Args::parse();
+    let wanted = wanted(args.filter.as_deref())?;
+    let sandbox = Sandbox::start(args.plugins, args.guests)?;
+    let mut rows = Vec::new();
+    for (name, benchmark) in wanted {
+        report::progress(name)?;
+        rows.push(benchmark(&sandbox).with_context(|| format!("benchmark `{name}` failed"))?);
+    }
+    report::print(&rows)?;
+    match args.json {
+        Some(path) => report::write_json(&path, &rows),
+        None => Ok(()),
+    }
+}
+
+fn wanted(filter: Option<&str>) -> Result<Vec<Benchmark>> {
+    let matches = |name: &str| filter.is_none_or(|filter| name.contains(filter));
+    let wanted: Vec<_> = BENCHMARKS.into_iter().filter(|(name, _)| matches(name)).collect();
+    if wanted.is_empty() {
+        let names = BENCHMARKS.map(|(name, _)| format!("`{name}`")).join(", ");
+        bail!("no benchmark is named like `{}`, there are {names}", filter.unwrap_or_default());
+    }
+    Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(filter: &str) -> Vec<&'static str> {
+        wanted(Some(filter)).unwrap().into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_filter_takes_the_benchmarks_that_contain_it() {
+        assert_eq!(names("json"), ["json-filter"]);
+        assert_eq!(names("-"), ["json-filter", "ledger-to-transfers", "identity-chain-3"]);
+    }
+
+    #[test]
+    fn a_filter_that_takes_none_lists_all() {
+        let error = wanted(Some("swap")).unwrap_err().to_string();
+        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`";
+        assert_eq!(error, format!("no benchmark is named like `swap`, there are {names}"));
+    }
+}

@@ -1,0 +1,27 @@
+//! Development commands of this repository: `cargo xtask --help`.
+//!
+//! One file a command. Continuous integration calls nothing else.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program talks to its terminal")]
+
+mod bench;
+mod checks;
+mod cli;
+mod demo;
+mod guests;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+mod wit;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

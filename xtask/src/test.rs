@@ -1,0 +1,58 @@
+//! Everything that continuous integration runs, in the order of the time it takes.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::shell::{Workspace, run};
+use crate::{checks, guests, tidy, wit};
+
+type Step = (&'static str, fn(&Workspace) -> Result<()>);
+
+const STEPS: [Step; 9] = [
+    ("fmt", checks::fmt),
+    ("tidy", tidy::check),
+    ("wit", wit::check),
+    ("clippy", checks::clippy),
+    ("guests", |workspace| guests::build(workspace).map(drop)),
+    ("tests", run_tests),
+    ("doc", checks::doc),
+    ("package", checks::package),
+    ("deny", checks::deny),
+];
+
+/// Runs every step, and stops at the first that fails.
+pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    let mut took = Vec::new();
+    for (name, step) in STEPS {
+        println!("== {name}");
+        let start = Instant::now();
+        step(workspace).with_context(|| format!("`cargo xtask {name}` failed"))?;
+        took.push(format!("{name} {} s", start.elapsed().as_secs()));
+    }
+    println!("== all steps passed: {}", took.join(", "));
+    Ok(())
+}
+
+/// Builds the guests and runs the tests.
+pub(crate) fn tests(workspace: &Workspace) -> Result<()> {
+    guests::build(workspace)?;
+    run_tests(workspace)
+}
+
+fn run_tests(workspace: &Workspace) -> Result<()> {
+    let with_guests = |mut command: std::process::Command| {
+        command
+            .env("FLOWCTL_TEST_PLUGINS", guests::folder(workspace))
+            .env("FLOWCTL_TEST_GUESTS", guests::test_guests(workspace));
+        command
+    };
+    run(&mut with_guests(workspace.cargo(["test"])))?;
+    let mut plugins = workspace.cargo(["test"]);
+    for name in guests::plugins(workspace)? {
+        plugins.args(["--package", &name]);
+    }
+    run(&mut with_guests(plugins))?;
+    // its bound on time holds for optimised code only
+    run(&mut workspace.cargo(["test", "--release", "--package", "flowctl-registry", "--test", "scale"]))
+}

@@ -1,0 +1,64 @@
+//! Holds the SDK's copies of the WIT packages equal to `wit/`.
+//!
+//! The SDK is packaged without this repository, so it carries the contract and the
+//! first-party event types itself. `wit/` is the truth.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::Workspace;
+
+const TRUTH: &str = "wit";
+const COPY: &str = "sdk/flowctl-sdk-macros/wit";
+
+/// Compares the copies.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let truth = read(&workspace.root.join(TRUTH))?;
+    let copy = read(&workspace.root.join(COPY))?;
+    let names = truth.keys().chain(copy.keys()).collect::<std::collections::BTreeSet<_>>();
+    let differing: Vec<String> = names
+        .into_iter()
+        .filter(|name| truth.get(*name) != copy.get(*name))
+        .map(|name| name.display().to_string())
+        .collect();
+    if !differing.is_empty() {
+        bail!("`{COPY}` differs from `{TRUTH}` in {}: run `cargo xtask wit --update`", differing.join(", "));
+    }
+    println!("{} WIT files, the SDK's copies equal them", truth.len());
+    Ok(())
+}
+
+/// Writes the copies anew.
+pub(crate) fn update(workspace: &Workspace) -> Result<()> {
+    let copy = workspace.root.join(COPY);
+    if copy.exists() {
+        fs::remove_dir_all(&copy).with_context(|| format!("cannot remove `{}`", copy.display()))?;
+    }
+    for (name, text) in read(&workspace.root.join(TRUTH))? {
+        let path = copy.join(name);
+        let folder = path.parent().context("a WIT file lies in a folder")?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    check(workspace)
+}
+
+fn read(root: &Path) -> Result<BTreeMap<PathBuf, String>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read `{}`", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+                files.insert(path.strip_prefix(root).context("below the root")?.to_owned(), text);
+            }
+        }
+    }
+    Ok(files)
+}
