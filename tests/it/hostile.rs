@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use flowctl_connectors::Pipeline;
 use flowctl_engine::{Engine, EngineConfig, Tenant};
 use flowctl_registry::{Entry, Registry};
 use flowctl_runtime::{Change, DeadLetterSink, Options, PrepareError, Run, Sink, Source, Stage, Workshop};
@@ -119,8 +120,9 @@ async fn start(flowctl: &Flowctl, engine: &Engine, name: &str, n_events: usize) 
     entries.push(Entry::plugin(path, contract));
     let registry = Registry::build(entries, []).unwrap();
     let topology = flowctl_topology::plan(&document, &registry, &|_| None).unwrap();
-    let letters = flowctl.path(&format!("{name}-{n_events}.jsonl"));
-    let workshop = Bench { engine: engine.clone(), tenant: Tenant::new(name, 1 << 30), letters };
+    let state_dir = flowctl.path(&format!("{name}-{n_events}"));
+    let pipeline = Pipeline { name: "p".parse().unwrap(), state_id: "0".to_owned(), state_dir };
+    let workshop = Bench { engine: engine.clone(), tenant: Tenant::new(name, 1 << 30), pipeline };
     let mut run = Run::new(Arc::new(workshop), Options::default());
     run.apply(Change::from_empty(&topology)).await.ok()?;
     Some(run)
@@ -130,13 +132,13 @@ async fn start(flowctl: &Flowctl, engine: &Engine, name: &str, n_events: usize) 
 struct Bench {
     engine: Engine,
     tenant: Arc<Tenant>,
-    letters: PathBuf,
+    pipeline: Pipeline,
 }
 
 #[async_trait]
 impl Workshop for Bench {
     async fn source(&self, node: &Node) -> Result<Box<dyn Source>, PrepareError> {
-        Ok(flowctl_connectors::source(node).unwrap())
+        Ok(flowctl_connectors::source(node, &self.pipeline).unwrap())
     }
 
     async fn processor(&self, node: &Node) -> Result<Arc<dyn Stage>, PrepareError> {
@@ -145,11 +147,11 @@ impl Workshop for Bench {
     }
 
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
-        Ok(flowctl_connectors::sink(node).unwrap())
+        Ok(flowctl_connectors::sink(node, &self.pipeline).unwrap())
     }
 
     async fn dead_letters(&self, _: Option<&Node>) -> Result<Box<dyn DeadLetterSink>, PrepareError> {
-        Ok(flowctl_connectors::dead_letter_file(self.letters.clone()))
+        Ok(flowctl_connectors::dead_letter_file(self.pipeline.state_dir.join("dead-letters.jsonl")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where flowctl keeps its files: the XDG base directories.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `$XDG_CACHE_HOME/flowctl`, else `~/.cache/flowctl`; none without a home.
 pub(crate) fn cache() -> Option<PathBuf> {
@@ -10,6 +10,11 @@ pub(crate) fn cache() -> Option<PathBuf> {
 /// `$XDG_STATE_HOME/flowctl`, else `~/.local/state/flowctl`; none without a home.
 pub(crate) fn state() -> Option<PathBuf> {
     base("XDG_STATE_HOME", ".local/state")
+}
+
+/// The file of dead letters in a pipeline's state directory.
+pub(crate) fn dead_letters(state_dir: &Path) -> PathBuf {
+    state_dir.join("dead-letters.jsonl")
 }
 
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {

@@ -1,12 +1,12 @@
 //! Makes a topology's nodes: plugins with the engine, everything else with the connectors.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use flowctl_connectors::Pipeline;
 use flowctl_engine::{Compiler, Engine, EngineConfig, Tenant};
 use flowctl_runtime::{DeadLetterSink, PrepareError, Sink, Source, Stage, Workshop};
 use flowctl_topology::Node;
@@ -22,13 +22,12 @@ const MAX_RUN_MEMORY_BYTES: u64 = 16 << 30;
 pub(crate) struct LocalWorkshop {
     engine: Engine,
     tenant: Arc<Tenant>,
-    /// Where refused events go when the pipeline says nothing else.
-    dead_letters: PathBuf,
+    pipeline: Pipeline,
 }
 
 impl LocalWorkshop {
     /// Starts the engine. What the host lacks is warned of on stderr.
-    pub(crate) fn start(tenant: &str, dead_letters: PathBuf) -> Result<Self> {
+    pub(crate) fn start(pipeline: Pipeline) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let config = EngineConfig {
             cache_dir: crate::paths::cache().map(|cache| cache.join("compiled")),
@@ -40,7 +39,7 @@ impl LocalWorkshop {
         for warning in engine.warnings() {
             eprintln!("warning: {warning}");
         }
-        Ok(Self { engine, tenant: Tenant::new(tenant, MAX_RUN_MEMORY_BYTES), dead_letters })
+        Ok(Self { engine, tenant: Tenant::new(pipeline.name.as_str(), MAX_RUN_MEMORY_BYTES), pipeline })
     }
 
     /// Plugins that had to be compiled, and the time that took.
@@ -53,7 +52,7 @@ impl LocalWorkshop {
 #[async_trait]
 impl Workshop for LocalWorkshop {
     async fn source(&self, node: &Node) -> Result<Box<dyn Source>, PrepareError> {
-        flowctl_connectors::source(node).map_err(|error| unprepared(node, error))
+        flowctl_connectors::source(node, &self.pipeline).map_err(|error| unprepared(node, error))
     }
 
     async fn processor(&self, node: &Node) -> Result<Arc<dyn Stage>, PrepareError> {
@@ -62,13 +61,15 @@ impl Workshop for LocalWorkshop {
     }
 
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
-        flowctl_connectors::sink(node).map_err(|error| unprepared(node, error))
+        flowctl_connectors::sink(node, &self.pipeline).map_err(|error| unprepared(node, error))
     }
 
     async fn dead_letters(&self, node: Option<&Node>) -> Result<Box<dyn DeadLetterSink>, PrepareError> {
         match node {
-            Some(node) => flowctl_connectors::dead_letters(node).map_err(|error| unprepared(node, error)),
-            None => Ok(flowctl_connectors::dead_letter_file(self.dead_letters.clone())),
+            Some(node) => {
+                flowctl_connectors::dead_letters(node, &self.pipeline).map_err(|error| unprepared(node, error))
+            }
+            None => Ok(flowctl_connectors::dead_letter_file(crate::paths::dead_letters(&self.pipeline.state_dir))),
         }
     }
 }

@@ -102,12 +102,14 @@ impl<R: Reader> Source for Background<R> {
     async fn next(&mut self, bounds: &Bounds) -> Result<Piece, Fault> {
         let link = self.start()?;
         loop {
-            match link.ask(|| Request::Read(*bounds)).await? {
+            match link.ask(|| Request::Read(bounds.clone())).await? {
                 // left over from an `open` that was given up
                 Answer::Opened(result) => result?,
                 Answer::Piece(result) => {
-                    let is_more = result.as_ref().is_ok_and(|piece| !piece.is_finished);
-                    if is_more && link.requests.try_send(Request::Read(*bounds)).is_ok() {
+                    // a piece that is asked for ahead must not keep to a place that is reached by then
+                    let is_free = bounds.until.is_none();
+                    let is_more = is_free && result.as_ref().is_ok_and(|piece| !piece.is_finished);
+                    if is_more && link.requests.try_send(Request::Read(bounds.clone())).is_ok() {
                         link.is_asked = true;
                     }
                     return result;
@@ -150,7 +152,7 @@ mod tests {
         }
     }
 
-    const BOUNDS: Bounds = Bounds { max_events: 1, max_bytes: 1 };
+    const BOUNDS: Bounds = Bounds { max_events: 1, max_bytes: 1, until: None };
 
     #[tokio::test]
     async fn calls_that_are_given_up_lose_nothing() {

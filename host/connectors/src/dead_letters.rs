@@ -10,7 +10,7 @@ use flowctl_topology::Node;
 use crate::file_sink::{self, FileConfig};
 use crate::line_file::{LineFile, Start};
 use crate::output::Output;
-use crate::{ConnectorError, blackhole, config, connector};
+use crate::{ConnectorError, Pipeline, blackhole, config, connector};
 
 /// Makes the dead-letter sink of `node` ready: the sink `file`, or `blackhole`.
 ///
@@ -18,7 +18,8 @@ use crate::{ConnectorError, blackhole, config, connector};
 ///
 /// [`ConnectorError`] when the node's connector cannot keep dead letters, or cannot run
 /// as it is configured.
-pub fn dead_letters(node: &Node) -> Result<Box<dyn DeadLetterSink>, ConnectorError> {
+pub fn dead_letters(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn DeadLetterSink>, ConnectorError> {
+    let _ = pipeline;
     match connector(node) {
         blackhole::NAME => Ok(Box::new(Forgotten)),
         file_sink::NAME => {
@@ -84,7 +85,7 @@ impl DeadLetterSink for LetterFile {
         output.run(LineFile::append).await.map_err(|error| fault(&self.path, &error))
     }
 
-    async fn flush(&mut self) -> Result<(), Fault> {
+    async fn flush(&mut self, _: u64) -> Result<(), Fault> {
         let Some(output) = &mut self.output else { return Ok(()) };
         output.run(|file, _| file.sync()).await.map_err(|error| fault(&self.path, &error))
     }
@@ -107,7 +108,7 @@ impl DeadLetterSink for Forgotten {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), Fault> {
+    async fn flush(&mut self, _: u64) -> Result<(), Fault> {
         Ok(())
     }
 }

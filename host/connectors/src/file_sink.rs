@@ -103,9 +103,9 @@ impl Sink for FileSink {
         result.map_err(|error| fault(&self.path, &error))
     }
 
-    async fn rewind(&mut self) -> Result<(), Fault> {
+    async fn rewind(&mut self) -> Result<Option<u64>, Fault> {
         let result = opened(&mut self.output)?.run(|file, _| file.rewind()).await;
-        result.map_err(|error| fault(&self.path, &error))
+        result.map_err(|error| fault(&self.path, &error)).map(|()| None)
     }
 }
 

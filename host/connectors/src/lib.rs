@@ -19,6 +19,7 @@ mod line_file;
 mod lines;
 mod load;
 mod output;
+mod pipeline;
 mod random;
 mod stdout;
 mod stellar_ledgers;
@@ -30,16 +31,18 @@ use flowctl_topology::{Component, Node};
 pub use catalogue::catalogue;
 pub use dead_letters::{dead_letter_file, dead_letters};
 pub use error::ConnectorError;
+pub use pipeline::Pipeline;
 pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSettings};
 
-/// Makes the source of `node` ready: configuration checked, files found. Nothing has
-/// been read yet.
+/// Makes the source of `node`, which works for `pipeline`, ready: configuration
+/// checked, files found. Nothing has been read yet.
 ///
 /// # Errors
 ///
 /// [`ConnectorError`] when the node's connector is no source of this build, or cannot
 /// run as it is configured.
-pub fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
+pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
+    let _ = pipeline;
     match connector(node) {
         json_lines::FILE => json_lines::file(node),
         json_lines::STDIN => json_lines::stdin(node),
@@ -49,14 +52,15 @@ pub fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     }
 }
 
-/// Makes the sink of `node` ready: configuration checked. Nothing is created or
-/// written before [`Sink::open`].
+/// Makes the sink of `node`, which works for `pipeline`, ready: configuration checked.
+/// Nothing is created or written before [`Sink::open`].
 ///
 /// # Errors
 ///
 /// [`ConnectorError`] when the node's connector is no sink of this build, or cannot run
 /// as it is configured.
-pub fn sink(node: &Node) -> Result<Box<dyn Sink>, ConnectorError> {
+pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
+    let _ = pipeline;
     match connector(node) {
         blackhole::NAME => blackhole::sink(node),
         file_sink::NAME => file_sink::sink(node),

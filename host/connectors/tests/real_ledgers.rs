@@ -10,7 +10,7 @@ use flowctl_runtime::Bounds;
 use flowctl_test_support::{DATA_FILES, DataFile, must_have_data, shared_data};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-const BOUNDS: Bounds = Bounds { max_events: 100, max_bytes: 1 << 20 };
+const BOUNDS: Bounds = Bounds { max_events: 100, max_bytes: 1 << 20, until: None };
 
 fn main() {
     let folder = shared_data();
@@ -27,7 +27,8 @@ fn read(file: &DataFile, folder: &Path) -> Result<(), Failed> {
     let want = file.ledgers(folder)?;
     let config = serde_json::json!({ "path": file.path(folder), "network": file.passphrase });
     let node = support::source_node("stellar-ledgers", config);
-    let pieces = support::block_on(async { support::drain(&mut *source(&node)?, None, &BOUNDS).await })?;
+    let pieces =
+        support::block_on(async { support::drain(&mut *source(&node, &support::pipeline())?, None, &BOUNDS).await })?;
     let batches: Vec<_> = pieces.iter().filter_map(|piece| piece.batch.as_ref()).collect();
     let found: Vec<&[u8]> = batches.iter().flat_map(|batch| batch.columns.payloads()).collect();
     assert!(found == want, "{} ledgers, {} are expected", found.len(), want.len());
@@ -41,7 +42,9 @@ fn read(file: &DataFile, folder: &Path) -> Result<(), Failed> {
     let middle = pieces[pieces.len() / 2].position.clone();
     let n_rest: usize =
         pieces[pieces.len() / 2 + 1..].iter().filter_map(|piece| piece.batch.as_ref()).map(|b| b.len()).sum();
-    let rest = support::block_on(async { support::drain(&mut *source(&node)?, Some(&middle), &BOUNDS).await })?;
+    let rest = support::block_on(async {
+        support::drain(&mut *source(&node, &support::pipeline())?, Some(&middle), &BOUNDS).await
+    })?;
     let rest: Vec<&[u8]> =
         rest.iter().filter_map(|piece| piece.batch.as_ref()).flat_map(|b| b.columns.payloads()).collect();
     assert!(rest == want[want.len() - n_rest..], "a source that is opened in the middle goes on there");

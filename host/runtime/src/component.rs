@@ -24,8 +24,9 @@ pub trait Source: Send {
     /// Starts at `position`, or at the beginning. Called once, before `next`.
     async fn open(&mut self, position: Option<&[u8]>) -> Result<(), Fault>;
 
-    /// Waits for events. `bounds` are wishes: one event larger than `max_bytes` is
-    /// emitted alone.
+    /// Waits for events. `max_events` and `max_bytes` are wishes: one event larger than
+    /// `max_bytes` is emitted alone. [`Bounds::until`] is none: no event behind it may
+    /// be in the piece.
     async fn next(&mut self, bounds: &Bounds) -> Result<Piece, Fault>;
 
     /// Says that everything up to `position` was durably taken, so that a source that
@@ -42,13 +43,18 @@ pub trait Source: Send {
     }
 }
 
-/// How large a source may make a batch.
-#[derive(Debug, Clone, Copy)]
+/// How large a source may make a batch, and where it stops.
+#[derive(Debug, Clone)]
 pub struct Bounds {
     /// Most events.
     pub max_events: usize,
     /// Most bytes of payloads.
     pub max_bytes: usize,
+    /// A position of an earlier instance, ahead of where the source stands: events are
+    /// repeated up to it and none behind it, so that an epoch can be replayed exactly.
+    /// The piece that gets there has this very position; it has not finished. None
+    /// where the source goes on as it likes.
+    pub until: Option<Position>,
 }
 
 /// What a source hands over at once.
@@ -130,23 +136,30 @@ pub struct Rejection {
 }
 
 /// Takes events out of the pipeline.
+///
+/// After [`Fault::Lost`] from `write` or `flush` the run goes back to the last barrier:
+/// `rewind` is called next, and the events come again.
 #[async_trait]
 pub trait Sink: Send {
     /// Makes ready to write. Answers the last epoch that it holds, where it keeps that
-    /// in the same transaction as its rows.
+    /// in the same transaction as its rows. Repeated after [`Fault::Retry`].
     async fn open(&mut self) -> Result<Option<u64>, Fault>;
 
     /// Takes a batch, and answers what it cannot take. It may buffer until `flush`.
+    /// After [`Fault::Retry`] nothing of the batch was taken, and it is called again
+    /// with the same.
     async fn write(&mut self, batch: &Arc<Batch>) -> Result<Vec<Rejection>, Fault>;
 
-    /// Makes everything that was written durable, as epoch `epoch`.
+    /// Makes everything that was written durable, as epoch `epoch`. Called again after
+    /// [`Fault::Retry`].
     async fn flush(&mut self, epoch: u64) -> Result<(), Fault>;
 
     /// Forgets what was written since the last `flush`, where that is possible: the
-    /// run goes back to that barrier, and these events come again. Default: keeps
-    /// them, so that they are taken twice (at least once).
-    async fn rewind(&mut self) -> Result<(), Fault> {
-        Ok(())
+    /// run goes back to that barrier, and these events come again. Answers as `open`
+    /// does, and is repeated after [`Fault::Retry`]. Default: keeps them, so that they
+    /// are taken twice (at least once).
+    async fn rewind(&mut self) -> Result<Option<u64>, Fault> {
+        Ok(None)
     }
 }
 
@@ -160,8 +173,8 @@ pub trait DeadLetterSink: Send {
     /// called again with the same letters.
     async fn write(&mut self, letters: &[DeadLetter]) -> Result<(), Fault>;
 
-    /// Makes everything that was written durable.
-    async fn flush(&mut self) -> Result<(), Fault>;
+    /// Makes everything that was written durable, as part of epoch `epoch`.
+    async fn flush(&mut self, epoch: u64) -> Result<(), Fault>;
 }
 
 /// Why a call failed.
@@ -173,6 +186,10 @@ pub enum Fault {
     /// Trying again would not help; the component is whole.
     #[error("{0}")]
     Fatal(String),
+    /// What a sink had taken since its last flush is gone, such as with a connection
+    /// that broke in the middle of a transaction. The sink itself is whole.
+    #[error("{0}")]
+    Lost(String),
     /// The component trapped, took too long, took too much, or answered nonsense. Its
     /// instance is gone.
     #[error("{reason}")]

@@ -145,7 +145,11 @@ impl Plan {
                 workshop: Arc::clone(&self.workshop),
                 control: generation.control(&node.id),
                 outputs: self.outputs(node, &mut ends),
-                bounds: Bounds { max_events: settings.max_events.max(1), max_bytes: settings.max_bytes.max(1) },
+                bounds: Bounds {
+                    max_events: settings.max_events.max(1),
+                    max_bytes: settings.max_bytes.max(1),
+                    until: None,
+                },
                 linger: settings.linger,
                 position: checkpoint.and_then(|checkpoint| checkpoint.positions.get(&node.id)).cloned(),
             };

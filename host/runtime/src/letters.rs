@@ -166,7 +166,7 @@ pub(crate) async fn deliver(
         loop {
             let result = match &mail {
                 Mail::Letters(letters, _room) => sink.write(letters).await,
-                Mail::Flush(_) => sink.flush().await,
+                Mail::Flush(epoch) => sink.flush(*epoch).await,
             };
             let Err(fault) = result else { break };
             attempt += 1;

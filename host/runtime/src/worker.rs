@@ -122,7 +122,7 @@ impl Worker {
                     Err(Trouble::Node(NodeError::Exhausted { doing, attempts: attempt, source: Fault::Retry(reason) }))
                 }
             },
-            Fault::Fatal(_) => Err(Trouble::Input(fault)),
+            Fault::Fatal(_) | Fault::Lost(_) => Err(Trouble::Input(fault)),
             Fault::Crashed { .. } => {
                 self.instance = None;
                 Err(Trouble::Input(fault))

@@ -123,7 +123,7 @@ impl DeadLetterSink for NoLetters {
         Err(Fault::Fatal(format!("an event that is measured was rejected: {}", reasons.join(""))))
     }
 
-    async fn flush(&mut self) -> Result<(), Fault> {
+    async fn flush(&mut self, _: u64) -> Result<(), Fault> {
         Ok(())
     }
 }

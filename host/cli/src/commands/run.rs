@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use flowctl_connectors::Pipeline;
 use flowctl_intent::Intent;
 use flowctl_runtime::{ApplyError, Change, Options, Run as Running, Status, Stop, Summary, Workshop};
 use flowctl_topology::{Component, Topology, render};
@@ -77,7 +78,9 @@ impl Run {
             self.say(&format!("Discovered chain: {}", render::line(topology)));
         }
         self.say("Starting topology...");
-        let workshop = Arc::new(LocalWorkshop::start(planned.document.name.as_str(), dead_letters(state))?);
+        let pipeline =
+            Pipeline { name: planned.document.name.clone(), state_id: String::new(), state_dir: state.to_owned() };
+        let workshop = Arc::new(LocalWorkshop::start(pipeline)?);
         let mut run = Running::new(Arc::clone(&workshop) as Arc<dyn Workshop>, Options::default());
         tokio::select! {
             applied = run.apply(Change::from_empty(topology)) => applied.map_err(unstarted)?,
@@ -135,13 +138,9 @@ impl Run {
         let (n_in, n_out, rejected) = (summary.events_in, summary.events_out, summary.rejected);
         self.say(&format!("{verb} `{name}`: {n_in} events in, {n_out} out, {rejected} rejected ({seconds:.2} s)"));
         if rejected > 0 && planned.topology.dead_letter.is_none() {
-            self.say(&format!("rejected events: {}", dead_letters(state).display()));
+            self.say(&format!("rejected events: {}", paths::dead_letters(state).display()));
         }
     }
-}
-
-fn dead_letters(state: &Path) -> PathBuf {
-    state.join("dead-letters.jsonl")
 }
 
 /// Finds a wrong path before anything runs; the file is written when there is something

@@ -71,6 +71,11 @@ impl Place {
         serde_json::to_vec(&stored).expect("a place is plain values")
     }
 
+    /// Whether both lie between the same two lines.
+    fn is_at(&self, other: &Self) -> bool {
+        (&self.file, self.offset, self.line) == (&other.file, other.offset, other.line)
+    }
+
     fn decode(position: &[u8]) -> Result<Self, Fault> {
         let Stored { file, offset, line, is_read } = serde_json::from_slice(position)
             .map_err(|error| Fault::Fatal(format!("the stored position cannot be read: {error}")))?;
@@ -188,6 +193,7 @@ impl Reader for JsonLines {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
+        let until = bounds.until.as_deref().map(Place::decode).transpose()?;
         let (mut columns, mut ids, mut rejected) = (Columns::default(), IdRuns::default(), Vec::new());
         let (mut n_refused_bytes, mut is_finished, mut position) = (0, false, None);
         if let Some(payload) = self.carried.take() {
@@ -197,6 +203,10 @@ impl Reader for JsonLines {
         while columns.len() + rejected.len() < bounds.max_events
             && columns.n_bytes() + n_refused_bytes < bounds.max_bytes
         {
+            if let Some(until) = until.as_ref().filter(|until| until.is_at(&self.place)) {
+                position = Some(until.clone());
+                break;
+            }
             let has_some = !columns.is_empty() || !rejected.is_empty();
             if has_some && self.current.as_ref().is_some_and(Input::must_wait_for_line) {
                 break;

@@ -114,10 +114,11 @@ impl Pace {
 }
 
 impl Load {
-    fn make(&self, bounds: &Bounds, n_due: u64) -> Columns {
+    /// Makes what is due of the events before number `last`.
+    fn make(&self, bounds: &Bounds, n_due: u64, last: u64) -> Columns {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let most = n_due.min(self.count - self.n_made).min(bounds.max_events as u64);
+        let most = n_due.min(last.saturating_sub(self.n_made)).min(bounds.max_events as u64);
         let mut columns = Columns::default();
         for number in self.n_made..self.n_made + most {
             let start = columns.data.len();
@@ -134,21 +135,25 @@ impl Load {
     }
 }
 
+fn number(position: &[u8]) -> Result<u64, Fault> {
+    serde_json::from_slice(position)
+        .map_err(|error| Fault::Fatal(format!("`generate` cannot read its stored position: {error}")))
+}
+
 #[async_trait]
 impl Source for Load {
     async fn open(&mut self, position: Option<&[u8]>) -> Result<(), Fault> {
         let Some(position) = position else { return Ok(()) };
-        let n_made: u64 = serde_json::from_slice(position)
-            .map_err(|error| Fault::Fatal(format!("`generate` cannot read its stored position: {error}")))?;
         // a lower `count` than at the last start: there is nothing left to make
-        self.n_made = n_made.min(self.count);
+        self.n_made = number(position)?.min(self.count);
         Ok(())
     }
 
     async fn next(&mut self, bounds: &Bounds) -> Result<Piece, Fault> {
         let mut n_due = u64::MAX;
+        let last = bounds.until.as_deref().map(number).transpose()?.unwrap_or(self.count).min(self.count);
         while let Some(pace) = &mut self.pace {
-            if self.n_made == self.count {
+            if self.n_made >= last {
                 break;
             }
             match pace.due(Instant::now(), self.n_made) {
@@ -159,12 +164,13 @@ impl Source for Load {
                 Err(time) => sleep_until(time).await,
             }
         }
-        let columns = self.make(bounds, n_due);
+        let columns = self.make(bounds, n_due, last);
         let first = self.n_made;
         self.n_made += columns.len() as u64;
         let position = serde_json::to_vec(&self.n_made).expect("a number is JSON");
         let batch = (!columns.is_empty()).then(|| Batch::new(columns, Ids::numbered(NAME, first)));
-        debug_assert!(batch.is_some() || self.n_made == self.count, "`{}` ended early", self.schema.event_type());
-        Ok(Piece { batch, rejected: Vec::new(), position, is_finished: self.n_made == self.count })
+        debug_assert!(batch.is_some() || self.n_made == last, "`{}` ended early", self.schema.event_type());
+        let is_finished = self.n_made == self.count && bounds.until.is_none();
+        Ok(Piece { batch, rejected: Vec::new(), position, is_finished })
     }
 }

@@ -92,11 +92,15 @@ impl Generated {
     }
 }
 
+fn place(position: &[u8]) -> Result<Place, Fault> {
+    serde_json::from_slice(position)
+        .map_err(|error| Fault::Fatal(format!("`{NAME}` cannot read its stored position: {error}")))
+}
+
 impl Reader for Generated {
     fn open(&mut self, position: Option<&[u8]>) -> Result<(), Fault> {
         let Some(position) = position else { return Ok(()) };
-        let place: Place = serde_json::from_slice(position)
-            .map_err(|error| Fault::Fatal(format!("`{NAME}` cannot read its stored position: {error}")))?;
+        let place = place(position)?;
         if place.settings != self.settings {
             return Err(Fault::Fatal(format!(
                 "`{NAME}` made other ledgers before: put `seed`, `start` and `transactions_per_ledger` back, or start anew without the stored position"
@@ -111,7 +115,11 @@ impl Reader for Generated {
     fn read(&mut self, bounds: &Bounds) -> Result<Piece, Fault> {
         let mut columns = Columns::default();
         let first = u64::from(self.settings.start) + u64::from(self.n_read);
-        while columns.len() < bounds.max_events && self.n_read < self.n_ledgers {
+        let last = match &bounds.until {
+            Some(position) => place(position)?.n_read.min(self.n_ledgers),
+            None => self.n_ledgers,
+        };
+        while columns.len() < bounds.max_events && self.n_read < last {
             let Some(ledger) = self.carried.take().or_else(|| self.generator.next()) else { break };
             if !columns.is_empty() && columns.n_bytes() + ledger.xdr.len() > bounds.max_bytes {
                 self.carried = Some(ledger);
@@ -125,7 +133,7 @@ impl Reader for Generated {
             batch.attributes = self.attributes.clone();
             batch
         });
-        let is_finished = self.n_read == self.n_ledgers;
+        let is_finished = self.n_read == self.n_ledgers && bounds.until.is_none();
         Ok(Piece { batch, rejected: Vec::new(), position: self.position(), is_finished })
     }
 }

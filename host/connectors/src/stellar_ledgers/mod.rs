@@ -149,7 +149,9 @@ impl Reader for Ledgers {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
+        let until = bounds.until.as_deref().map(Place::decode).transpose()?;
         let (mut columns, mut names, mut is_finished) = (Columns::default(), Vec::new(), false);
+        let mut reached = None;
         let mut push = |columns: &mut Columns, found: Found, file: &str| {
             columns.finish_event(found.header.closed_at);
             names.push(format!("{file}/{}", found.offset));
@@ -160,6 +162,10 @@ impl Reader for Ledgers {
             self.place = place;
         }
         while columns.len() < bounds.max_events && columns.n_bytes() < bounds.max_bytes {
+            if let Some(until) = until.as_ref().filter(|until| until.is_at(&self.place)) {
+                reached = Some(until.encode());
+                break;
+            }
             if !columns.is_empty() && self.current.as_ref().is_some_and(LedgerFile::must_wait) {
                 break;
             }
@@ -189,6 +195,6 @@ impl Reader for Ledgers {
             batch.attributes = Arc::clone(&self.attributes);
             batch
         });
-        Ok(Piece { batch, rejected: Vec::new(), position: self.place.encode(), is_finished })
+        Ok(Piece { batch, rejected: Vec::new(), position: reached.unwrap_or_else(|| self.place.encode()), is_finished })
     }
 }

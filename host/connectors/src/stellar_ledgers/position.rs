@@ -23,6 +23,11 @@ impl Place {
         serde_json::to_vec(self).expect("a place has text keys and plain values")
     }
 
+    /// Whether both lie between the same two ledgers.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        (&self.file, self.offset, self.left) == (&other.file, other.offset, other.left)
+    }
+
     pub(crate) fn decode(position: &[u8]) -> Result<Self, Fault> {
         serde_json::from_slice(position)
             .map_err(|error| Fault::Fatal(format!("`stellar-ledgers` cannot read its stored position: {error}")))

@@ -6,7 +6,7 @@ use flowctl_registry::Origin;
 use flowctl_schema::Role;
 use serde_json::json;
 
-use crate::support::{example_order, node};
+use crate::support::{example_order, node, pipeline};
 
 #[test]
 fn what_is_available_can_be_made_and_what_is_not_says_so() {
@@ -15,8 +15,8 @@ fn what_is_available_can_be_made_and_what_is_not_says_so() {
         assert!(!summary.is_empty());
         let node = node(&entry.name, entry.role, json!({}), vec![], vec![]);
         let error = match entry.role {
-            Role::Source => source(&node).err(),
-            _ => sink(&node).err(),
+            Role::Source => source(&node, &pipeline()).err(),
+            _ => sink(&node, &pipeline()).err(),
         };
         let is_known = error.is_none_or(|error| !error.to_string().contains("cannot be run by this build"));
         assert_eq!(is_known, is_available, "{}", entry.name);
@@ -36,8 +36,8 @@ fn every_field_has_docs_and_is_read() {
             config.insert(field.name.clone(), json!([[]]));
             let node = node(&entry.name, entry.role, config.into(), vec![], vec![]);
             let error = match entry.role {
-                Role::Source => source(&node).err(),
-                _ => sink(&node).err(),
+                Role::Source => source(&node, &pipeline()).err(),
+                _ => sink(&node, &pipeline()).err(),
             };
             let error = error.expect("lists of lists are no value");
             let cause = std::error::Error::source(&error).expect("a cause").to_string();
@@ -51,8 +51,8 @@ fn check(role: Role, name: &str, config: serde_json::Value, want: Expect) {
     let outputs = if role == Role::Source { vec![example_order()] } else { vec![] };
     let node = node(name, role, config, vec![], outputs);
     let error = match role {
-        Role::Source => source(&node).err(),
-        _ => sink(&node).err(),
+        Role::Source => source(&node, &pipeline()).err(),
+        _ => sink(&node, &pipeline()).err(),
     }
     .expect("it cannot be made");
     let mut text = error.to_string();

@@ -11,14 +11,15 @@ use flowctl_schema::Role;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::support::{block_on, drain, node, schema};
+use crate::support::{block_on, drain, node, pipeline, schema};
 
 const WIT: &str = "package test:point@1.0.0; interface event { record point { x: u32, name: option<string> } }";
 
 fn read(path: &Path, position: Option<&[u8]>, bounds: &Bounds) -> Result<Vec<Piece>, String> {
     let config = json!({ "path": path, "type": "test.point.v1" });
     let node = node("file", Role::Source, config, vec![], vec![schema(WIT)]);
-    block_on(async { drain(&mut *source(&node)?, position, bounds).await }).map_err(|error| error.to_string())
+    block_on(async { drain(&mut *source(&node, &pipeline())?, position, bounds).await })
+        .map_err(|error| error.to_string())
 }
 
 /// Ids and JSON of the events, and those that were refused, a line each.
@@ -49,7 +50,7 @@ fn lines_that_are_no_events_are_refused_and_the_rest_goes_on() {
     std::fs::write(folder.path().join("a.jsonl"), text).unwrap();
     let zipped = zstd::encode_all(&b"{\"x\": 5}\n\xff\n"[..], 1).unwrap();
     std::fs::write(folder.path().join("b.jsonl.zst"), zipped).unwrap();
-    let bounds = Bounds { max_events: 100, max_bytes: 1 << 20 };
+    let bounds = Bounds { max_events: 100, max_bytes: 1 << 20, until: None };
     let pieces = read(&folder.path().join("*.jsonl*"), None, &bounds).unwrap();
     expect![[r#"
         dir/a.jsonl/1: {"x":1,"name":null}
@@ -79,7 +80,7 @@ proptest! {
             let bytes = if is_compressed { zstd::encode_all(text.as_bytes(), 1).unwrap() } else { text.into_bytes() };
             std::fs::write(folder.path().join(name), bytes).unwrap();
         }
-        let (glob, bounds) = (folder.path().join("*"), Bounds { max_events, max_bytes });
+        let (glob, bounds) = (folder.path().join("*"), Bounds { max_events, max_bytes, until: None });
         let pieces = read(&glob, None, &bounds).unwrap();
         let n_events: usize = pieces.iter().map(|piece| piece.rejected.len() + piece.batch.as_ref().map_or(0, |b| b.len())).sum();
         prop_assert_eq!(n_events, lines.iter().filter(|line| !line.is_empty()).count() + 2);
@@ -97,7 +98,7 @@ fn damaged_zstd_is_an_error_behind_the_lines_that_were_read() {
     let zipped = zstd::encode_all(text.as_bytes(), 1).unwrap();
     std::fs::write(folder.path().join("cut.zst"), &zipped[..zipped.len() / 2]).unwrap();
     let path = folder.path().join("cut.zst");
-    let error = read(&path, None, &Bounds { max_events: 1_000, max_bytes: 1 << 20 }).unwrap_err();
+    let error = read(&path, None, &Bounds { max_events: 1_000, max_bytes: 1 << 20, until: None }).unwrap_err();
     assert!(error.starts_with(&format!("cannot read `{}` behind line ", path.display())), "{error}");
     assert!(error.contains("the zstd data is damaged or cut off"), "{error}");
 }
@@ -108,9 +109,9 @@ async fn a_pipe_gives_what_is_there_and_then_waits() {
     let path = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let config = json!({ "path": path, "type": "test.point.v1" });
-    let mut source = source(&node("file", Role::Source, config, vec![], vec![schema(WIT)])).unwrap();
+    let mut source = source(&node("file", Role::Source, config, vec![], vec![schema(WIT)]), &pipeline()).unwrap();
     source.open(None).await.unwrap();
-    let bounds = Bounds { max_events: 100, max_bytes: 1 << 20 };
+    let bounds = Bounds { max_events: 100, max_bytes: 1 << 20, until: None };
     let writer = tokio::task::spawn_blocking(move || {
         let mut pipe = std::fs::OpenOptions::new().write(true).open(path).unwrap();
         pipe.write_all(b"{\"x\": 1}\n{\"x\": 2}\n{\"x\"").unwrap();
@@ -139,11 +140,11 @@ async fn standard_input_of_a_child() {
         return;
     }
     let node = node("stdin", Role::Source, json!({ "type": "test.point.v1" }), vec![], vec![schema(WIT)]);
-    let bounds = Bounds { max_events: 100, max_bytes: 1 << 20 };
-    let pieces = drain(&mut *source(&node).unwrap(), None, &bounds).await.unwrap();
+    let bounds = Bounds { max_events: 100, max_bytes: 1 << 20, until: None };
+    let pieces = drain(&mut *source(&node, &pipeline()).unwrap(), None, &bounds).await.unwrap();
     let timestamps = pieces.iter().filter_map(|piece| piece.batch.as_ref()).flat_map(|batch| &batch.columns.timestamps);
     assert!(timestamps.into_iter().all(|timestamp| *timestamp > 0), "events have the time they came");
-    let mut source = source(&node).unwrap();
+    let mut source = source(&node, &pipeline()).unwrap();
     let fault = source.open(Some(&pieces.last().unwrap().position)).await.unwrap_err();
     let folder = Path::new("/no/such/folder");
     std::fs::write(

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{block_on, drain, header, source_node};
+use crate::support::{block_on, drain, header, pipeline, source_node};
 
 const FORMATS: [&str; 3] = ["records", "batches", "lines"];
 
@@ -69,8 +69,9 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
 
 fn read(path: &Path, position: Option<&[u8]>, max_events: usize, max_bytes: usize) -> Result<Vec<Piece>, String> {
     let node = source_node("stellar-ledgers", json!({ "path": path }));
-    let bounds = Bounds { max_events, max_bytes };
-    block_on(async { drain(&mut *source(&node)?, position, &bounds).await }).map_err(|error| error.to_string())
+    let bounds = Bounds { max_events, max_bytes, until: None };
+    block_on(async { drain(&mut *source(&node, &pipeline())?, position, &bounds).await })
+        .map_err(|error| error.to_string())
 }
 
 fn payloads(pieces: &[Piece]) -> Vec<Vec<u8>> {

@@ -8,9 +8,9 @@ use flowctl_runtime::{Bounds, Source};
 use flowctl_schema::{Role, Schema};
 use serde_json::json;
 
-use crate::support::{example_order, ledger, node, schema};
+use crate::support::{example_order, ledger, node, pipeline, schema};
 
-const BOUNDS: Bounds = Bounds { max_events: 100, max_bytes: 1 << 20 };
+const BOUNDS: Bounds = Bounds { max_events: 100, max_bytes: 1 << 20, until: None };
 
 /// A type with everything that WIT types can have.
 const EVERYTHING: &str = "
@@ -29,7 +29,7 @@ interface event {
 
 fn load(schema: &Schema, mut config: serde_json::Value) -> Box<dyn Source> {
     config["type"] = json!(schema.event_type());
-    source(&node("generate", Role::Source, config, vec![], vec![schema.clone()])).unwrap()
+    source(&node("generate", Role::Source, config, vec![], vec![schema.clone()]), &pipeline()).unwrap()
 }
 
 async fn take(source: &mut dyn Source, n_events: usize) -> (Vec<Vec<u8>>, Vec<u8>) {

@@ -11,7 +11,7 @@ use flowctl_schema::{Role, Schema};
 use flowctl_types::{Batch, Columns, Ids};
 use serde_json::json;
 
-use crate::support::{ledger, node, schema};
+use crate::support::{ledger, node, pipeline, schema};
 
 const WIT: &str = "package test:point@1.0.0; interface event { record point { x: u32 } }";
 
@@ -23,7 +23,7 @@ fn batch(kind: u32, payloads: &[&[u8]]) -> Arc<Batch> {
 
 fn file_sink(path: &Path, append: Option<bool>, inputs: Vec<Schema>) -> Box<dyn flowctl_runtime::Sink> {
     let config = json!({ "path": path, "append": append });
-    sink(&node("file", Role::Sink, config, inputs, vec![])).unwrap()
+    sink(&node("file", Role::Sink, config, inputs, vec![]), &pipeline()).unwrap()
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_full_disk_may_be_tried_again_and_leaves_no_half_line() {
 #[tokio::test]
 async fn stdout_and_blackhole_take_events() {
     for name in ["stdout", "blackhole"] {
-        let mut sink = sink(&node(name, Role::Sink, json!({}), vec![schema(WIT)], vec![])).unwrap();
+        let mut sink = sink(&node(name, Role::Sink, json!({}), vec![schema(WIT)], vec![]), &pipeline()).unwrap();
         sink.open().await.unwrap();
         assert!(sink.write(&batch(0, &[&[1]])).await.unwrap().is_empty());
         sink.flush(1).await.unwrap();
@@ -101,14 +101,15 @@ async fn dead_letters_are_lines_in_a_file_that_is_made_for_the_first() {
     let path = folder.path().join("state/dead.jsonl");
     let mut sink = dead_letter_file(path.clone());
     sink.open().await.unwrap();
-    sink.flush().await.unwrap();
+    sink.flush(1).await.unwrap();
     assert!(!path.exists());
     sink.write(&[letter("a/1"), letter("a/2")]).await.unwrap();
-    sink.flush().await.unwrap();
-    let mut sink = dead_letters(&node("file", Role::Sink, json!({ "path": path }), vec![], vec![])).unwrap();
+    sink.flush(1).await.unwrap();
+    let mut sink =
+        dead_letters(&node("file", Role::Sink, json!({ "path": path }), vec![], vec![]), &pipeline()).unwrap();
     sink.open().await.unwrap();
     sink.write(&[letter("a/3")]).await.unwrap();
-    sink.flush().await.unwrap();
+    sink.flush(1).await.unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let ids: Vec<_> =
         text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event_id"].clone()).collect();
@@ -117,6 +118,6 @@ async fn dead_letters_are_lines_in_a_file_that_is_made_for_the_first() {
 
 #[test]
 fn dead_letters_go_to_files_only() {
-    let error = dead_letters(&node("stdout", Role::Sink, json!({}), vec![], vec![])).err().unwrap();
+    let error = dead_letters(&node("stdout", Role::Sink, json!({}), vec![], vec![]), &pipeline()).err().unwrap();
     assert_eq!(error.to_string(), "`stdout` cannot keep dead letters; `file` and `blackhole` can");
 }

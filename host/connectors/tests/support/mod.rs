@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::future::Future;
 
+use flowctl_connectors::Pipeline;
 use flowctl_runtime::{Bounds, Fault, Piece, Source};
 use flowctl_schema::{Role, Schema};
 use flowctl_topology::{CallLimits, Component, Grants, Node, Settings};
@@ -35,6 +36,11 @@ pub fn node(name: &str, role: Role, config: serde_json::Value, inputs: Vec<Schem
         limits: CallLimits::default(),
         settings: Settings::default(),
     }
+}
+
+/// The pipeline that the connectors under test work for.
+pub fn pipeline() -> Pipeline {
+    Pipeline { name: "test".parse().unwrap(), state_id: "0".to_owned(), state_dir: std::env::temp_dir().join("none") }
 }
 
 /// Runs `future` on a runtime of its own.

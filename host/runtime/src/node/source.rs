@@ -62,7 +62,7 @@ impl SourceNode {
         let mut unacked = VecDeque::new();
         let mut failures = 0;
         loop {
-            let bounds = self.bounds;
+            let bounds = self.bounds.clone();
             let deadline = held.as_ref().map(|held| held.deadline);
             let is_reading = matches!(phase, Phase::Reading);
             let stopwatch = Stopwatch::start();
@@ -200,7 +200,9 @@ impl SourceNode {
     async fn recover(&mut self, fault: Fault, failures: u32) -> Result<(), Exit> {
         let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
         let wait = match (&fault, backoff.wait(failures)) {
-            (Fault::Fatal(_), _) => return Err(NodeError::Call { doing: "read", source: fault }.into()),
+            (Fault::Fatal(_) | Fault::Lost(_), _) => {
+                return Err(NodeError::Call { doing: "read", source: fault }.into());
+            }
             (_, None) => {
                 return Err(NodeError::Exhausted { doing: "read", attempts: failures, source: fault }.into());
             }

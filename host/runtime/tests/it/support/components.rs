@@ -383,11 +383,11 @@ impl Sink for TestSink {
         Ok(())
     }
 
-    async fn rewind(&mut self) -> Result<(), Fault> {
+    async fn rewind(&mut self) -> Result<Option<u64>, Fault> {
         let mut log = self.0.log.lock().unwrap();
         let n_durable = log.n_durable;
         log.events.truncate(n_durable);
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -420,7 +420,7 @@ impl DeadLetterSink for Letters {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), Fault> {
+    async fn flush(&mut self, _: u64) -> Result<(), Fault> {
         Ok(())
     }
 }

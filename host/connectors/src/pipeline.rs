@@ -1,0 +1,26 @@
+//! What a connector may know of the pipeline that it works for.
+
+use std::path::PathBuf;
+
+use flowctl_types::NodeId;
+
+/// The pipeline that a connector works for, and what of it outlives the process.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// Its name.
+    pub name: NodeId,
+    /// Tells one life of its state from another: a pipeline that starts over has a new
+    /// one. A transactional sink keeps its epoch under this id and its node's, so that
+    /// it never takes the epoch of another state for its own.
+    pub state_id: String,
+    /// Its state directory. It may not exist yet.
+    pub state_dir: PathBuf,
+}
+
+impl Pipeline {
+    /// The folder for what the node `node` itself must keep. It may not exist yet.
+    #[must_use]
+    pub fn node_dir(&self, node: &NodeId) -> PathBuf {
+        self.state_dir.join("nodes").join(node.as_str())
+    }
+}
