@@ -15,11 +15,11 @@
 //! 3. **Arrive.** A sink that has N on all inputs reports *passed N* and waits. It has
 //!    written everything of epoch N and nothing of N+1.
 //! 4. **Pending.** When all nodes have passed N, positions and states go to the
-//!    [`CheckpointStore`] as *pending N*. No sink takes N before that is stored: so a
-//!    sink that holds N in a transaction of its own never knows of an epoch that the
-//!    store does not.
-//! 5. **Take.** Each sink flushes N (a transactional one commits its rows and the number
-//!    N in one transaction), and the dead-letter sink flushes.
+//!    [`CheckpointStore`] as *pending N*, and then the dead-letter sink flushes. No sink
+//!    takes N before that: so a sink that holds N in a transaction of its own never knows
+//!    of an epoch that the store does not, and the letters of N are durable by then.
+//! 5. **Take.** Each sink flushes N; a transactional one commits its rows and the number
+//!    N in one transaction of its own database.
 //! 6. **Commit.** When all have, the store makes pending N *committed*.
 //! 7. **Ack.** Sources and edges learn that N was taken. This is the only
 //!    acknowledgement there is: *ack means that every sink, or the dead-letter sink,
@@ -37,22 +37,54 @@
 //! past the last barrier that was pending. `stop(Now)` is the same without an error.
 //! What the run leaves is the last committed epoch.
 //!
-//! **Going back.** A stateful instance that faulted is never called again. If N is
-//! pending, its taking is completed first; otherwise N is forgotten, and no sink has
-//! seen it. All nodes stop; sinks are told to forget what is not flushed
+//! **Going back.** All nodes stop; sinks are told to forget what is not flushed
 //! ([`crate::Sink::rewind`]); sources are made anew and opened at the positions of the last
 //! committed epoch (from the start where there is none); processors are instantiated
-//! anew, and the stateful ones restored. The faulting node then steps through events one
-//! by one up to its next barrier. If a single event makes it fault, that event is
-//! isolated: the run goes back once more, and the event goes to the dead-letter sink in
-//! place of the node. Replayed events have the ids they had. If a source cannot repeat
-//! its events, or going back does not help, the run fails with the faulting node named.
+//! anew, and the stateful ones restored. Then the run resumes as at a start (below).
+//! Replayed events have the ids they had. If a source cannot repeat its events, or going
+//! back does not help, the run fails with the faulting node named. A run goes back:
 //!
-//! **Starting.** A run starts from what its store has committed. A pending epoch that no
-//! sink holds was never taken and is discarded; epochs are numbered on from the highest
-//! that the store or any sink knows.
+//! - when a stateful instance faulted; it is never called again. If N is pending, its
+//!   taking is completed first; otherwise N is forgotten, and no sink has seen it. The
+//!   faulting node then steps through events one by one up to its next barrier. If a
+//!   single event makes it fault, that event is isolated: the run goes back once more, and
+//!   the event goes to the dead-letter sink in place of the node;
+//! - when a sink lost what it had taken since its last flush ([`crate::Fault::Lost`]), such
+//!   as with a connection. N may be pending then, and other sinks may hold it already.
+//!
+//! # Starting and resuming
+//!
+//! What is found decides, with C the committed epoch and N one that is pending behind it:
+//!
+//! | pending | sinks that hold N | what happens |
+//! |---|---|---|
+//! | none, or not behind C | | the run goes on from C |
+//! | N | none | N is *discarded*: its events are read again from C, in new epochs |
+//! | N | all of them | N is *promoted*: it is committed, and the run goes on from N |
+//! | N | some of them | N is *replayed*: from C, exactly the events of N, up to the positions that N recorded; sinks that hold N skip them, the others take N; then N is committed |
+//!
+//! A sink holds an epoch only where it keeps the number in the same transaction as its
+//! rows; any other holds none, so it is given the events of N once more (at least once).
+//! The letters of a replayed epoch are skipped: they were durable before any sink took
+//! it. A sink that holds an epoch which the store does not know is ahead of it: the state
+//! directory is older than the sink's rows, and the run is refused. Epochs are numbered
+//! on from the highest that is known.
+//!
+//! # Every point at which the process may die
+//!
+//! | after | what is found | what happens |
+//! |---|---|---|
+//! | a barrier was started, or some nodes passed it | C | events since C are read again; transactional sinks had an open transaction, which their database rolled back |
+//! | *pending N* was stored | C, N, no sink holds N | N is discarded |
+//! | the letters were flushed | the same | the same; these letters come again (at least once) |
+//! | some sinks took N | C, N, some sinks hold N | N is replayed |
+//! | all sinks took N | C, N, all hold N | N is promoted, or replayed where a sink cannot say |
+//! | N was committed | N | the run goes on from N |
+//!
+//! So rows in transactional sinks are there exactly once, as long as processors are
+//! deterministic; other sinks are given events at least once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -67,6 +99,8 @@ pub struct Checkpoint {
     pub epoch: u64,
     /// Where each source stood; a source that had read nothing has no entry.
     pub positions: BTreeMap<NodeId, Position>,
+    /// Sources that had finished for good before the barrier.
+    pub finished: BTreeSet<NodeId>,
     /// What each stateful node saved.
     pub states: BTreeMap<NodeId, SavedState>,
 }
@@ -91,6 +125,9 @@ pub trait CheckpointStore: Send + Sync {
 
     /// The committed checkpoint.
     async fn committed(&self) -> Result<Option<Checkpoint>, StoreError>;
+
+    /// The pending checkpoint, where one is behind the committed one.
+    async fn pending(&self) -> Result<Option<Checkpoint>, StoreError>;
 }
 
 /// Why a checkpoint could not be kept.
@@ -134,6 +171,10 @@ impl CheckpointStore for MemoryStore {
 
     async fn committed(&self) -> Result<Option<Checkpoint>, StoreError> {
         Ok(self.slots().committed.clone())
+    }
+
+    async fn pending(&self) -> Result<Option<Checkpoint>, StoreError> {
+        Ok(self.slots().pending.clone())
     }
 }
 

@@ -14,13 +14,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::checkpoint::{Checkpoint, SavedState};
+use crate::checkpoint::{Checkpoint, SavedState, StoreError};
 use crate::edge::Barrier;
-use crate::error::{Exit, NodeError, RunError, Setback};
-use crate::generation::{Ended, Generation, Parts, Plan, failed, version};
+use crate::error::{NodeError, RunError, Setback};
+use crate::generation::{Generation, Parts, Plan, failed, version};
 use crate::metrics::Counters;
-use crate::node::{Control, Record, Report, Suspicion};
-use crate::prepare::open_source;
+use crate::node::{Control, Record, Report};
+use crate::prepare::{open_source, rewind_sink};
+use crate::progress::{Progress, UnderWay};
+use crate::recovery::Recovery;
+use crate::resume::{Replay, Resume};
 use crate::run::{Shared, Stop};
 use crate::summary::Status;
 use crate::{Fault, Sink};
@@ -37,19 +40,13 @@ pub(crate) struct Coordinator {
     /// Sources that can repeat their events.
     pub(crate) replayable: HashSet<NodeId>,
     pub(crate) committed: Option<Checkpoint>,
+    /// The epoch that the next generation repeats.
+    pub(crate) replay: Option<Replay>,
     /// The last epoch that was given a number.
     pub(crate) epoch: u64,
     /// What the nodes had counted at the committed barrier.
     pub(crate) counted: HashMap<NodeId, Counters>,
     pub(crate) recovery: Recovery,
-}
-
-/// How often the run went back since an epoch was committed, and why.
-#[derive(Debug, Default)]
-pub(crate) struct Recovery {
-    suspicions: HashMap<NodeId, Suspicion>,
-    n_rewinds: u32,
-    n_isolated: usize,
 }
 
 /// How a generation ended.
@@ -60,31 +57,6 @@ enum Verdict {
     Stopped,
     Failed(RunError),
     Back(Setback),
-}
-
-/// What is known of a generation.
-struct Progress {
-    /// Sources that have not finished.
-    unfinished: HashSet<NodeId>,
-    is_draining: bool,
-    under_way: Option<UnderWay>,
-    is_last_committed: bool,
-    setback: Option<Setback>,
-    /// What had moved when the last barrier started.
-    activity: u64,
-    /// Sinks that their tasks handed back.
-    sinks: BTreeMap<NodeId, Box<dyn Sink>>,
-}
-
-/// A barrier that is not committed.
-struct UnderWay {
-    barrier: Barrier,
-    passing: HashSet<NodeId>,
-    taking: HashSet<NodeId>,
-    are_letters_taken: bool,
-    is_pending: bool,
-    checkpoint: Checkpoint,
-    counters: HashMap<NodeId, Counters>,
 }
 
 impl Coordinator {
@@ -104,10 +76,22 @@ impl Coordinator {
     async fn generations(&mut self, mut parts: Parts) -> Result<Status, RunError> {
         let stages = parts.stages.clone();
         loop {
+            let replay = self.replay.take();
+            if let Some(replay) = &replay {
+                tracing::info!(epoch = replay.epoch, "epoch is replayed: some sinks hold it, others do not");
+                self.epoch = replay.epoch - 1;
+                // fails only when the dead-letter task has ended, which is seen on its own
+                let _ = self.plan.postbox.skip(replay.epoch).await;
+            }
             let suspicions = &self.recovery.suspicions;
-            let mut generation = self.plan.launch(parts, self.committed.as_ref(), self.epoch + 1, suspicions).await?;
+            let committed = self.committed.as_ref();
+            let mut generation =
+                self.plan.launch(parts, committed, self.epoch + 1, replay.as_ref(), suspicions).await?;
             self.shared.watch(generation.links.clone());
             let mut progress = Progress::new(&self.plan);
+            if replay.is_some() {
+                self.inject(&generation, &mut progress, false);
+            }
             let verdict = self.conduct(&mut generation, &mut progress).await;
             match verdict {
                 Verdict::Over if progress.unfinished.is_empty() => return Ok(Status::Completed),
@@ -121,8 +105,17 @@ impl Coordinator {
                     return Err(error);
                 }
                 Verdict::Back(setback) => {
-                    let sinks = self.halt(generation, progress).await?;
-                    parts = self.go_back(setback, sinks).await?;
+                    let mut stop = self.stop.clone();
+                    let resumed = async {
+                        let sinks = self.halt(generation, progress).await?;
+                        self.go_back(setback, sinks).await
+                    };
+                    // to reach a sink again may take long
+                    parts = tokio::select! {
+                        biased;
+                        _ = stop.wait_for(|stop| *stop == Some(Stop::Now)) => return Ok(Status::Stopped),
+                        resumed = resumed => resumed?,
+                    };
                     parts.stages.clone_from(&stages);
                 }
             }
@@ -173,9 +166,9 @@ impl Coordinator {
             if let Err(error) = result {
                 return Verdict::Failed(error);
             }
-            if !progress.is_pending()
-                && let Some(setback) = progress.setback.take()
-            {
+            // sinks that are taking the epoch finish that first, unless one of them has lost it
+            let is_pending = progress.is_pending();
+            if let Some(setback) = progress.setback.take_if(|setback| setback.is_loss() || !is_pending) {
                 return Verdict::Back(setback);
             }
         }
@@ -190,7 +183,6 @@ impl Coordinator {
             barrier,
             passing: self.plan.nodes.iter().map(ids).collect(),
             taking: self.plan.of_role(Role::Sink).map(ids).collect(),
-            are_letters_taken: false,
             is_pending: false,
             checkpoint: Checkpoint { epoch: self.epoch, ..Checkpoint::default() },
             counters: HashMap::new(),
@@ -208,7 +200,7 @@ impl Coordinator {
             }
             Report::Passed { node, epoch, record, counters } => {
                 if let Some(under_way) = under_way.filter(|under_way| under_way.barrier.epoch == epoch) {
-                    self.pass(generation, under_way, node, record, counters).await?;
+                    self.pass(under_way, node, record, counters).await?;
                 }
             }
             Report::Taken { node, epoch } => {
@@ -217,8 +209,10 @@ impl Coordinator {
                 }
             }
             Report::LettersTaken { epoch } => {
-                if let Some(under_way) = under_way.filter(|under_way| under_way.barrier.epoch == epoch) {
-                    under_way.are_letters_taken = true;
+                if under_way.is_some_and(|under_way| under_way.barrier.epoch == epoch) {
+                    for sink in self.plan.of_role(Role::Sink) {
+                        generation.tell(&sink.id, Control::Take(epoch));
+                    }
                 }
             }
         }
@@ -229,10 +223,10 @@ impl Coordinator {
         Ok(())
     }
 
-    /// A node has passed the barrier; when all have, the epoch is pending.
+    /// A node has passed the barrier; when all have, the epoch is pending, and the
+    /// letters of it are flushed.
     async fn pass(
         &mut self,
-        generation: &Generation,
         under_way: &mut UnderWay,
         node: NodeId,
         record: Record,
@@ -242,8 +236,13 @@ impl Coordinator {
         under_way.counters.insert(node.clone(), counters);
         match record {
             Record::Nothing => {}
-            Record::Position(position) => {
-                under_way.checkpoint.positions.insert(node, position);
+            Record::Source { position, is_finished } => {
+                if let Some(position) = position {
+                    under_way.checkpoint.positions.insert(node.clone(), position);
+                }
+                if is_finished {
+                    under_way.checkpoint.finished.insert(node);
+                }
             }
             Record::State(parts) => {
                 let version = self.plan.nodes.iter().find(|known| known.id == node).map(|node| version(node));
@@ -256,11 +255,8 @@ impl Coordinator {
         }
         let epoch = under_way.barrier.epoch;
         let stored = self.plan.options.store.put_pending(under_way.checkpoint.clone()).await;
-        stored.map_err(|source| RunError::Checkpoint { epoch, source: Arc::new(source) })?;
+        stored.map_err(|error| unkept(epoch, error))?;
         under_way.is_pending = true;
-        for sink in self.plan.of_role(Role::Sink) {
-            generation.tell(&sink.id, Control::Take(epoch));
-        }
         // fails only when the dead-letter task has ended, which is seen on its own
         let _ = self.plan.postbox.flush(epoch).await;
         Ok(())
@@ -270,7 +266,7 @@ impl Coordinator {
     async fn commit(&mut self, generation: &Generation, taken: UnderWay) -> Result<(), RunError> {
         let epoch = taken.barrier.epoch;
         let committed = self.plan.options.store.commit(epoch).await;
-        committed.map_err(|source| RunError::Checkpoint { epoch, source: Arc::new(source) })?;
+        committed.map_err(|error| unkept(epoch, error))?;
         self.committed = Some(taken.checkpoint);
         self.counted = taken.counters;
         self.recovery = Recovery::default();
@@ -312,6 +308,26 @@ impl Coordinator {
         Ok(progress.sinks)
     }
 
+    /// Decides how the run goes on from what store and sinks hold.
+    async fn resume(&mut self, held: &BTreeMap<NodeId, Option<u64>>) -> Result<(), RunError> {
+        let store = &self.plan.options.store;
+        let pending = store.pending().await.map_err(|error| unkept(self.epoch, error))?;
+        let sources = self.plan.of_role(Role::Source).map(|node| node.id.clone());
+        let resume = Resume::decide(self.committed.as_ref(), pending.as_ref(), held, sources);
+        match resume.map_err(|ahead| failed(&ahead.sink.clone(), NodeError::Ahead(ahead.to_string())))? {
+            Resume::Committed => {}
+            Resume::Replay(replay) => self.replay = Some(replay),
+            Resume::Promote => {
+                if let Some(pending) = pending {
+                    store.commit(pending.epoch).await.map_err(|error| unkept(pending.epoch, error))?;
+                    self.shared.committed(pending.epoch);
+                    self.committed = Some(pending);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes ready to start again from the committed barrier.
     async fn go_back(
         &mut self,
@@ -329,10 +345,14 @@ impl Coordinator {
             let blocker = source.id.clone();
             return Err(failed(&setback.node, NodeError::NotReplayable { blocker, source: setback.fault }));
         }
+        let mut held = BTreeMap::new();
         for (node, sink) in &mut sinks {
-            let rewound = sink.rewind().await;
-            rewound.map_err(|source| failed(node, NodeError::Call { doing: "go back to the last barrier", source }))?;
+            let rewound = rewind_sink(&mut **sink, &self.plan.options.reconnect).await;
+            let last = rewound
+                .map_err(|source| failed(node, NodeError::Call { doing: "go back to the last barrier", source }))?;
+            held.insert(node.clone(), last);
         }
+        self.resume(&held).await?;
         let mut sources = BTreeMap::new();
         for node in self.plan.of_role(Role::Source) {
             let made = self.plan.workshop.source(node).await;
@@ -347,77 +367,6 @@ impl Coordinator {
             metrics.rewind(&self.counted.get(node).copied().unwrap_or_default());
         }
         Ok(Parts { sources, stages: BTreeMap::new(), instances: BTreeMap::new(), sinks })
-    }
-}
-
-impl Recovery {
-    /// Learns from a fault where to look next time, or that there is no point.
-    fn learn(&mut self, setback: &Setback, max_rewinds: u32, max_isolated: usize) -> Result<(), RunError> {
-        let suspicion = self.suspicions.entry(setback.node.clone()).or_default();
-        suspicion.is_stepping = true;
-        match &setback.culprit {
-            Some(event) => {
-                suspicion.culprits.insert(event.clone(), setback.fault.clone());
-                self.n_rewinds = 0;
-                self.n_isolated += 1;
-            }
-            None => self.n_rewinds += 1,
-        }
-        if self.n_rewinds > max_rewinds || self.n_isolated > max_isolated {
-            let n_rewinds = self.n_rewinds.max(u32::try_from(self.n_isolated).unwrap_or(u32::MAX)) - 1;
-            return Err(failed(&setback.node, NodeError::Rewinds { n_rewinds, source: setback.fault.clone() }));
-        }
-        Ok(())
-    }
-}
-
-impl Progress {
-    fn new(plan: &Plan) -> Self {
-        Self {
-            unfinished: plan.of_role(Role::Source).map(|node| node.id.clone()).collect(),
-            is_draining: false,
-            under_way: None,
-            is_last_committed: false,
-            setback: None,
-            activity: plan.activity.load(Ordering::Relaxed),
-            sinks: BTreeMap::new(),
-        }
-    }
-
-    /// Whether a barrier may start.
-    fn is_free(&self) -> bool {
-        self.under_way.is_none() && self.setback.is_none() && !self.is_last_committed
-    }
-
-    fn awaits_last(&self) -> bool {
-        self.is_free() && (self.is_draining || self.unfinished.is_empty())
-    }
-
-    fn is_pending(&self) -> bool {
-        self.under_way.as_ref().is_some_and(|under_way| under_way.is_pending)
-    }
-
-    /// Takes note of a task's end.
-    fn settle(&mut self, ended: Ended) -> Result<(), RunError> {
-        let Ended { node, result, sink } = ended;
-        if let Some(sink) = sink {
-            self.sinks.insert(node.clone(), sink);
-        }
-        match result {
-            // whoever severed it ends too, and says why
-            Ok(()) | Err(Exit::Severed) => Ok(()),
-            Err(Exit::Failed(error)) => Err(failed(&node, error)),
-            Err(Exit::Setback(setback)) => {
-                self.setback.get_or_insert(setback);
-                Ok(())
-            }
-        }
-    }
-}
-
-impl UnderWay {
-    fn is_taken(&self) -> bool {
-        self.is_pending && self.taking.is_empty() && self.are_letters_taken
     }
 }
 
@@ -439,6 +388,10 @@ async fn close_letters(plan: Plan, letters: &mut JoinHandle<Result<(), Fault>>, 
             Err(RunError::DeadLetters(Fault::Fatal(format!("not written within {} s", patience.as_secs()))))
         }
     }
+}
+
+fn unkept(epoch: u64, error: StoreError) -> RunError {
+    RunError::Checkpoint { epoch, source: Arc::new(error) }
 }
 
 fn letters_error(ended: Result<Result<(), Fault>, tokio::task::JoinError>) -> RunError {

@@ -23,7 +23,7 @@ pub enum Message {
     Batch(Arc<Batch>),
     /// No events will come any more, for every source behind this edge has finished
     /// for good. Barriers still come.
-    Finished,
+    Finished(Finish),
     /// Everything before belongs to this epoch or an earlier one.
     Barrier(Barrier),
 }
@@ -35,6 +35,16 @@ pub struct Barrier {
     pub epoch: u64,
     /// Whether nothing comes behind it: the run ends here.
     pub is_last: bool,
+}
+
+/// Whether an end is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// It is.
+    First,
+    /// All behind this edge had finished before the checkpoint that the run resumed
+    /// from, and nothing came since: the nodes were told, and their states know.
+    Again,
 }
 
 /// What waits on an edge, sent and not yet received.

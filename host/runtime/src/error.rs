@@ -17,6 +17,10 @@ pub enum ApplyError {
     /// The change is not one from the empty topology, and the run has started.
     #[error("the run has started: its topology cannot change")]
     Started,
+    /// The last checkpoint has the state or the position of nodes that the topology
+    /// does not have.
+    #[error("the last checkpoint keeps what {} of `{}` had reached, and the pipeline has no such node any more", if .0.len() == 1 { "the node" } else { "the nodes" }, .0.iter().map(NodeId::as_str).collect::<Vec<_>>().join("`, `"))]
+    Orphans(Vec<NodeId>),
     /// The checkpoints of an earlier run could not be read.
     #[error("cannot read the last checkpoint")]
     Store(#[source] StoreError),
@@ -122,6 +126,13 @@ pub enum NodeError {
         /// Events of the batch.
         n_events: usize,
     },
+    /// An epoch cannot be replayed: the source ended before the position at which that
+    /// epoch ended.
+    #[error("ended before the place that it had reached when the last run died: what it reads has changed since")]
+    Shrunk,
+    /// It holds an epoch that the checkpoints do not know.
+    #[error("{0}")]
+    Ahead(String),
     /// It panicked.
     #[error("panicked: {0}")]
     Panicked(String),
@@ -141,7 +152,7 @@ pub(crate) enum Exit {
     Setback(Setback),
 }
 
-/// A fault of an instance that keeps state.
+/// A fault of an instance that keeps state, or of a sink that lost what it had taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Setback {
     pub(crate) node: NodeId,
@@ -149,6 +160,13 @@ pub(crate) struct Setback {
     pub(crate) fault: Fault,
     /// The one event that it was called with, where it was one.
     pub(crate) culprit: Option<String>,
+}
+
+impl Setback {
+    /// Whether a sink lost what it had taken; no event is to blame then.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(self.fault, Fault::Lost(_))
+    }
 }
 
 impl From<crate::edge::Closed> for Exit {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::checkpoint::Checkpoint;
-use crate::edge::{Edge, EdgeBounds, EdgeReceiver, EdgeSender, MemoryEdge};
+use crate::edge::{Edge, EdgeBounds, EdgeReceiver, EdgeSender, Finish, MemoryEdge};
 use crate::error::{Exit, NodeError, RunError};
 use crate::inputs::Inputs;
 use crate::letters::{Letters, Postbox};
@@ -22,6 +22,7 @@ use crate::node::{
 };
 use crate::options::Options;
 use crate::outputs::{Outputs, Way};
+use crate::resume::Replay;
 use crate::worker::Worker;
 use crate::{Bounds, Change, Processor, Sink, Source, Stage, Workshop};
 
@@ -76,12 +77,14 @@ impl Plan {
         self.nodes.iter().filter(move |node| node.role == role)
     }
 
-    /// Starts all tasks from `checkpoint`; the next barrier is that of `next_epoch`.
+    /// Starts all tasks from `checkpoint`; the next barrier is that of `next_epoch`, which
+    /// is repeated where there is a `replay`.
     pub(crate) async fn launch(
         &self,
         mut parts: Parts,
         checkpoint: Option<&Checkpoint>,
         next_epoch: u64,
+        replay: Option<&Replay>,
         suspicions: &HashMap<NodeId, Suspicion>,
     ) -> Result<Generation, RunError> {
         let links: Vec<_> = self.change.edges.iter().map(|edge| self.link(&edge.from, &edge.to)).collect();
@@ -113,7 +116,14 @@ impl Plan {
                 n_faults: 0,
             };
             let hands = self.hands(node, stage, made.unwrap_or_default());
-            let mut processor = ProcessorNode { inputs, desk, hands, tick: node.tick, has_timer: node.has_timer };
+            let mut processor = ProcessorNode {
+                inputs,
+                desk,
+                hands,
+                tick: node.tick,
+                has_timer: node.has_timer,
+                is_replaying: replay.is_some(),
+            };
             if let Some(saved) = checkpoint.and_then(|checkpoint| checkpoint.states.get(&node.id)) {
                 let restored = processor.restore(&saved.version, &saved.parts).await;
                 restored.map_err(|source| RunError::Node { node: node.id.clone(), source })?;
@@ -123,7 +133,8 @@ impl Plan {
         for node in self.of_role(Role::Sink) {
             let (Some(inputs), Some(sink)) = (inputs.remove(&node.id), parts.sinks.remove(&node.id)) else { continue };
             let control = generation.control(&node.id);
-            let task = SinkNode { seat: self.seat(node), sink, schemas: node.inputs.clone(), control, inputs };
+            let held = replay.filter(|replay| replay.holders.contains(&node.id)).map(|replay| replay.epoch);
+            let task = SinkNode { seat: self.seat(node), sink, schemas: node.inputs.clone(), control, inputs, held };
             let id = node.id.clone();
             generation.spawn(&node.id, async move {
                 let (result, sink) = task.run().await;
@@ -152,6 +163,11 @@ impl Plan {
                 },
                 linger: settings.linger,
                 position: checkpoint.and_then(|checkpoint| checkpoint.positions.get(&node.id)).cloned(),
+                finish: match checkpoint.is_some_and(|checkpoint| checkpoint.finished.contains(&node.id)) {
+                    true => Finish::Again,
+                    false => Finish::First,
+                },
+                target: replay.map(|replay| replay.targets.get(&node.id).cloned().unwrap_or_default()),
             };
             let id = node.id.clone();
             let handle =

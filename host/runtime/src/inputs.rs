@@ -13,7 +13,7 @@ use std::time::Duration;
 use flowctl_types::Batch;
 use tokio::time::Instant;
 
-use crate::edge::{Barrier, Closed, EdgeReceiver, Message};
+use crate::edge::{Barrier, Closed, EdgeReceiver, Finish, Message};
 
 /// The input edges of one node.
 pub(crate) struct Inputs {
@@ -28,7 +28,7 @@ pub(crate) struct Inputs {
 struct Input {
     edge: EdgeReceiver,
     barrier: Option<Barrier>,
-    is_finished: bool,
+    finished: Option<Finish>,
     watermark: Option<u64>,
     last_batch: Instant,
 }
@@ -38,7 +38,7 @@ pub(crate) enum Arrival {
     /// Events, and the watermark of all inputs.
     Batch(Arc<Batch>),
     /// All inputs have finished for good. Comes once.
-    Finished,
+    Finished(Finish),
     /// All inputs have delivered this barrier.
     Barrier(Barrier),
 }
@@ -46,7 +46,7 @@ pub(crate) enum Arrival {
 impl Inputs {
     pub(crate) fn new(edges: impl IntoIterator<Item = EdgeReceiver>, idle_after: Duration) -> Self {
         let last_batch = Instant::now();
-        let input = |edge| Input { edge, barrier: None, is_finished: false, watermark: None, last_batch };
+        let input = |edge| Input { edge, barrier: None, finished: None, watermark: None, last_batch };
         Self {
             inputs: edges.into_iter().map(input).collect(),
             turn: 0,
@@ -81,11 +81,13 @@ impl Inputs {
                 Poll::Ready(Message::Batch(batch)) => {
                     return Poll::Ready(Ok(Arrival::Batch(self.marked(index, batch))));
                 }
-                Poll::Ready(Message::Finished) => {
-                    input.is_finished = true;
-                    if !self.has_finished && self.inputs.iter().all(|input| input.is_finished) {
+                Poll::Ready(Message::Finished(finish)) => {
+                    input.finished = Some(finish);
+                    if !self.has_finished && self.inputs.iter().all(|input| input.finished.is_some()) {
                         self.has_finished = true;
-                        return Poll::Ready(Ok(Arrival::Finished));
+                        let is_again = self.inputs.iter().all(|input| input.finished == Some(Finish::Again));
+                        let finish = if is_again { Finish::Again } else { Finish::First };
+                        return Poll::Ready(Ok(Arrival::Finished(finish)));
                     }
                     n_waiting = 0;
                 }
@@ -123,7 +125,7 @@ impl Inputs {
         input.last_batch = now;
         input.watermark = input.watermark.max(batch.watermark);
         let idle_after = self.idle_after;
-        let awaited = |input: &&Input| !input.is_finished && now.duration_since(input.last_batch) < idle_after;
+        let awaited = |input: &&Input| input.finished.is_none() && now.duration_since(input.last_batch) < idle_after;
         // an input whose watermark is unknown makes the minimum unknown: none is less than some
         let minimum = self.inputs.iter().filter(awaited).map(|input| input.watermark).min().flatten();
         self.watermark = self.watermark.max(minimum);
@@ -172,7 +174,8 @@ mod tests {
         while let Poll::Ready(Ok(arrival)) = inputs.poll_next(&mut Context::from_waker(Waker::noop())) {
             seen.push(match arrival {
                 Arrival::Batch(batch) => batch.len().to_string(),
-                Arrival::Finished => "finished".to_owned(),
+                Arrival::Finished(Finish::First) => "finished".to_owned(),
+                Arrival::Finished(Finish::Again) => "finished again".to_owned(),
                 Arrival::Barrier(barrier) => format!("barrier {}", barrier.epoch),
             });
         }
@@ -210,13 +213,20 @@ mod tests {
     #[tokio::test]
     async fn a_node_has_finished_when_all_inputs_have() {
         let (edges, mut inputs) = inputs(2);
-        send(&edges[0], Message::Finished);
+        send(&edges[0], Message::Finished(Finish::First));
         send(&edges[0], barrier(1));
         assert!(arrivals(&mut inputs).is_empty());
         send(&edges[1], batch(3, None));
-        send(&edges[1], Message::Finished);
+        send(&edges[1], Message::Finished(Finish::Again));
         send(&edges[1], barrier(1));
         assert_eq!(arrivals(&mut inputs), ["3", "finished", "barrier 1"]);
+    }
+
+    #[tokio::test]
+    async fn an_end_is_no_news_when_every_input_had_it() {
+        let (edges, mut inputs) = inputs(2);
+        edges.iter().for_each(|edge| send(edge, Message::Finished(Finish::Again)));
+        assert_eq!(arrivals(&mut inputs), ["finished again"]);
     }
 
     #[tokio::test(start_paused = true)]

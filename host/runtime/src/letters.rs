@@ -27,6 +27,8 @@ pub(crate) enum Mail {
     Letters(Vec<DeadLetter>, OwnedSemaphorePermit),
     /// Make durable what came before.
     Flush(u64),
+    /// Drop what comes until this epoch is flushed: its letters are there already.
+    Skip(u64),
 }
 
 /// A node's way to the dead-letter sink.
@@ -74,6 +76,10 @@ impl Postbox {
 
     pub(crate) async fn flush(&self, epoch: u64) -> Result<(), Exit> {
         self.mail.send(Mail::Flush(epoch)).await.map_err(|_| Exit::Severed)
+    }
+
+    pub(crate) async fn skip(&self, epoch: u64) -> Result<(), Exit> {
+        self.mail.send(Mail::Skip(epoch)).await.map_err(|_| Exit::Severed)
     }
 
     async fn post(&self, letters: Vec<DeadLetter>) -> Result<(), Exit> {
@@ -161,10 +167,18 @@ pub(crate) async fn deliver(
     backoff: Backoff,
     reports: mpsc::Sender<Report>,
 ) -> Result<(), Fault> {
+    let mut skipped = None;
     while let Some(mail) = mail.recv().await {
         let mut attempt = 0;
+        match &mail {
+            Mail::Skip(epoch) => skipped = Some(*epoch),
+            Mail::Flush(epoch) if skipped == Some(*epoch) => skipped = None,
+            Mail::Letters(..) | Mail::Flush(_) => {}
+        }
         loop {
             let result = match &mail {
+                Mail::Skip(_) => Ok(()),
+                Mail::Letters(..) if skipped.is_some() => Ok(()),
                 Mail::Letters(letters, _room) => sink.write(letters).await,
                 Mail::Flush(epoch) => sink.flush(*epoch).await,
             };

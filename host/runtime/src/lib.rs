@@ -24,6 +24,9 @@ mod node;
 mod options;
 mod outputs;
 mod prepare;
+mod progress;
+mod recovery;
+mod resume;
 mod run;
 mod summary;
 mod worker;
@@ -35,9 +38,9 @@ pub use component::{
     Source, Stage, State, Workshop,
 };
 pub use dead_letter::{DeadLetter, LetterPayload};
-pub use edge::{Barrier, Closed, Edge, EdgeBounds, MemoryEdge, Message, Pending};
+pub use edge::{Barrier, Closed, Edge, EdgeBounds, Finish, MemoryEdge, Message, Pending};
 pub use error::{ApplyError, NodeError, RunError};
 pub use metrics::Counters;
-pub use options::{Backoff, Options};
+pub use options::{Backoff, Options, Orphans};
 pub use run::{Run, RunHandle, Stop};
 pub use summary::{EdgeFigures, NodeFigures, Snapshot, Status, Summary};

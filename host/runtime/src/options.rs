@@ -11,6 +11,9 @@ use crate::checkpoint::{CheckpointStore, MemoryStore};
 pub struct Options {
     /// How often, and how far apart, a call that asks for it is repeated.
     pub backoff: Backoff,
+    /// How long a sink that lost its connection is tried again. Default: for about five
+    /// minutes.
+    pub reconnect: Backoff,
     /// Calls of one node that may fail in a row with no event processed between them,
     /// before the run fails. Default 16.
     pub max_crashes: u32,
@@ -29,6 +32,18 @@ pub struct Options {
     pub letter_bytes: usize,
     /// Where checkpoints are kept. Default: in memory.
     pub store: Arc<dyn CheckpointStore>,
+    /// What becomes of positions and states in the last checkpoint whose nodes the
+    /// topology does not have. Default: the run is refused.
+    pub orphans: Orphans,
+}
+
+/// What becomes of positions and states whose nodes the topology does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    /// The run does not start: they would be lost.
+    Refuse,
+    /// They are dropped with the next checkpoint.
+    Discard,
 }
 
 /// Waits that double, with jitter.
@@ -48,6 +63,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             backoff: Backoff::default(),
+            reconnect: Backoff { attempts: 40, ..Backoff::default() },
             max_crashes: 16,
             max_rewinds: 3,
             max_isolated: 64,
@@ -55,6 +71,7 @@ impl Default for Options {
             patience: Duration::from_secs(30),
             letter_bytes: 16 << 20,
             store: Arc::new(MemoryStore::default()),
+            orphans: Orphans::Refuse,
         }
     }
 }

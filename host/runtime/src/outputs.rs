@@ -9,7 +9,7 @@ use std::sync::Arc;
 use flowctl_schema::{Conversion, Schema};
 use flowctl_types::{Batch, Columns, Ids};
 
-use crate::edge::{Barrier, EdgeSender, Message};
+use crate::edge::{Barrier, EdgeSender, Finish, Message};
 use crate::error::{Exit, NodeError};
 use crate::letters::{Letters, Refusal};
 use crate::metrics::NodeMetrics;
@@ -75,9 +75,9 @@ impl Outputs {
     }
 
     /// Tells every edge that no events will come any more.
-    pub(crate) async fn finish(&mut self) -> Result<(), Exit> {
+    pub(crate) async fn finish(&mut self, finish: Finish) -> Result<(), Exit> {
         for edge in &self.edges {
-            edge.send(Message::Finished).await?;
+            edge.send(Message::Finished(finish)).await?;
         }
         Ok(())
     }

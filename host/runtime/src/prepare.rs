@@ -4,7 +4,7 @@
 //! faults are reported, not the first. Sinks are opened last, and only when everything
 //! else is ready.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use flowctl_schema::Role;
@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::ApplyError;
-use crate::options::{Backoff, Options};
+use crate::options::{Backoff, Options, Orphans};
+use crate::resume::{Replay, Resume};
 use crate::{Change, DeadLetterSink, Fault, PrepareError, Processor, Sink, Source, Stage, Workshop};
 
 /// The components of a topology, ready to run.
@@ -25,6 +26,8 @@ pub(crate) struct Prepared {
     pub(crate) sinks: BTreeMap<NodeId, Box<dyn Sink>>,
     pub(crate) letters: Box<dyn DeadLetterSink>,
     pub(crate) checkpoint: Option<Checkpoint>,
+    /// The epoch behind the checkpoint that must be repeated.
+    pub(crate) replay: Option<Replay>,
     /// The highest epoch that the store or a sink knows.
     pub(crate) last_epoch: u64,
 }
@@ -46,7 +49,14 @@ pub(crate) async fn prepare(
     if !faults.is_empty() {
         return Err(ApplyError::Prepare(faults));
     }
-    let checkpoint = options.store.committed().await.map_err(ApplyError::Store)?;
+    let mut checkpoint = options.store.committed().await.map_err(ApplyError::Store)?;
+    let pending = options.store.pending().await.map_err(ApplyError::Store)?;
+    if options.orphans == Orphans::Refuse {
+        let orphans = orphans(change, checkpoint.iter().chain(&pending));
+        if !orphans.is_empty() {
+            return Err(ApplyError::Orphans(orphans));
+        }
+    }
     let (made, mut faults) = make_all(change, workshop).await;
     let mut sources = BTreeMap::new();
     let mut stages = BTreeMap::new();
@@ -74,13 +84,37 @@ pub(crate) async fn prepare(
             Made::Letters(sink) => letters = Some(sink),
         }
     }
-    let mut last_epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
+    let epoch = |checkpoint: &Option<Checkpoint>| checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
+    let last_epoch = epoch(&checkpoint).max(epoch(&pending));
+    let mut held = BTreeMap::new();
     if faults.is_empty() {
         for (id, sink) in &mut sinks {
             match open_sink(&mut **sink, &options.backoff).await {
-                Ok(held) => last_epoch = last_epoch.max(held.unwrap_or(0)),
+                Ok(last) => {
+                    held.insert(id.clone(), last);
+                }
                 Err(fault) => faults.push(fault_at(id, fault)),
             }
+        }
+    }
+    let mut replay = None;
+    if faults.is_empty() {
+        let ids = sources.keys().cloned().collect::<Vec<_>>();
+        match Resume::decide(checkpoint.as_ref(), pending.as_ref(), &held, ids.into_iter()) {
+            Ok(Resume::Committed) => {}
+            Ok(Resume::Replay(again)) => replay = Some(again),
+            Ok(Resume::Promote) => {
+                options.store.commit(last_epoch).await.map_err(ApplyError::Store)?;
+                checkpoint = pending;
+                // they were opened at the positions before
+                for (id, source) in &mut sources {
+                    match reopen(id, change, workshop, checkpoint.as_ref(), &options.backoff).await {
+                        Ok(opened) => *source = opened,
+                        Err(fault) => faults.push(fault),
+                    }
+                }
+            }
+            Err(ahead) => faults.push(PrepareError { node: ahead.sink.to_string(), source: Box::new(ahead) }),
         }
     }
     if faults.is_empty()
@@ -91,7 +125,7 @@ pub(crate) async fn prepare(
     }
     match letters {
         Some(letters) if faults.is_empty() => {
-            Ok(Prepared { sources, stages, instances, sinks, letters, checkpoint, last_epoch })
+            Ok(Prepared { sources, stages, instances, sinks, letters, checkpoint, replay, last_epoch })
         }
         _ => {
             let place = |fault: &PrepareError| change.nodes.iter().position(|node| node.id.as_str() == fault.node);
@@ -112,6 +146,33 @@ pub(crate) async fn open_source(
         attempt = again(fault, attempt, backoff).await?;
     }
     Ok(())
+}
+
+/// Makes a source once more, and opens it at its position in `checkpoint`.
+async fn reopen(
+    id: &NodeId,
+    change: &Change,
+    workshop: &Arc<dyn Workshop>,
+    checkpoint: Option<&Checkpoint>,
+    backoff: &Backoff,
+) -> Result<Box<dyn Source>, PrepareError> {
+    let node = change.nodes.iter().find(|node| node.id == *id);
+    let node = node.ok_or_else(|| PrepareError { node: id.to_string(), source: "there is no such node".into() })?;
+    let mut source = workshop.source(node).await?;
+    let position = checkpoint.and_then(|checkpoint| checkpoint.positions.get(id));
+    let opened = open_source(&mut *source, position.map(Vec::as_slice), backoff).await;
+    opened.map(|()| source).map_err(|fault| fault_at(id, fault))
+}
+
+/// Takes a sink back, repeating while it asks for that.
+pub(crate) async fn rewind_sink(sink: &mut dyn Sink, backoff: &Backoff) -> Result<Option<u64>, Fault> {
+    let mut attempt = 0;
+    loop {
+        match sink.rewind().await {
+            Ok(held) => return Ok(held),
+            Err(fault) => attempt = again(fault, attempt, backoff).await?,
+        }
+    }
 }
 
 async fn open_sink(sink: &mut dyn Sink, backoff: &Backoff) -> Result<Option<u64>, Fault> {
@@ -231,6 +292,14 @@ fn check(change: &Change) -> Vec<PrepareError> {
         }
     }
     faults
+}
+
+/// Nodes that checkpoints keep something of, and that the topology does not have.
+fn orphans<'a>(change: &Change, checkpoints: impl Iterator<Item = &'a Checkpoint>) -> Vec<NodeId> {
+    let kept = checkpoints.flat_map(|checkpoint| checkpoint.positions.keys().chain(checkpoint.states.keys()));
+    let is_there = |id: &&NodeId| change.nodes.iter().any(|node| node.id == **id);
+    let orphans: BTreeSet<_> = kept.filter(|id| !is_there(id)).cloned().collect();
+    orphans.into_iter().collect()
 }
 
 fn fault_at(node: &NodeId, fault: Fault) -> PrepareError {

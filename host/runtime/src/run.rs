@@ -14,7 +14,7 @@ use flowctl_schema::Role;
 use flowctl_types::NodeId;
 use tokio::sync::{mpsc, watch};
 
-use crate::coordinator::{Coordinator, Recovery};
+use crate::coordinator::Coordinator;
 use crate::error::{ApplyError, RunError};
 use crate::generation::{Link, Parts, Plan};
 use crate::letters::{Postbox, deliver};
@@ -22,6 +22,7 @@ use crate::metrics::{Counters, NodeMetrics};
 use crate::node::Guarded;
 use crate::options::Options;
 use crate::prepare::{Prepared, prepare};
+use crate::recovery::Recovery;
 use crate::summary::{EdgeFigures, NodeFigures, Snapshot, Status, Summary};
 use crate::{Change, Workshop};
 
@@ -108,7 +109,7 @@ impl Run {
     }
 
     fn start(&mut self, change: Change, prepared: Prepared) {
-        let Prepared { sources, stages, instances, sinks, letters, checkpoint, last_epoch } = prepared;
+        let Prepared { sources, stages, instances, sinks, letters, checkpoint, replay, last_epoch } = prepared;
         let (reporter, reports) = mpsc::channel(REPORTS_LEN);
         let (postbox, mail) = Postbox::new(self.options.letter_bytes);
         let backoff = self.options.backoff.reseeded("dead-letters");
@@ -137,6 +138,7 @@ impl Run {
             have_letters_ended: false,
             replayable: sources.iter().filter(|(_, source)| source.is_replayable()).map(|(id, _)| id.clone()).collect(),
             committed: checkpoint,
+            replay,
             epoch: last_epoch,
             counted: HashMap::new(),
             recovery: Recovery::default(),

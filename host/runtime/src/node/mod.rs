@@ -61,7 +61,12 @@ pub(crate) enum Report {
 #[derive(Debug)]
 pub(crate) enum Record {
     Nothing,
-    Position(Position),
+    /// Of a source: where it stands, if it has read anything, and whether it has
+    /// finished for good.
+    Source {
+        position: Option<Position>,
+        is_finished: bool,
+    },
     State(State),
 }
 

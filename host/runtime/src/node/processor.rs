@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use super::crew::Crew;
 use super::partition::Partitions;
 use super::{Record, Seat};
-use crate::edge::Barrier;
+use crate::edge::{Barrier, Finish};
 use crate::error::{Exit, NodeError, Setback};
 use crate::inputs::{Arrival, Inputs};
 use crate::letters::Refusal;
@@ -28,6 +28,9 @@ pub(crate) struct ProcessorNode {
     pub(crate) desk: Desk,
     pub(crate) hands: Hands,
     pub(crate) tick: Option<Duration>,
+    /// Whether the epoch up to the next barrier is replayed: it is not told the time
+    /// then, which would not be the time that it was told before.
+    pub(crate) is_replaying: bool,
     /// Whether it is told the end.
     pub(crate) has_timer: bool,
 }
@@ -105,29 +108,30 @@ impl ProcessorNode {
                             }
                             continue;
                         }
-                        () = next(&mut ticks) => None,
+                        () = next(&mut ticks), if !self.is_replaying => None,
                         arrival = self.inputs.next(), if has_room => Some(arrival?),
                     }
                 }
                 Hands::One(_) | Hands::Partitions(_) => tokio::select! {
                     biased;
-                    () = next(&mut ticks) => None,
+                    () = next(&mut ticks), if !self.is_replaying => None,
                     arrival = self.inputs.next() => Some(arrival?),
                 },
             };
             match arrival {
                 None => self.tick().await?,
                 Some(Arrival::Batch(batch)) => self.process(batch).await?,
-                Some(Arrival::Finished) => {
+                Some(Arrival::Finished(finish)) => {
                     self.settle().await?;
-                    if self.has_timer {
+                    if self.has_timer && finish == Finish::First {
                         self.end().await?;
                     }
-                    self.desk.outputs.finish().await?;
+                    self.desk.outputs.finish(finish).await?;
                 }
                 Some(Arrival::Barrier(barrier)) => {
                     self.settle().await?;
                     self.pass(barrier).await?;
+                    self.is_replaying = false;
                     if barrier.is_last {
                         return Ok(());
                     }

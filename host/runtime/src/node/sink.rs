@@ -1,7 +1,8 @@
 //! A sink's task: writes, and takes epochs.
 //!
 //! Invariant: when it reports a barrier, everything before it was written or refused,
-//! and nothing behind it. It flushes an epoch only when told that it is pending.
+//! and nothing behind it. It flushes an epoch only when told that it is pending. An
+//! epoch that it holds already is not written again.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use flowctl_types::Batch;
 use tokio::sync::mpsc;
 
 use super::{Control, Record, Report, Seat};
-use crate::error::{Exit, NodeError};
+use crate::error::{Exit, NodeError, Setback};
 use crate::inputs::{Arrival, Inputs};
 use crate::letters::Refusal;
 use crate::metrics::Stopwatch;
@@ -24,6 +25,8 @@ pub(crate) struct SinkNode {
     pub(crate) schemas: Vec<Schema>,
     pub(crate) control: mpsc::Receiver<Control>,
     pub(crate) inputs: Inputs,
+    /// The epoch that is replayed, where the sink holds it.
+    pub(crate) held: Option<u64>,
 }
 
 impl SinkNode {
@@ -36,8 +39,9 @@ impl SinkNode {
     async fn serve(&mut self) -> Result<(), Exit> {
         loop {
             match self.inputs.next().await? {
+                Arrival::Batch(batch) if self.held.is_some() => self.skip(&batch),
                 Arrival::Batch(batch) => self.write(&batch).await?,
-                Arrival::Finished => {}
+                Arrival::Finished(_) => {}
                 Arrival::Barrier(barrier) => {
                     self.seat.passed(barrier.epoch, Record::Nothing).await?;
                     self.take(barrier.epoch).await?;
@@ -49,6 +53,12 @@ impl SinkNode {
         }
     }
 
+    /// Passes over what the sink holds.
+    fn skip(&mut self, batch: &Batch) {
+        self.seat.metrics.received(batch);
+        self.seat.metrics.took(batch.len());
+    }
+
     async fn write(&mut self, batch: &Arc<Batch>) -> Result<(), Exit> {
         self.seat.metrics.received(batch);
         let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
@@ -57,7 +67,7 @@ impl SinkNode {
         let rejected = loop {
             match self.sink.write(batch).await {
                 Ok(rejected) => break rejected,
-                Err(fault) => attempt = wait(fault, attempt, &backoff, "write").await?,
+                Err(fault) => attempt = self.wait(fault, attempt, &backoff, "write").await?,
             }
         };
         self.seat.metrics.busy(&stopwatch);
@@ -82,27 +92,30 @@ impl SinkNode {
                 None => return Err(Exit::Severed),
             }
         }
-        let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
-        let stopwatch = Stopwatch::start();
-        let mut attempt = 0;
-        while let Err(fault) = self.sink.flush(epoch).await {
-            attempt = wait(fault, attempt, &backoff, "flush").await?;
+        if self.held.take() != Some(epoch) {
+            let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
+            let stopwatch = Stopwatch::start();
+            let mut attempt = 0;
+            while let Err(fault) = self.sink.flush(epoch).await {
+                attempt = self.wait(fault, attempt, &backoff, "flush").await?;
+            }
+            self.seat.metrics.busy(&stopwatch);
         }
-        self.seat.metrics.busy(&stopwatch);
         self.seat.report(Report::Taken { node: self.seat.node.clone(), epoch }).await
     }
-}
 
-/// Waits before a call is repeated, and answers how often it was made.
-async fn wait(fault: Fault, attempt: u32, backoff: &Backoff, doing: &'static str) -> Result<u32, Exit> {
-    let attempt = attempt + 1;
-    match (&fault, backoff.wait(attempt)) {
-        (Fault::Retry(reason), Some(wait)) => {
-            tracing::warn!(%reason, attempt, "sink is asked again");
-            tokio::time::sleep(wait).await;
-            Ok(attempt)
+    /// Waits before a call is repeated, and answers how often it was made.
+    async fn wait(&mut self, fault: Fault, attempt: u32, backoff: &Backoff, doing: &'static str) -> Result<u32, Exit> {
+        let attempt = attempt + 1;
+        match (&fault, backoff.wait(attempt)) {
+            (Fault::Retry(reason), Some(wait)) => {
+                tracing::warn!(node = %self.seat.node, %reason, attempt, "sink is asked again");
+                tokio::time::sleep(wait).await;
+                Ok(attempt)
+            }
+            (Fault::Retry(_), None) => Err(NodeError::Exhausted { doing, attempts: attempt, source: fault }.into()),
+            (Fault::Lost(_), _) => Err(Exit::Setback(Setback { node: self.seat.node.clone(), fault, culprit: None })),
+            _ => Err(NodeError::Call { doing, source: fault }.into()),
         }
-        (Fault::Retry(_), None) => Err(NodeError::Exhausted { doing, attempts: attempt, source: fault }.into()),
-        _ => Err(NodeError::Call { doing, source: fault }.into()),
     }
 }

@@ -1,7 +1,8 @@
 //! A source's task: reads, fills batches, and starts barriers.
 //!
 //! Invariant: the position that a barrier records is behind everything that was sent
-//! before the barrier, and before everything that is sent after it.
+//! before the barrier, and before everything that is sent after it. Where an epoch is
+//! replayed, its barrier is sent at the position that was recorded, and nowhere else.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Control, Record, Report, Seat};
-use crate::edge::Barrier;
+use crate::edge::{Barrier, Finish};
 use crate::error::{Exit, NodeError};
 use crate::metrics::Stopwatch;
 use crate::outputs::Outputs;
+use crate::resume::Target;
 use crate::{Bounds, Fault, Piece, Position, Source, Workshop};
 
 /// A source's task.
@@ -32,6 +34,10 @@ pub(crate) struct SourceNode {
     pub(crate) linger: Duration,
     /// Behind everything that was read, held back or not.
     pub(crate) position: Option<Position>,
+    /// Where the first barrier belongs, when its epoch is replayed.
+    pub(crate) target: Option<Target>,
+    /// Whether its end will be news; it is once anything was read.
+    pub(crate) finish: Finish,
 }
 
 /// A batch that waits to be filled.
@@ -41,10 +47,13 @@ struct Held {
     deadline: Instant,
 }
 
+#[derive(PartialEq, Eq)]
 enum Phase {
     Reading,
-    /// Has finished for good, or was told to stop.
-    Silent,
+    /// Was told to stop.
+    Drained,
+    /// Has finished for good.
+    Finished,
 }
 
 #[expect(clippy::large_enum_variant, reason = "it lives for one turn of the loop")]
@@ -61,10 +70,13 @@ impl SourceNode {
         let mut held: Option<Held> = None;
         let mut unacked = VecDeque::new();
         let mut failures = 0;
+        if let Some(target) = self.target.take() {
+            self.repeat(target, &mut held, &mut phase, &mut unacked).await?;
+        }
         loop {
             let bounds = self.bounds.clone();
             let deadline = held.as_ref().map(|held| held.deadline);
-            let is_reading = matches!(phase, Phase::Reading);
+            let is_reading = phase == Phase::Reading;
             let stopwatch = Stopwatch::start();
             let step = tokio::select! {
                 biased;
@@ -76,7 +88,7 @@ impl SourceNode {
                 Step::Control(None) => return Err(Exit::Severed),
                 Step::Control(Some(Control::Barrier(barrier))) => {
                     self.flush(&mut held).await?;
-                    self.pass(barrier, &mut unacked).await?;
+                    self.pass(barrier, &phase, &mut unacked).await?;
                     if barrier.is_last {
                         return self.leave(unacked).await;
                     }
@@ -84,15 +96,19 @@ impl SourceNode {
                 Step::Control(Some(Control::Ack(epoch))) => self.ack(epoch, &mut unacked).await?,
                 Step::Control(Some(Control::Drain)) => {
                     self.flush(&mut held).await?;
-                    phase = Phase::Silent;
+                    if phase == Phase::Reading {
+                        phase = Phase::Drained;
+                    }
                 }
                 Step::Control(Some(Control::Take(_))) => {}
                 Step::Linger => self.flush(&mut held).await?,
                 Step::Piece(Ok(piece)) => {
                     self.seat.metrics.busy(&stopwatch);
                     failures = 0;
-                    if self.accept(piece, &mut held).await? {
-                        phase = Phase::Silent;
+                    let is_finished = piece.is_finished;
+                    self.accept(piece, &mut held).await?;
+                    if is_finished {
+                        self.finish(&mut held, &mut phase).await?;
                     }
                 }
                 Step::Piece(Err(fault)) => {
@@ -105,9 +121,59 @@ impl SourceNode {
         }
     }
 
-    /// Takes over what was read. Answers whether it was the last.
-    async fn accept(&mut self, piece: Piece, held: &mut Option<Held>) -> Result<bool, Exit> {
-        let Piece { batch, rejected, position, is_finished } = piece;
+    /// Repeats an epoch: what is between the position and its target, and the barrier.
+    async fn repeat(
+        &mut self,
+        target: Target,
+        held: &mut Option<Held>,
+        phase: &mut Phase,
+        unacked: &mut VecDeque<(u64, Position)>,
+    ) -> Result<(), Exit> {
+        let bounds = Bounds { until: target.position.clone(), ..self.bounds.clone() };
+        let mut failures = 0;
+        while target.position.is_some() && self.position != target.position {
+            match self.source.next(&bounds).await {
+                Ok(piece) => {
+                    failures = 0;
+                    let is_short = piece.is_finished && Some(&piece.position) != target.position.as_ref();
+                    self.accept(piece, held).await?;
+                    if is_short {
+                        return Err(NodeError::Shrunk.into());
+                    }
+                }
+                Err(fault) => {
+                    failures += 1;
+                    self.recover(fault, failures).await?;
+                }
+            }
+        }
+        if target.is_finished {
+            self.finish(held, phase).await?;
+        }
+        // it was sent before this task started
+        let barrier = loop {
+            match self.control.recv().await {
+                Some(Control::Barrier(barrier)) => break barrier,
+                Some(_) => {}
+                None => return Err(Exit::Severed),
+            }
+        };
+        self.flush(held).await?;
+        self.pass(barrier, phase, unacked).await
+    }
+
+    /// Says behind its events that no more will come.
+    async fn finish(&mut self, held: &mut Option<Held>, phase: &mut Phase) -> Result<(), Exit> {
+        self.flush(held).await?;
+        self.outputs.finish(self.finish).await?;
+        self.seat.report(Report::Finished { node: self.seat.node.clone() }).await?;
+        *phase = Phase::Finished;
+        Ok(())
+    }
+
+    /// Takes over what was read.
+    async fn accept(&mut self, piece: Piece, held: &mut Option<Held>) -> Result<(), Exit> {
+        let Piece { batch, rejected, position, .. } = piece;
         self.seat.moved();
         self.seat.metrics.read(rejected.len() + batch.as_ref().map_or(0, Batch::len));
         if !rejected.is_empty() {
@@ -117,13 +183,11 @@ impl SourceNode {
         if let Some(batch) = batch {
             self.hold(batch, held).await?;
         }
-        self.position = Some(position);
-        if is_finished {
-            self.flush(held).await?;
-            self.outputs.finish().await?;
-            self.seat.report(Report::Finished { node: self.seat.node.clone() }).await?;
+        if self.position.as_ref() != Some(&position) {
+            self.finish = Finish::First;
+            self.position = Some(position);
         }
-        Ok(is_finished)
+        Ok(())
     }
 
     /// Joins a small batch to what is held back; sends what is full.
@@ -159,14 +223,16 @@ impl SourceNode {
         }
     }
 
-    async fn pass(&mut self, barrier: Barrier, unacked: &mut VecDeque<(u64, Position)>) -> Result<(), Exit> {
-        let record = match &self.position {
-            Some(position) => {
-                unacked.push_back((barrier.epoch, position.clone()));
-                Record::Position(position.clone())
-            }
-            None => Record::Nothing,
-        };
+    async fn pass(
+        &mut self,
+        barrier: Barrier,
+        phase: &Phase,
+        unacked: &mut VecDeque<(u64, Position)>,
+    ) -> Result<(), Exit> {
+        if let Some(position) = &self.position {
+            unacked.push_back((barrier.epoch, position.clone()));
+        }
+        let record = Record::Source { position: self.position.clone(), is_finished: *phase == Phase::Finished };
         self.seat.passed(barrier.epoch, record).await?;
         self.outputs.pass(barrier).await
     }

@@ -6,6 +6,7 @@ mod checkpoints;
 mod delivery;
 mod faults;
 mod properties;
+mod resumes;
 mod rewinds;
 mod stops;
 mod support;

@@ -86,7 +86,7 @@ impl Source for TestSource {
         Ok(())
     }
 
-    async fn next(&mut self, _: &Bounds) -> Result<Piece, Fault> {
+    async fn next(&mut self, bounds: &Bounds) -> Result<Piece, Fault> {
         tokio::time::sleep(self.spec.pause).await;
         if let Some(fault) = self.spec.faults.get(&self.at)
             && self.spec.log.lock().unwrap().failed.insert(self.at)
@@ -100,7 +100,8 @@ impl Source for TestSource {
         self.n_pieces += 1;
         let mut columns = Columns::default();
         let (mut names, mut rejected) = (Vec::new(), Vec::new());
-        let mut end = (self.at + size).min(self.spec.n_events);
+        let until = bounds.until.as_ref().map(|bytes| u64::from_le_bytes(bytes.as_slice().try_into().unwrap()));
+        let mut end = (self.at + size).min(until.unwrap_or(self.spec.n_events));
         if let Some((fault, _)) = self.spec.faults.range(self.at + 1..end).next() {
             end = *fault;
         }
@@ -118,7 +119,7 @@ impl Source for TestSource {
         let batch = (!columns.is_empty()).then(|| Batch { watermark, ..Batch::new(columns, Ids::named(names)) });
         let mut log = self.spec.log.lock().unwrap();
         log.n_read = log.n_read.max(self.at);
-        let is_finished = self.spec.is_finite && self.at == self.spec.n_events;
+        let is_finished = self.spec.is_finite && self.at == self.spec.n_events && until.is_none();
         Ok(Piece { batch, rejected, position: self.at.to_le_bytes().to_vec(), is_finished })
     }
 

@@ -1,11 +1,13 @@
 //! Components that do what a test says, and what is needed to run them.
 
 mod components;
+mod database;
 mod pipe;
 
 use std::sync::OnceLock;
 
 pub(crate) use components::{Letters, Rule, SinkSpec, SourceSpec, Verdict};
+pub(crate) use database::{Crash, Database, Deadly, Point};
 use flowctl_runtime::{Backoff, Options};
 use flowctl_schema::Schema;
 use flowctl_types::{Batch, Columns};

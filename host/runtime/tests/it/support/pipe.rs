@@ -13,7 +13,7 @@ use flowctl_schema::{Conversion, Role};
 use flowctl_topology::{CallLimits, Component, Edge, Grants, Node, Route, Settings, Topology};
 use flowctl_types::NodeId;
 
-use super::{Letters, Rule, SinkSpec, SourceSpec, number, options};
+use super::{Database, Letters, Rule, SinkSpec, SourceSpec, number, options};
 
 /// A topology under construction, and what its nodes do.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ pub(crate) struct Pipe {
     sources: HashMap<NodeId, SourceSpec>,
     processors: HashMap<NodeId, Rule>,
     sinks: HashMap<NodeId, SinkSpec>,
+    databases: HashMap<NodeId, Database>,
     broken: Vec<NodeId>,
 }
 
@@ -43,6 +44,7 @@ impl Pipe {
             sources: HashMap::new(),
             processors: HashMap::new(),
             sinks: HashMap::new(),
+            databases: HashMap::new(),
             broken: Vec::new(),
         }
     }
@@ -71,6 +73,11 @@ impl Pipe {
 
     pub(crate) fn sink(mut self, name: &str, spec: &SinkSpec, inputs: &[&str]) -> Self {
         self.sinks.insert(id(name), spec.clone());
+        self.node(name, Role::Sink, inputs)
+    }
+
+    pub(crate) fn database(mut self, name: &str, database: &Database, inputs: &[&str]) -> Self {
+        self.databases.insert(id(name), database.clone());
         self.node(name, Role::Sink, inputs)
     }
 
@@ -155,7 +162,10 @@ impl Workshop for Pipe {
 
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
         self.check(node)?;
-        Ok(self.sinks[&node.id].make())
+        Ok(match self.databases.get(&node.id) {
+            Some(database) => database.make(),
+            None => self.sinks[&node.id].make(),
+        })
     }
 
     async fn dead_letters(&self, _: Option<&Node>) -> Result<Box<dyn DeadLetterSink>, PrepareError> {
