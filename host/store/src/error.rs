@@ -1,0 +1,95 @@
+//! Why a pipeline's state cannot be used.
+
+use std::path::PathBuf;
+
+/// Why a pipeline's state cannot be used. Nothing of it was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A file or folder of it cannot be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    File {
+        /// What was tried: `create`, `open`, `read` or `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process runs the pipeline.
+    #[error("the pipeline runs already, in process {pid}: it holds `{}`", path.display())]
+    Held {
+        /// The process, as it wrote it down; `of unknown number` where it has not yet.
+        pid: String,
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The database is damaged, or no database.
+    #[error("the checkpoint database `{}` is damaged: {reason}", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The database was written by a later version of flowctl.
+    #[error("the checkpoint database `{}` has format {found}; this flowctl knows formats up to {known}", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The last format that this build knows.
+        known: i64,
+    },
+    /// The state is that of another pipeline.
+    #[error("`{}` holds the state of pipeline `{found}`", path.display())]
+    Other {
+        /// The database.
+        path: PathBuf,
+        /// Whose it is.
+        found: String,
+    },
+    /// The database failed.
+    #[error("the checkpoint database `{}` failed", path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What it answered.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl StateError {
+    /// What to do about it, where that is more than the message says.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Held { .. } => {
+                Some("stop that process first, or run with another `--state-dir` or `metadata.name`".to_owned())
+            }
+            Self::Damaged { path, .. } => Some(format!(
+                "restore `{}` from a copy, or remove it: the pipeline then starts over, and sinks are given their events again",
+                path.display()
+            )),
+            Self::Newer { .. } => Some("run it with the flowctl that wrote it, or a later one".to_owned()),
+            Self::Other { .. } => Some("name another folder with --state-dir".to_owned()),
+            Self::File { source, .. } => match source.kind() {
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("make it writable, or name another folder with --state-dir".to_owned())
+                }
+                std::io::ErrorKind::StorageFull => Some("make room, then start again: nothing is lost".to_owned()),
+                _ => None,
+            },
+            Self::Database { source, .. } => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DiskFull) => Some("make room, then start again: nothing is lost".to_owned()),
+                Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
+                    Some("make it writable, or name another folder with --state-dir".to_owned())
+                }
+                _ => None,
+            },
+        }
+    }
+}

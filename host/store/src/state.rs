@@ -1,0 +1,129 @@
+//! The state directory of one pipeline.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowctl_types::NodeId;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::checkpoints::Checkpoints;
+use crate::lock::Lock;
+use crate::{StateError, database};
+
+/// The state of one pipeline, held by this process until it is dropped.
+#[derive(Debug)]
+pub struct PipelineState {
+    dir: PathBuf,
+    path: PathBuf,
+    id: String,
+    database: Arc<Mutex<Connection>>,
+    _lock: Lock,
+}
+
+/// What a pipeline's state says of how far it got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The last committed epoch.
+    pub epoch: u64,
+    /// When it was stored, seconds since the Unix epoch.
+    pub stored_at: i64,
+    /// Sources that have a position there.
+    pub sources: Vec<NodeId>,
+    /// Nodes that have a state there, and its bytes.
+    pub states: Vec<(NodeId, u64)>,
+}
+
+impl PipelineState {
+    /// Opens the state of pipeline `name` in the folder `dir`, which is created for this
+    /// user alone where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Held`] when another process has it open; any other [`StateError`]
+    /// when it cannot be used. What was there is as it was.
+    pub fn open(dir: &Path, name: &NodeId) -> Result<Self, StateError> {
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        created.map_err(|source| StateError::File { action: "create", path: dir.to_owned(), source })?;
+        let lock = Lock::take(&dir.join("lock"))?;
+        let path = dir.join("state.db");
+        let (connection, id) = database::open(&path, name.as_str())?;
+        Ok(Self { dir: dir.to_owned(), path, id, database: Arc::new(Mutex::new(connection)), _lock: lock })
+    }
+
+    /// Tells this life of the state from another: it changes when the pipeline starts
+    /// over.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The checkpoints, of which the last `n_kept` committed ones stay; at least one does.
+    #[must_use]
+    pub fn checkpoints(&self, n_kept: u32) -> Checkpoints {
+        Checkpoints::new(Arc::clone(&self.database), n_kept.max(1))
+    }
+
+    /// How far the pipeline got; none where nothing is committed.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] when the database cannot be read.
+    pub fn standing(&self) -> Result<Option<Standing>, StateError> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        standing(&database).map_err(|source| database::error(&self.path, source))
+    }
+
+    /// Throws all checkpoints away, and gives the state a new id: the pipeline starts
+    /// over. Dead letters, and what connectors keep, stay.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] when the database cannot be written; nothing has changed then.
+    pub fn start_over(&mut self) -> Result<(), StateError> {
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clear = || {
+            let transaction = database.transaction()?;
+            transaction.execute("DELETE FROM checkpoint", [])?;
+            let id = transaction.query_row(
+                "UPDATE pipeline SET state_id = lower(hex(randomblob(16))), started_at = unixepoch() RETURNING state_id",
+                [],
+                |row| row.get(0),
+            )?;
+            transaction.commit()?;
+            Ok(id)
+        };
+        self.id = clear().map_err(|source| database::error(&self.path, source))?;
+        Ok(())
+    }
+}
+
+fn standing(database: &Connection) -> rusqlite::Result<Option<Standing>> {
+    let last = "SELECT epoch, stored_at FROM checkpoint WHERE is_committed ORDER BY epoch DESC LIMIT 1";
+    let last = database.query_row(last, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
+    let Some((epoch, stored_at)) = last else { return Ok(None) };
+    let mut sources = database.prepare("SELECT node FROM source WHERE epoch = ?1 ORDER BY node")?;
+    let sources = sources.query_map([epoch], |row| row.get::<_, String>(0))?;
+    let mut states = database.prepare(
+        "SELECT node, (SELECT coalesce(sum(length(bytes)), 0) FROM state_part AS part
+                       WHERE part.epoch = state.epoch AND part.node = state.node)
+         FROM state WHERE epoch = ?1 ORDER BY node",
+    )?;
+    let states = states.query_map([epoch], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    let id = |name: String| name.parse::<NodeId>().ok();
+    Ok(Some(Standing {
+        epoch: epoch.cast_unsigned(),
+        stored_at,
+        sources: sources.filter_map(|name| name.map(id).transpose()).collect::<Result<_, _>>()?,
+        states: states
+            .filter_map(|row| row.map(|(name, bytes)| Some((id(name)?, bytes.cast_unsigned()))).transpose())
+            .collect::<Result<_, _>>()?,
+    }))
+}
