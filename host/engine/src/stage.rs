@@ -133,6 +133,8 @@ impl Stage for PluginStage {
 fn crashed(fault: Fault) -> EngineError {
     match fault {
         Fault::Crashed { reason, log_tail } => EngineError::Crashed { reason, log_tail },
-        Fault::Retry(reason) | Fault::Fatal(reason) => EngineError::Crashed { reason, log_tail: String::new() },
+        Fault::Retry(reason) | Fault::Fatal(reason) | Fault::Lost(reason) => {
+            EngineError::Crashed { reason, log_tail: String::new() }
+        }
     }
 }

@@ -28,6 +28,9 @@ use crate::run::{Shared, Stop};
 use crate::summary::Status;
 use crate::{Fault, Sink};
 
+/// Time that sinks get to come back when a run ends before its last barrier.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Leads a run from its start to its end.
 pub(crate) struct Coordinator {
     pub(crate) plan: Plan,
@@ -97,11 +100,11 @@ impl Coordinator {
                 Verdict::Over if progress.unfinished.is_empty() => return Ok(Status::Completed),
                 Verdict::Over => return Ok(Status::Stopped),
                 Verdict::Stopped => {
-                    generation.abort().await;
+                    self.give_up(generation, progress).await;
                     return Ok(Status::Stopped);
                 }
                 Verdict::Failed(error) => {
-                    generation.abort().await;
+                    self.give_up(generation, progress).await;
                     return Err(error);
                 }
                 Verdict::Back(setback) => {
@@ -278,6 +281,33 @@ impl Coordinator {
             generation.tell(&source.id, Control::Ack(epoch));
         }
         Ok(())
+    }
+
+    /// Drops all tasks. Sinks that are not in the middle of a long call forget what no
+    /// epoch covers, so that nothing half-written stays.
+    async fn give_up(&mut self, mut generation: Generation, mut progress: Progress) {
+        generation.sever();
+        let rewound = async {
+            loop {
+                tokio::select! {
+                    ended = generation.join() => match ended {
+                        // why the run ends is known already
+                        Some(ended) => drop(progress.settle(ended)),
+                        None => break,
+                    },
+                    _ = self.reports.recv() => {}
+                }
+            }
+            for (node, sink) in &mut progress.sinks {
+                if let Err(fault) = sink.rewind().await {
+                    tracing::debug!(%node, error = %fault, "what no epoch covers stays in the sink");
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, rewound).await.is_err() {
+            tracing::debug!("a sink did not come back in time");
+        }
+        generation.abort().await;
     }
 
     /// Stops all tasks, and takes the sinks back.

@@ -21,7 +21,7 @@ use crate::node::{
     CONTROL_LEN, Control, Crew, Desk, Hands, Partitions, ProcessorNode, Report, Seat, SinkNode, SourceNode, Suspicion,
 };
 use crate::options::Options;
-use crate::outputs::{Outputs, Way};
+use crate::outputs::{BatchLimits, Outputs, Way};
 use crate::resume::Replay;
 use crate::worker::Worker;
 use crate::{Bounds, Change, Processor, Sink, Source, Stage, Workshop};
@@ -212,7 +212,18 @@ impl Plan {
                 routes[route.output_kind as usize].push(way);
             }
         }
-        Outputs::new(ends.senders(&node.id), routes, node.outputs.clone(), letters, metrics)
+        Outputs::new(ends.senders(&node.id), routes, node.outputs.clone(), self.limits(node), letters, metrics)
+    }
+
+    /// What a batch that `node` emits may hold: what every node that it reaches takes.
+    fn limits(&self, node: &Node) -> BatchLimits {
+        let reached = self.change.edges.iter().filter(|edge| edge.from == node.id);
+        let settings = reached.filter_map(|edge| self.nodes.iter().find(|node| node.id == edge.to));
+        let whole = BatchLimits { max_events: usize::MAX, max_bytes: usize::MAX };
+        settings.map(|node| node.settings).fold(whole, |limits, settings| BatchLimits {
+            max_events: limits.max_events.min(settings.max_events),
+            max_bytes: limits.max_bytes.min(settings.max_bytes),
+        })
     }
 
     fn hands(&self, node: &Node, stage: &Arc<dyn Stage>, made: Vec<Box<dyn Processor>>) -> Hands {

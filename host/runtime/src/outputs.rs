@@ -20,8 +20,17 @@ pub(crate) struct Outputs {
     /// For each output kind, the edges that take it.
     routes: Vec<Vec<Way>>,
     schemas: Vec<Schema>,
+    /// What a batch may hold on any of the edges.
+    limits: BatchLimits,
     letters: Letters,
     metrics: Arc<NodeMetrics>,
+}
+
+/// What a batch may hold; one event always fits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchLimits {
+    pub(crate) max_events: usize,
+    pub(crate) max_bytes: usize,
 }
 
 /// How a kind takes an edge.
@@ -38,14 +47,29 @@ impl Outputs {
         edges: Vec<EdgeSender>,
         routes: Vec<Vec<Way>>,
         schemas: Vec<Schema>,
+        limits: BatchLimits,
         letters: Letters,
         metrics: Arc<NodeMetrics>,
     ) -> Self {
-        Self { edges, routes, schemas, letters, metrics }
+        Self { edges, routes, schemas, limits, letters, metrics }
     }
 
-    /// Sends a batch to all edges that take it, waiting for room on each.
-    pub(crate) async fn emit(&mut self, mut batch: Batch) -> Result<(), Exit> {
+    /// Sends a batch to all edges that take it, waiting for room on each; in parts where
+    /// it is larger than a batch may be.
+    pub(crate) async fn emit(&mut self, batch: Batch) -> Result<(), Exit> {
+        if self.limits.hold(&batch) {
+            return self.emit_whole(batch).await;
+        }
+        let mut start = 0;
+        while start < batch.len() {
+            let end = self.limits.end(&batch, start);
+            self.emit_whole(batch.slice(start..end)).await?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    async fn emit_whole(&mut self, mut batch: Batch) -> Result<(), Exit> {
         let kind = batch.columns.kind;
         let Some(ways) = self.routes.get(kind as usize) else {
             return Err(NodeError::Kind { kind, n_kinds: self.routes.len() }.into());
@@ -110,6 +134,27 @@ impl Outputs {
     }
 }
 
+impl BatchLimits {
+    fn hold(self, batch: &Batch) -> bool {
+        batch.len() <= 1 || (batch.len() <= self.max_events && batch.columns.n_bytes() <= self.max_bytes)
+    }
+
+    /// Where the part that begins at event `start` ends.
+    fn end(self, batch: &Batch, start: usize) -> usize {
+        let columns = &batch.columns;
+        let mut n_bytes = 0;
+        let mut end = start;
+        while end < batch.len() && end - start < self.max_events.max(1) {
+            n_bytes += columns.payload(end).len() + columns.key(end).map_or(0, <[u8]>::len);
+            if end > start && n_bytes > self.max_bytes {
+                break;
+            }
+            end += 1;
+        }
+        end
+    }
+}
+
 /// The batch with every payload converted; those that cannot be are left out.
 fn convert<E: std::fmt::Display>(
     batch: &Batch,
@@ -154,6 +199,27 @@ fn without(ids: &Ids, n_events: usize, refusals: &[Refusal]) -> Ids {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_parted_where_it_would_be_too_large() {
+        let mut columns = Columns::default();
+        for length in [1, 1, 1, 9, 1, 1] {
+            columns.push(0, &vec![b'x'; length]);
+        }
+        let batch = Batch::new(columns, Ids::numbered("s", 0));
+        let parts = |max_events, max_bytes| {
+            let limits = BatchLimits { max_events, max_bytes };
+            let mut ends = vec![limits.end(&batch, 0)];
+            while *ends.last().unwrap() < batch.len() {
+                ends.push(limits.end(&batch, *ends.last().unwrap()));
+            }
+            ends
+        };
+        assert_eq!(parts(6, 100), [6]);
+        assert_eq!(parts(2, 100), [2, 4, 6]);
+        assert_eq!(parts(6, 2), [2, 3, 4, 6], "an event that is too large travels alone");
+        assert_eq!(parts(0, 0), [1, 2, 3, 4, 5, 6]);
+    }
 
     #[test]
     fn events_that_cannot_be_converted_leave_the_others_their_ids() {

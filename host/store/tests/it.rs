@@ -160,7 +160,7 @@ fn a_damaged_database_is_named_with_the_remedy() {
 fn a_state_of_a_later_version_or_of_another_pipeline_is_refused() {
     let change = |sql: &'static str| {
         move |path: &std::path::Path| {
-            rusqlite::Connection::open(path.join("state.db")).unwrap().execute_batch(sql).unwrap()
+            rusqlite::Connection::open(path.join("state.db")).unwrap().execute_batch(sql).unwrap();
         }
     };
     check(

@@ -119,7 +119,13 @@ impl ProcessorNode {
                 },
             };
             match arrival {
-                None => self.tick().await?,
+                None => {
+                    self.tick().await?;
+                    // from its end: a tick that takes as long as its interval must not keep events waiting
+                    if let Some(ticks) = &mut ticks {
+                        ticks.reset();
+                    }
+                }
                 Some(Arrival::Batch(batch)) => self.process(batch).await?,
                 Some(Arrival::Finished(finish)) => {
                     self.settle().await?;

@@ -65,3 +65,15 @@ async fn ticks_come_at_their_interval_and_their_events_are_taken() {
     assert_eq!(ids, ["p/1/0", "p/1/1", "p/2/0", "p/2/1", "p/2/2", "p/3/0"]);
     assert_eq!(sink.epochs(), [1, 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_as_long_as_its_interval_keeps_no_event_waiting() {
+    let sink = SinkSpec::new();
+    let rule = Rule { own: Some((500, 600)), tick_takes: Duration::from_millis(30), ..Rule::identity() };
+    let mut pipe = Pipe::line(SourceSpec::new(9), rule, &sink);
+    pipe.change("p", |node| node.tick = Some(Duration::from_millis(10)));
+    let summary = tokio::time::timeout(Duration::from_secs(60), pipe.run()).await.expect("the run ends");
+    assert_eq!(summary.status, flowctl_runtime::Status::Completed);
+    let events: Vec<_> = sink.numbers().into_iter().filter(|n| *n < 500).collect();
+    assert_eq!(events, (0..9).collect::<Vec<_>>());
+}

@@ -163,6 +163,8 @@ pub(crate) struct Rule {
     pub(crate) is_keyed: bool,
     /// What `tick` and `end` emit.
     pub(crate) own: Option<(u64, u64)>,
+    /// Time that a `tick` takes.
+    pub(crate) tick_takes: Duration,
     pub(crate) calls: Arc<Mutex<Calls>>,
 }
 
@@ -185,6 +187,7 @@ impl Rule {
             is_sum: false,
             is_keyed: false,
             own: None,
+            tick_takes: Duration::ZERO,
             calls: Arc::default(),
         }
     }
@@ -286,6 +289,7 @@ impl Processor for TestProcessor {
     }
 
     async fn tick(&mut self, _: u64) -> Result<Outcome, Fault> {
+        tokio::time::sleep(self.rule.tick_takes).await;
         Ok(self.rule.own.map_or_else(Outcome::default, |(tick, _)| Self::own(tick)))
     }
 
