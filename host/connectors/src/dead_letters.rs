@@ -19,13 +19,12 @@ use crate::{ConnectorError, Pipeline, blackhole, config, connector};
 /// [`ConnectorError`] when the node's connector cannot keep dead letters, or cannot run
 /// as it is configured.
 pub fn dead_letters(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn DeadLetterSink>, ConnectorError> {
-    let _ = pipeline;
     match connector(node) {
         blackhole::NAME => Ok(Box::new(Forgotten)),
         file_sink::NAME => {
             let FileConfig { path, append } = config::read(file_sink::NAME, node)?;
             file_sink::check(&path)?;
-            let start = if append.unwrap_or(true) { Start::Append } else { Start::Empty };
+            let start = file_sink::start(append, pipeline);
             Ok(Box::new(LetterFile { path, start, parent: Parent::IsThere, output: None }))
         }
         other => Err(ConnectorError::DeadLetters { name: other.to_owned() }),

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::line_file::{self, LineFile, Start};
 use crate::lines::Lines;
 use crate::output::Output;
-use crate::{ConnectorError, config};
+use crate::{ConnectorError, Pipeline, config};
 
 pub(crate) const NAME: &str = "file";
 
@@ -25,8 +25,8 @@ pub(crate) const CONFIG: &str = "
 record config {
     /// The file to write: a line of JSON for each event. Its directory must exist.
     path: string,
-    /// Whether to add to what the file holds, which is the default, or to empty it at
-    /// the start.
+    /// Whether to add to what the file holds, which is the default, or to empty it when
+    /// the pipeline starts from the beginning. One that goes on adds in any case.
     append: option<bool>,
 }
 ";
@@ -38,11 +38,16 @@ pub(crate) struct FileConfig {
     pub(crate) append: Option<bool>,
 }
 
-pub(crate) fn sink(node: &Node) -> Result<Box<dyn Sink>, ConnectorError> {
+pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
     let FileConfig { path, append } = config::read(NAME, node)?;
     check(&path)?;
-    let start = if append.unwrap_or(true) { Start::Append } else { Start::Empty };
+    let start = start(append, pipeline);
     Ok(Box::new(FileSink { lines: Lines::new(&node.inputs), path, start, output: None }))
+}
+
+/// What becomes of that which the file holds already.
+pub(crate) fn start(append: Option<bool>, pipeline: &Pipeline) -> Start {
+    if append == Some(false) && pipeline.is_new { Start::Empty } else { Start::Append }
 }
 
 /// Whether a file can be written at `path`, found out without creating it.

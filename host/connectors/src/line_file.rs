@@ -27,6 +27,8 @@ pub(crate) struct LineFile {
     file: File,
     /// Lengths, where the file has one: pipes and devices have none.
     lengths: Option<Lengths>,
+    /// Whether what it held goes with the first write.
+    is_to_empty: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -44,7 +46,7 @@ impl LineFile {
         // to look for the last line it must be readable; a pipe or device need not be
         let file = options.clone().read(true).open(path).or_else(|_| options.open(path))?;
         if !file.metadata()?.is_file() {
-            return Ok(Self { file, lengths: None });
+            return Ok(Self { file, lengths: None, is_to_empty: false });
         }
         let mut file = file;
         let found = file.metadata()?.len();
@@ -52,17 +54,27 @@ impl LineFile {
             Start::Empty => 0,
             Start::Append => end_of_last_line(&mut file)?,
         };
-        if length < found {
-            if start == Start::Append {
-                warn!(file = %path.display(), bytes = found - length, "cut off a line that was not written to its end");
-            }
+        if length < found && start == Start::Append {
+            warn!(file = %path.display(), bytes = found - length, "cut off a line that was not written to its end");
             file.set_len(length)?;
         }
-        Ok(Self { file, lengths: Some(Lengths { written: length, synced: length }) })
+        let lengths = Some(Lengths { written: length, synced: length });
+        Ok(Self { file, lengths, is_to_empty: start == Start::Empty })
+    }
+
+    /// Drops what the file held when it was opened to be emptied. Not before something is
+    /// written: a start that fails must not cost a file.
+    fn empty(&mut self) -> io::Result<()> {
+        if self.is_to_empty {
+            self.file.set_len(0)?;
+            self.is_to_empty = false;
+        }
+        Ok(())
     }
 
     /// Appends whole lines in one write.
     pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.empty()?;
         let Some(lengths) = &mut self.lengths else { return self.file.write_all(lines) };
         let found = self.file.metadata()?.len();
         if found != lengths.written {
@@ -84,6 +96,7 @@ impl LineFile {
 
     /// Makes what was appended durable.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.empty()?;
         let Some(lengths) = &mut self.lengths else { return self.file.flush() };
         if lengths.synced < lengths.written {
             self.file.sync_data()?;
@@ -151,6 +164,18 @@ mod tests {
         check("one\ntw", Start::Empty, "new\n");
         let long = "x".repeat(3 * BLOCK_BYTES as usize);
         check(&format!("one\n{long}"), Start::Append, "one\nnew\n");
+    }
+
+    #[test]
+    fn a_file_is_emptied_when_it_is_written_to_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        std::fs::write(&path, "old\n").unwrap();
+        let mut file = LineFile::open(&path, Start::Empty).unwrap();
+        file.rewind().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old\n");
+        file.sync().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Pipeline {
     /// one. A transactional sink keeps its epoch under this id and its node's, so that
     /// it never takes the epoch of another state for its own.
     pub state_id: String,
+    /// Whether nothing that it wrote counts: no epoch was committed under this id.
+    pub is_new: bool,
     /// Its state directory. It may not exist yet.
     pub state_dir: PathBuf,
 }

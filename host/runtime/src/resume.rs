@@ -43,7 +43,7 @@ pub(crate) struct Target {
 /// A sink holds an epoch that the store does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it holds epoch {held}, but the state directory knows epochs up to {known}: this state is older than the rows, and going on would write rows twice"
+    "it holds epoch {held}, but the state directory knows epochs up to {known}: this state is older than the rows, and going on would write rows twice; put back the state directory that belongs to them, or start over"
 )]
 pub(crate) struct Ahead {
     pub(crate) sink: NodeId,
@@ -150,7 +150,7 @@ mod tests {
             0,
             &[Some(4), Some(9)],
             &expect![
-                "out-1: it holds epoch 9, but the state directory knows epochs up to 4: this state is older than the rows, and going on would write rows twice"
+                "out-1: it holds epoch 9, but the state directory knows epochs up to 4: this state is older than the rows, and going on would write rows twice; put back the state directory that belongs to them, or start over"
             ],
         );
         check(
@@ -158,7 +158,7 @@ mod tests {
             5,
             &[Some(6)],
             &expect![
-                "out-0: it holds epoch 6, but the state directory knows epochs up to 5: this state is older than the rows, and going on would write rows twice"
+                "out-0: it holds epoch 6, but the state directory knows epochs up to 5: this state is older than the rows, and going on would write rows twice; put back the state directory that belongs to them, or start over"
             ],
         );
     }

@@ -15,6 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 pub struct Checkpoints {
     database: Arc<Mutex<Connection>>,
     n_kept: u32,
+    /// The state's new id, until the first checkpoint takes the place of all that were.
+    new_id: Arc<Mutex<Option<String>>>,
 }
 
 /// Which checkpoint is asked for.
@@ -25,8 +27,12 @@ enum Which {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(database: Arc<Mutex<Connection>>, n_kept: u32) -> Self {
-        Self { database, n_kept }
+    pub(crate) fn new(database: Arc<Mutex<Connection>>, n_kept: u32, new_id: Option<String>) -> Self {
+        Self { database, n_kept, new_id: Arc::new(Mutex::new(new_id)) }
+    }
+
+    fn new_id(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.new_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `act` on a thread that may block.
@@ -45,13 +51,24 @@ impl Checkpoints {
 #[async_trait]
 impl CheckpointStore for Checkpoints {
     async fn put_pending(&self, checkpoint: Checkpoint) -> Result<(), StoreError> {
+        let new_id = self.new_id().clone();
         self.run(move |database| {
             let transaction = database.transaction()?;
-            transaction.execute("DELETE FROM checkpoint WHERE NOT is_committed", [])?;
+            match new_id {
+                None => {
+                    transaction.execute("DELETE FROM checkpoint WHERE NOT is_committed", [])?;
+                }
+                Some(id) => {
+                    transaction.execute("DELETE FROM checkpoint", [])?;
+                    transaction.execute("UPDATE pipeline SET state_id = ?1, started_at = unixepoch()", [id])?;
+                }
+            }
             insert(&transaction, &checkpoint)?;
             transaction.commit()
         })
-        .await
+        .await?;
+        *self.new_id() = None;
+        Ok(())
     }
 
     async fn commit(&self, epoch: u64) -> Result<(), StoreError> {
@@ -76,10 +93,16 @@ impl CheckpointStore for Checkpoints {
     }
 
     async fn committed(&self) -> Result<Option<Checkpoint>, StoreError> {
+        if self.new_id().is_some() {
+            return Ok(None);
+        }
         self.run(|database| last(database, Which::Committed)).await
     }
 
     async fn pending(&self) -> Result<Option<Checkpoint>, StoreError> {
+        if self.new_id().is_some() {
+            return Ok(None);
+        }
         self.run(|database| last(database, Which::Pending)).await
     }
 }

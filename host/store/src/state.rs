@@ -19,6 +19,7 @@ pub struct PipelineState {
     path: PathBuf,
     id: String,
     database: Arc<Mutex<Connection>>,
+    has_started_over: bool,
     _lock: Lock,
 }
 
@@ -49,7 +50,14 @@ impl PipelineState {
         let lock = Lock::take(&dir.join("lock"))?;
         let path = dir.join("state.db");
         let (connection, id) = database::open(&path, name.as_str())?;
-        Ok(Self { dir: dir.to_owned(), path, id, database: Arc::new(Mutex::new(connection)), _lock: lock })
+        Ok(Self {
+            dir: dir.to_owned(),
+            path,
+            id,
+            database: Arc::new(Mutex::new(connection)),
+            has_started_over: false,
+            _lock: lock,
+        })
     }
 
     /// Tells this life of the state from another: it changes when the pipeline starts
@@ -68,39 +76,36 @@ impl PipelineState {
     /// The checkpoints, of which the last `n_kept` committed ones stay; at least one does.
     #[must_use]
     pub fn checkpoints(&self, n_kept: u32) -> Checkpoints {
-        Checkpoints::new(Arc::clone(&self.database), n_kept.max(1))
+        let new_id = self.has_started_over.then(|| self.id.clone());
+        Checkpoints::new(Arc::clone(&self.database), n_kept.max(1), new_id)
     }
 
-    /// How far the pipeline got; none where nothing is committed.
+    /// How far the pipeline got; none where nothing is committed, or it starts over.
     ///
     /// # Errors
     ///
     /// [`StateError`] when the database cannot be read.
     pub fn standing(&self) -> Result<Option<Standing>, StateError> {
+        if self.has_started_over {
+            return Ok(None);
+        }
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         standing(&database).map_err(|source| database::error(&self.path, source))
     }
 
-    /// Throws all checkpoints away, and gives the state a new id: the pipeline starts
-    /// over. Dead letters, and what connectors keep, stay.
+    /// Lets the pipeline start over: the checkpoints that there are count no more, and
+    /// the state has a new id. They are thrown away when the first new one is stored, so
+    /// that a start that fails has changed nothing. Dead letters, and what connectors
+    /// keep, stay.
     ///
     /// # Errors
     ///
-    /// [`StateError`] when the database cannot be written; nothing has changed then.
+    /// [`StateError`] when the database fails.
     pub fn start_over(&mut self) -> Result<(), StateError> {
-        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut clear = || {
-            let transaction = database.transaction()?;
-            transaction.execute("DELETE FROM checkpoint", [])?;
-            let id = transaction.query_row(
-                "UPDATE pipeline SET state_id = lower(hex(randomblob(16))), started_at = unixepoch() RETURNING state_id",
-                [],
-                |row| row.get(0),
-            )?;
-            transaction.commit()?;
-            Ok(id)
-        };
-        self.id = clear().map_err(|source| database::error(&self.path, source))?;
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = database.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0));
+        self.id = id.map_err(|source| database::error(&self.path, source))?;
+        self.has_started_over = true;
         Ok(())
     }
 }

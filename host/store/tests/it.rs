@@ -83,17 +83,43 @@ fn as_many_committed_checkpoints_stay_as_are_wanted() {
 }
 
 #[test]
-fn starting_over_forgets_checkpoints_and_changes_the_id() {
+fn starting_over_forgets_checkpoints_once_there_is_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
-    let mut state = PipelineState::open(folder.path(), &name()).unwrap();
-    block_on(async { state.checkpoints(2).put_pending(checkpoint(1)).await.unwrap() });
+    let open = || PipelineState::open(folder.path(), &name()).unwrap();
+    let state = open();
     let before = state.id().to_owned();
-    state.start_over().unwrap();
-    assert_ne!(state.id(), before);
-    assert_eq!(block_on(state.checkpoints(2).pending()).unwrap(), None);
-    let id = state.id().to_owned();
+    block_on(async {
+        let store = state.checkpoints(2);
+        store.put_pending(checkpoint(4)).await.unwrap();
+        store.commit(4).await.unwrap();
+        store.put_pending(checkpoint(5)).await.unwrap();
+    });
     drop(state);
-    assert_eq!(PipelineState::open(folder.path(), &name()).unwrap().id(), id);
+
+    let mut given_up = open();
+    given_up.start_over().unwrap();
+    assert_ne!(given_up.id(), before);
+    assert_eq!(given_up.standing().unwrap(), None);
+    block_on(async {
+        let store = given_up.checkpoints(2);
+        assert_eq!((store.committed().await.unwrap(), store.pending().await.unwrap()), (None, None));
+    });
+    drop(given_up);
+    let mut state = open();
+    assert_eq!(state.id(), before, "nothing was stored, so nothing has changed");
+    assert_eq!(state.standing().unwrap().unwrap().epoch, 4);
+
+    state.start_over().unwrap();
+    let after = state.id().to_owned();
+    block_on(async {
+        let store = state.checkpoints(2);
+        store.put_pending(checkpoint(1)).await.unwrap();
+        assert_eq!(store.committed().await.unwrap(), None, "the old ones are gone");
+        store.commit(1).await.unwrap();
+        assert_eq!(store.committed().await.unwrap(), Some(checkpoint(1)));
+    });
+    drop(state);
+    assert_eq!(open().id(), after);
 }
 
 #[test]

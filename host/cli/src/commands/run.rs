@@ -8,8 +8,10 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use flowctl_connectors::Pipeline;
 use flowctl_intent::Intent;
-use flowctl_runtime::{ApplyError, Change, Options, Run as Running, Status, Stop, Summary, Workshop};
+use flowctl_runtime::{ApplyError, Change, Options, Orphans, Run as Running, Status, Stop, Summary, Workshop};
+use flowctl_store::{PipelineState, Standing, StateError};
 use flowctl_topology::{Component, Topology, render};
+use flowctl_types::NodeId;
 
 use crate::args::PluginArgs;
 use crate::pipeline::{self, Planned};
@@ -21,7 +23,8 @@ use crate::{paths, report};
 
 /// Run a pipeline until its sources end, or until it is told to stop
 ///
-/// Ctrl-C drains: the sources stop, what is in flight reaches the sinks. A second Ctrl-C stops at once.
+/// Ctrl-C drains: the sources stop, what is in flight reaches the sinks. A second Ctrl-C stops at once. The next run
+/// of the pipeline goes on where this one ended, also when it was killed.
 #[derive(Args)]
 pub(crate) struct Run {
     /// The pipeline; `-` is stdin
@@ -35,6 +38,12 @@ pub(crate) struct Run {
     /// Where the pipeline keeps its state, in a folder of its name [default: $XDG_STATE_HOME/flowctl]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Start over from the beginning of the sources, without what the pipeline had reached
+    #[arg(long)]
+    fresh: bool,
+    /// Go on although the last checkpoint keeps something of nodes that the pipeline no longer has; that is lost
+    #[arg(long, conflicts_with = "fresh")]
+    discard_state: bool,
     /// Show no live figures and no status, only faults
     #[arg(short, long)]
     quiet: bool,
@@ -50,17 +59,21 @@ impl Run {
                 "`flowctl processors list` shows what is available",
             ));
         }
-        let state = self.state_dir(&planned)?;
         if let Some(path) = &self.summary {
             check_writable(path)?;
         }
+        let state = self.open_state(&planned)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let summary = runtime.context("cannot start the async runtime")?.block_on(self.drive(&planned, &state))?;
+        let runtime = runtime.context("cannot start the async runtime")?;
+        let driven = runtime.block_on(self.drive(&planned, &state));
+        // a write that blocks, such as to a pipe that nobody reads, must not keep the process
+        runtime.shutdown_background();
+        let summary = driven?;
         if let Some(path) = &self.summary {
             let text = serde_json::to_string_pretty(&summary).context("cannot write JSON")?;
             std::fs::write(path, text + "\n").with_context(|| unwritable(path))?;
         }
-        self.say_end(&planned, &summary, &state);
+        self.say_end(&planned, &summary, state.dir());
         Ok(if summary.status == Status::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
@@ -71,17 +84,46 @@ impl Run {
         Ok(base.join(planned.document.name.as_str()))
     }
 
-    async fn drive(&self, planned: &Planned, state: &Path) -> Result<Summary> {
+    /// Opens the pipeline's state, and says from where it goes on.
+    fn open_state(&self, planned: &Planned) -> Result<PipelineState> {
+        let dir = self.state_dir(planned)?;
+        let mut state = PipelineState::open(&dir, &planned.document.name).map_err(unusable)?;
+        match state.standing().map_err(unusable)? {
+            Some(standing) if self.fresh => {
+                self.say(&format!("Starting over, without {}", kept(&standing)));
+                self.say("  what sinks hold stays there, and comes once more");
+            }
+            Some(standing) => self.say(&format!("Going on from {}", kept(&standing))),
+            None => {}
+        }
+        if self.fresh {
+            state.start_over().map_err(unusable)?;
+        }
+        Ok(state)
+    }
+
+    async fn drive(&self, planned: &Planned, state: &PipelineState) -> Result<Summary> {
         let topology = &planned.topology;
         let mut signals = Signals::install()?;
         if let Intent::Discover(_) = planned.document.intent {
             self.say(&format!("Discovered chain: {}", render::line(topology)));
         }
         self.say("Starting topology...");
-        let pipeline =
-            Pipeline { name: planned.document.name.clone(), state_id: String::new(), state_dir: state.to_owned() };
+        let pipeline = Pipeline {
+            name: planned.document.name.clone(),
+            state_id: state.id().to_owned(),
+            is_new: state.standing().map_err(unusable)?.is_none(),
+            state_dir: state.dir().to_owned(),
+        };
         let workshop = Arc::new(LocalWorkshop::start(pipeline)?);
-        let mut run = Running::new(Arc::clone(&workshop) as Arc<dyn Workshop>, Options::default());
+        let mut run = Running::new(
+            Arc::clone(&workshop) as Arc<dyn Workshop>,
+            Options {
+                store: Arc::new(state.checkpoints(CHECKPOINTS_KEPT)),
+                orphans: if self.discard_state { Orphans::Discard } else { Orphans::Refuse },
+                ..Options::default()
+            },
+        );
         tokio::select! {
             applied = run.apply(Change::from_empty(topology)) => applied.map_err(unstarted)?,
             () = signals.next() => return Err(anyhow!("stopped before the pipeline had started; nothing ran")),
@@ -143,6 +185,32 @@ impl Run {
     }
 }
 
+/// Committed checkpoints that stay.
+const CHECKPOINTS_KEPT: u32 = 3;
+
+/// What a checkpoint keeps, in words.
+fn kept(standing: &Standing) -> String {
+    let names = |nodes: Vec<&NodeId>| nodes.iter().map(|node| format!("`{node}`")).collect::<Vec<_>>().join(", ");
+    let taken = jiff::Timestamp::from_second(standing.stored_at).map(|time| format!(", taken {time}"));
+    let mut text = format!("checkpoint {}{}", standing.epoch, taken.unwrap_or_default());
+    if !standing.sources.is_empty() {
+        text.push_str(&format!(": where {} stood", names(standing.sources.iter().collect())));
+    }
+    if !standing.states.is_empty() {
+        text.push_str(&format!(", what {} knew", names(standing.states.iter().map(|(node, _)| node).collect())));
+    }
+    text
+}
+
+fn unusable(error: StateError) -> anyhow::Error {
+    let hint = error.hint();
+    let error = anyhow::Error::new(error);
+    match hint {
+        Some(hint) => error.context(Hinted { message: "cannot use the pipeline's state".to_owned(), hint }),
+        None => error.context("cannot use the pipeline's state"),
+    }
+}
+
 /// Finds a wrong path before anything runs; the file is written when there is something
 /// to say.
 fn check_writable(path: &Path) -> Result<()> {
@@ -165,7 +233,14 @@ fn writes_stdout(topology: &Topology) -> bool {
 
 /// All nodes that could not be prepared, in one error.
 fn unstarted(error: ApplyError) -> anyhow::Error {
-    let ApplyError::Prepare(faults) = &error else { return error.into() };
+    let faults = match &error {
+        ApplyError::Prepare(faults) => faults,
+        ApplyError::Orphans(_) => {
+            let hint = "put the nodes back; or go on without with `--discard-state`, or start over with `--fresh`";
+            return Hinted::error(error.to_string(), hint);
+        }
+        _ => return error.into(),
+    };
     let texts: Vec<String> = faults
         .iter()
         .map(|fault| {

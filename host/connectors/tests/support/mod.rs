@@ -40,7 +40,12 @@ pub fn node(name: &str, role: Role, config: serde_json::Value, inputs: Vec<Schem
 
 /// The pipeline that the connectors under test work for.
 pub fn pipeline() -> Pipeline {
-    Pipeline { name: "test".parse().unwrap(), state_id: "0".to_owned(), state_dir: std::env::temp_dir().join("none") }
+    Pipeline {
+        name: "test".parse().unwrap(),
+        state_id: "0".to_owned(),
+        is_new: true,
+        state_dir: std::env::temp_dir().join("none"),
+    }
 }
 
 /// Runs `future` on a runtime of its own.
