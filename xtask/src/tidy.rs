@@ -11,15 +11,17 @@ use anyhow::{Context, Result, bail};
 use crate::shell::Workspace;
 
 /// One owner for each heavy dependency: whoever upgrades it looks in one place.
-const OWNERS: [(&str, &[&str]); 10] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("wasmtime", &["host/engine"]),
     ("wasmtime-wasi", &["host/engine"]),
     ("wit-parser", &["host/schema", "sdk/flowctl-sdk-macros"]),
     ("wasmparser", &["host/schema", "host/cli"]),
     ("petgraph", &["host/registry"]),
     ("granit-parser", &["host/intent"]),
-    ("rusqlite", &["host/store", "host/connectors"]),
     ("zstd", &["host/connectors", "tests/support"]),
+    ("axum", &["host/connectors"]),
+    ("hyper", &["host/connectors"]),
+    ("rusqlite", &["host/store", "host/connectors"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flowctl_registry::{Accepts, Emits, Entry, Origin};
 use flowctl_schema::{ConfigSchema, Role, Schema};
 
-use crate::{ConnectorError, blackhole, file_sink, json_lines, load, stdout, stellar_ledgers};
+use crate::{ConnectorError, blackhole, file_sink, http_source, json_lines, load, stdout, stellar_ledgers};
 
 /// The WIT package of the one type that a connector emits by itself.
 const LEDGER_WIT: &str = include_str!("../../../wit/events/stellar-ledger/event.wit");
@@ -38,6 +38,12 @@ pub fn catalogue() -> Vec<Entry> {
             (Accepts::Nothing, configured()),
             load::CONFIG,
             "makes synthetic events of any type, for tests and measurements",
+        ),
+        entry(
+            (http_source::NAME, Role::Source),
+            (Accepts::Nothing, configured()),
+            http_source::CONFIG,
+            "takes events that clients post over HTTP, as JSON or as lines of JSON",
         ),
         entry(
             (stellar_ledgers::NAME, Role::Source),

@@ -14,6 +14,7 @@ mod dead_letters;
 mod error;
 mod file_sink;
 mod files;
+mod http_source;
 mod json_lines;
 mod line_file;
 mod lines;
@@ -42,8 +43,8 @@ pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSetting
 /// [`ConnectorError`] when the node's connector is no source of this build, or cannot
 /// run as it is configured.
 pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
-    let _ = pipeline;
     match connector(node) {
+        http_source::NAME => http_source::source(node, pipeline),
         json_lines::FILE => json_lines::file(node),
         json_lines::STDIN => json_lines::stdin(node),
         load::NAME => load::source(node),

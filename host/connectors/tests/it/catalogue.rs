@@ -74,7 +74,7 @@ fn errors_name_connector_field_and_remedy() {
         Source,
         "kafka",
         json!({}),
-        expect!["no source `kafka` is built in; there are `file`, `generate`, `stellar-ledgers`, `stdin`"],
+        expect!["no source `kafka` is built in; there are `file`, `generate`, `http`, `stellar-ledgers`, `stdin`"],
     );
     check(Sink, "postgres", json!({}), expect!["sink `postgres` cannot be run by this build of flowctl"]);
     check(
@@ -156,6 +156,55 @@ fn errors_name_connector_field_and_remedy() {
         "generate",
         json!({"type": "example.order.v1", "rate": 0}),
         expect!["`rate` of `generate` must be above 0: events a second"],
+    );
+    let order = |mut config: serde_json::Value| {
+        config["type"] = json!("example.order.v1");
+        config
+    };
+    check(
+        Source,
+        "http",
+        order(json!({"listen": "localhost"})),
+        expect!["`listen` of `http` is no address: `localhost`; write IP:PORT, such as `127.0.0.1:8081`"],
+    );
+    check(
+        Source,
+        "http",
+        order(json!({"listen": "0.0.0.0:80"})),
+        expect![
+            "`listen` of `http` is `0.0.0.0:80`, which others can reach, and there is no `token`: set one, or listen at 127.0.0.1"
+        ],
+    );
+    check(
+        Source,
+        "http",
+        order(json!({"token": "se cret"})),
+        expect![
+            "`token` of `http` must be letters, digits and signs of ASCII, at least one, with no space or line break"
+        ],
+    );
+    check(
+        Source,
+        "http",
+        order(json!({"path": "/{x}"})),
+        expect![
+            "`path` of `http` is `/{x}`: it must start with `/` and hold letters, digits, `/`, `-`, `_`, `.` and `~` only, and be another than `/healthz`"
+        ],
+    );
+    check(
+        Source,
+        "http",
+        order(json!({"max_body_bytes": 0})),
+        expect!["`max_body_bytes` of `http` is 0: it must be from 1 to 1073741824"],
+    );
+    check(
+        Source,
+        "http",
+        order(json!({"on_invalid": "drop"})),
+        expect![[r#"
+        the configuration of `http` cannot be read
+          caused by: unknown variant `drop`, expected `refuse` or `dead-letter`
+        hint: `flowctl processors show http` lists the fields and what they mean"#]],
     );
     check(
         Sink,
