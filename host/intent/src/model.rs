@@ -39,7 +39,7 @@ pub struct DiscoverIntent {
     pub config: BTreeMap<NodeId, Config>,
     /// How single nodes run, by node id.
     pub nodes: BTreeMap<NodeId, NodeOptions>,
-    /// Where rejected events go; none = they are counted and the run tells so.
+    /// Where rejected events go; none = a file in the pipeline's state directory.
     pub dead_letter: Option<SinkSpec>,
     /// How the pipeline runs.
     pub settings: Settings,
@@ -63,7 +63,7 @@ pub struct ExplicitIntent {
     pub processors: Vec<ProcessorSpec>,
     /// Where events go; at least one.
     pub sinks: Vec<SinkSpec>,
-    /// Where rejected events go; none = they are counted and the run tells so.
+    /// Where rejected events go; none = a file in the pipeline's state directory.
     pub dead_letter: Option<SinkSpec>,
     /// How the pipeline runs.
     pub settings: Settings,

@@ -105,6 +105,16 @@ fn a_nodes_configuration_is_found_in_either_format() {
 }
 
 #[test]
+fn configuration_of_the_dead_letter_sink_is_found_in_either_format() {
+    let dead_letter = "  dead_letter: {type: file, config: {path: x}}\n";
+    for (text, line) in [(DISCOVER, 13), (EXPLICIT, 8)] {
+        let fault =
+            document(&format!("{text}{dead_letter}")).fault_in_config("dead-letter", &["path"], "wrong".into(), None);
+        assert_eq!((fault.line, fault.column), (line, 44));
+    }
+}
+
+#[test]
 fn faults_of_several_callers_are_printed_in_the_files_order() {
     let document = document(EXPLICIT);
     let later = document.fault_in_config("7", &["minimum"], "too small".into(), Some("write 2".into()));
