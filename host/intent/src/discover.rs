@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flowctl_types::{EventType, NodeId, Reference};
 
 use crate::model::{DiscoverIntent, Endpoint, NodeOptions};
-use crate::options::{PROCESSOR_KEYS, SPEC_KEYS, read_dead_letter, read_options, read_settings};
+use crate::options::{PROCESSOR_KEYS, SPEC_KEYS, read_dead_letter, read_options, read_settings, read_types};
 use crate::reader::{Fields, NAME_HINT, Reader};
 use crate::tree::{Entry, Kind, Node, shorten};
 
@@ -29,6 +29,7 @@ pub(crate) fn read(reader: &mut Reader, spec: &Node) -> Option<DiscoverIntent> {
                 None => NodeOptions::default(),
             }
         }),
+        types: read_types(reader, &fields),
         dead_letter: read_dead_letter(reader, &fields, &settings),
         settings,
     })

@@ -7,7 +7,7 @@ use crate::component::{Role, read_component};
 use crate::edges::{Declared, check_edges, check_readers, read_inputs};
 use crate::model::{Component, ExplicitIntent, ProcessorSpec, SinkSpec, SourceSpec};
 use crate::options::{
-    PROCESSOR_KEYS, SINK_KEYS, SOURCE_KEYS, SPEC_KEYS, read_dead_letter, read_options, read_settings,
+    PROCESSOR_KEYS, SINK_KEYS, SOURCE_KEYS, SPEC_KEYS, read_dead_letter, read_options, read_settings, read_types,
 };
 use crate::reader::{Fields, Reader, quoted};
 use crate::settings::Settings;
@@ -62,6 +62,7 @@ pub(crate) fn read(reader: &mut Reader, spec: &Node) -> Option<ExplicitIntent> {
         sources: sources.into_iter().filter_map(|raw| raw.into_source(reader, &settings)).collect(),
         processors: processors.into_iter().filter_map(|raw| raw.into_processor(reader, &settings)).collect(),
         sinks: sinks.into_iter().filter_map(|raw| raw.into_sink(reader, &settings)).collect(),
+        types: read_types(reader, &fields),
         dead_letter: read_dead_letter(reader, &fields, &settings),
         settings,
     })

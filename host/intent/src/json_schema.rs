@@ -183,6 +183,10 @@ fn option_schema(key: &str) -> Value {
         "tick" => {
             described("duration", "Time between two calls of the plugin's tick, 1ms to 1h; left out, it is not called.")
         }
+        "types" => one_or_many(
+            "text",
+            "Event types of your own: a file of WIT text, a folder with a WIT package and its deps/, or a list.",
+        ),
         "queue" => integer(1, 1_024, "Batches that an edge holds before its sender waits: 1 to 1024, default 8."),
         // the others are objects, defined once
         _ => json!({"$ref": format!("#/$defs/{key}")}),

@@ -39,6 +39,9 @@ pub struct DiscoverIntent {
     pub config: BTreeMap<NodeId, Config>,
     /// How single nodes run, by node id.
     pub nodes: BTreeMap<NodeId, NodeOptions>,
+    /// Files or folders of WIT text whose event types the pipeline may name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<Interpolated<String>>,
     /// Where rejected events go; none = a file in the pipeline's state directory.
     pub dead_letter: Option<SinkSpec>,
     /// How the pipeline runs.
@@ -63,6 +66,9 @@ pub struct ExplicitIntent {
     pub processors: Vec<ProcessorSpec>,
     /// Where events go; at least one.
     pub sinks: Vec<SinkSpec>,
+    /// Files or folders of WIT text whose event types the pipeline may name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<Interpolated<String>>,
     /// Where rejected events go; none = a file in the pipeline's state directory.
     pub dead_letter: Option<SinkSpec>,
     /// How the pipeline runs.
@@ -165,6 +171,15 @@ impl Intent {
         match self {
             Self::Discover(intent) => &intent.settings,
             Self::Explicit(intent) => &intent.settings,
+        }
+    }
+
+    /// Files or folders of WIT text whose event types the pipeline may name.
+    #[must_use]
+    pub fn types(&self) -> &[Interpolated<String>] {
+        match self {
+            Self::Discover(intent) => &intent.types,
+            Self::Explicit(intent) => &intent.types,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::Interpolated;
 use crate::component::{Role, read_component};
 use crate::interpolate::is_variable_name;
 use crate::model::{Grants, NodeOptions, SinkSpec};
@@ -10,7 +11,7 @@ use crate::settings::{OnFailure, Overrides, Settings};
 use crate::tree::Node;
 
 /// Keys that a pipeline's `spec` has in both formats.
-pub(crate) const SPEC_KEYS: [&str; 6] = ["limits", "batch", "queue", "checkpoint", "retry", "dead_letter"];
+pub(crate) const SPEC_KEYS: [&str; 7] = ["types", "limits", "batch", "queue", "checkpoint", "retry", "dead_letter"];
 /// Keys of a processor's options, and of an entry of `nodes`.
 pub(crate) const PROCESSOR_KEYS: [&str; 8] =
     ["allow", "parallelism", "key", "tick", "limits", "batch", "queue", "retry"];
@@ -28,6 +29,8 @@ pub(crate) const ON_FAILURE: [(&str, OnFailure); 2] =
 /// The id of the sink that `dead_letter` names.
 pub(crate) const DEAD_LETTER_ID: &str = "dead-letter";
 
+/// Most files and folders of WIT text of one pipeline.
+const MAX_TYPES: usize = 100;
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -106,6 +109,34 @@ fn read_retry(reader: &mut Reader, node: &Node, base: &Settings, overrides: &mut
     let chosen =
         retry.get("on_failure").and_then(|n| reader.choice(n, "`on_failure`", &ON_FAILURE.map(|(name, _)| name)));
     overrides.on_failure = chosen.map(|index| ON_FAILURE[index].1);
+}
+
+/// Reads `types`: files or folders of WIT text, as they are written, none twice.
+pub(crate) fn read_types(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Interpolated<String>> {
+    let Some(node) = fields.get("types") else { return Vec::new() };
+    let items = reader.one_or_many(node);
+    if items.is_empty() {
+        let hint = "name a file or a folder of WIT text, such as `types: ./orders.wit`, or leave `types` out";
+        reader.fault(node.place(), "`types` is empty", hint);
+    }
+    if items.len() > MAX_TYPES {
+        let hint = "gather packages in one file, or in the `deps/` of a folder";
+        reader.fault(node.place(), format!("`types` has {} items, more than {MAX_TYPES}", items.len()), hint);
+    }
+    let mut types: Vec<Interpolated<String>> = Vec::new();
+    for item in items {
+        let what = if items.len() > 1 { "an item of `types`" } else { "`types`" };
+        if reader.text(item, what).is_none() {
+            continue;
+        }
+        let Some(path) = reader.any_text(item, what) else { continue };
+        if types.iter().any(|known| known.value() == path.value()) {
+            reader.fault(item.span, "`types` lists this twice", "leave the second one out");
+        } else {
+            types.push(path);
+        }
+    }
+    types
 }
 
 /// Reads `dead_letter`, where it is given: a sink without id and inputs.
