@@ -142,7 +142,10 @@ impl Planner<'_> {
             return None;
         }
         let known = match text.parse::<EventType>() {
-            Ok(event_type) => self.registry.event_type(&event_type).map_err(|error| (error.to_string(), error.hint())),
+            Ok(event_type) => match self.registry.event_type(&event_type) {
+                Err(error) if self.registry.is_explained(&error) => return None,
+                found => found.map_err(|error| (error.to_string(), error.hint())),
+            },
             Err(error) => Err((error.to_string(), None)),
         };
         match known {
