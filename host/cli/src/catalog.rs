@@ -12,10 +12,12 @@ use crate::report::Hinted;
 
 /// Event types that are known though nothing may emit or read them: sources such as
 /// `file` can be configured to.
-const WELL_KNOWN: [&str; 3] = [
+const WELL_KNOWN: [&str; 5] = [
+    include_str!("../../../wit/events/example-order/event.wit"),
+    include_str!("../../../wit/events/flowctl-dead-letter/event.wit"),
     include_str!("../../../wit/events/stellar-ledger/event.wit"),
     include_str!("../../../wit/events/stellar-token-transfer/event.wit"),
-    include_str!("../../../wit/events/example-order/event.wit"),
+    include_str!("../../../wit/events/stellar-volume/event.wit"),
 ];
 
 /// Reads every `.wasm` file of `folders` (or the file itself, where one is named), and

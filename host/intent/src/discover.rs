@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use flowctl_types::{EventType, NodeId, Reference};
 
 use crate::model::{DiscoverIntent, Endpoint, NodeOptions};
-use crate::options::{PROCESSOR_KEYS, SPEC_KEYS, read_dead_letter, read_options, read_overrides};
+use crate::options::{PROCESSOR_KEYS, SPEC_KEYS, read_dead_letter, read_options, read_settings, read_types};
 use crate::reader::{Fields, NAME_HINT, Reader};
-use crate::settings::Settings;
 use crate::tree::{Entry, Kind, Node, shorten};
 
 const KEYS: [&str; 6] = ["from", "to", "via", "where", "config", "nodes"];
@@ -17,7 +16,7 @@ const TYPE_HINT: &str = "write `namespace.name.v1`, each part of `a-z` and `0-9`
 pub(crate) fn read(reader: &mut Reader, spec: &Node) -> Option<DiscoverIntent> {
     let keys: Vec<&str> = KEYS.into_iter().chain(SPEC_KEYS).collect();
     let fields = reader.fields(spec, "`spec`", &keys)?;
-    let overrides = read_overrides(reader, &fields);
+    let settings = read_settings(reader, &fields);
     Some(DiscoverIntent {
         from: read_from(reader, &fields),
         to: read_to(reader, &fields),
@@ -26,12 +25,13 @@ pub(crate) fn read(reader: &mut Reader, spec: &Node) -> Option<DiscoverIntent> {
         config: read_by_node(reader, &fields, "config", |reader, node| reader.config(node, "a node's `config`")),
         nodes: read_by_node(reader, &fields, "nodes", |reader, node| {
             match reader.fields(node, "a node's options", &PROCESSOR_KEYS) {
-                Some(fields) => read_options(reader, &fields),
+                Some(fields) => read_options(reader, &fields, &settings),
                 None => NodeOptions::default(),
             }
         }),
-        dead_letter: read_dead_letter(reader, &fields),
-        settings: Settings::default().with(&overrides),
+        types: read_types(reader, &fields),
+        dead_letter: read_dead_letter(reader, &fields, &settings),
+        settings,
     })
 }
 

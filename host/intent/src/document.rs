@@ -6,9 +6,9 @@ use std::path::Path;
 use flowctl_types::NodeId;
 
 use crate::fault::{Problem, Source, Span};
-use crate::reader::{Fields, Reader, quoted};
+use crate::reader::{Fields, Reader};
 use crate::tree::{self, Kind, Node, shorten};
-use crate::{Fault, Faults, Intent, discover, explicit, interpolate, nearest};
+use crate::{Fault, Faults, Intent, discover, explicit, interpolate};
 
 /// A pipeline file without faults of its own.
 #[derive(Clone)]
@@ -69,8 +69,8 @@ impl Document {
     #[must_use]
     pub fn fault_in_config(&self, node: &str, path: &[&str], message: String, hint: Option<String>) -> Fault {
         let start: &[&str] = match &self.intent {
+            _ if node == crate::options::DEAD_LETTER_ID => &["dead_letter", "config"],
             Intent::Discover(_) => &["config", node],
-            Intent::Explicit(_) if node == crate::options::DEAD_LETTER_ID => &["dead_letter", "config"],
             Intent::Explicit(intent) if intent.sources.iter().any(|spec| spec.id.as_str() == node) => {
                 &["sources", node, "config"]
             }
@@ -150,10 +150,10 @@ fn read_format(reader: &mut Reader, fields: &Fields<'_>) -> Option<bool> {
     let kinds = FORMATS.map(|(_, kind)| kind);
     let version_hint = "write `apiVersion: flowctl/v2` (kind Topology), or `flowctl/v1` (kind Pipeline)";
     let version_node = reader.required(fields, "apiVersion", version_hint);
-    let version = version_node.and_then(|node| known(reader, node, "`apiVersion`", versions));
+    let version = version_node.and_then(|node| reader.choice(node, "`apiVersion`", &versions));
     let kind_hint = "write `kind: Topology` for flowctl/v2, `kind: Pipeline` for flowctl/v1";
     let kind_node = reader.required(fields, "kind", kind_hint);
-    let kind = kind_node.and_then(|node| known(reader, node, "`kind`", kinds));
+    let kind = kind_node.and_then(|node| reader.choice(node, "`kind`", &kinds));
     if let (Some(version), Some(kind), Some(node)) = (version, kind, kind_node)
         && version != kind
     {
@@ -169,20 +169,6 @@ fn read_format(reader: &mut Reader, fields: &Fields<'_>) -> Option<bool> {
         _ => None,
     };
     version.or(kind).or_else(by_content).map(|index| index == 1)
-}
-
-/// The index of a text among those that are known.
-fn known(reader: &mut Reader, node: &Node, what: &str, known: [&str; 2]) -> Option<usize> {
-    let text = reader.text(node, what)?;
-    let index = known.iter().position(|name| *name == text);
-    if index.is_none() {
-        let hint = match nearest(text, known) {
-            Some(name) => format!("did you mean `{name}`? Known: {}", quoted(&known)),
-            None => format!("known: {}", quoted(&known)),
-        };
-        reader.fault(node.span, format!("unknown {} `{}`", what.trim_matches('`'), node.shown()), hint);
-    }
-    index
 }
 
 fn name_of_file(file_name: &str) -> NodeId {

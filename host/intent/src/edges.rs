@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use flowctl_types::NodeId;
 
-use crate::explicit::Role;
+use crate::component::Role;
 use crate::nearest;
 use crate::options::DEAD_LETTER_ID;
 use crate::reader::Reader;

@@ -109,7 +109,9 @@ fn nodes() -> Value {
     let config = json!({"type": ["object", "null"], "description": "The node's configuration; its fields are the component's own."});
     let node = |own: Value, options: &[&str], required: &[&str], what_runs: &[&str], description: &str| {
         let mut properties = own;
-        properties["id"] = id.clone();
+        if required.contains(&"id") {
+            properties["id"] = id.clone();
+        }
         properties["config"] = config.clone();
         for option in options {
             properties[*option] = option_schema(option);
@@ -125,7 +127,7 @@ fn nodes() -> Value {
         "type": described("text", "A plugin by name, or name@version."),
         "inputs": inputs,
     });
-    let sink = json!({
+    let dead_letter = json!({
         "type": kind,
         "plugin": plugin,
         "image": image,
@@ -141,13 +143,21 @@ fn nodes() -> Value {
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         },
-        "inputs": inputs,
     });
+    let mut sink = dead_letter.clone();
+    sink["inputs"] = inputs;
     let options = crate::options::PROCESSOR_KEYS.map(|key| (key.to_owned(), option_schema(key)));
     json!({
         "source": node(source, &crate::options::SOURCE_KEYS, &["id"], &["type", "plugin", "image"], "Where events come from."),
         "processor": node(processor, &crate::options::PROCESSOR_KEYS, &["id", "inputs"], &["plugin", "image", "type"], "What events pass through."),
         "sink": node(sink, &crate::options::SINK_KEYS, &["id", "inputs"], &["type", "plugin", "image", "command"], "Where events go."),
+        "dead_letter": node(
+            dead_letter,
+            &crate::options::DEAD_LETTER_KEYS,
+            &[],
+            &["type", "plugin", "image", "command"],
+            "The sink for rejected events, any that takes flowctl.dead.letter.v1; left out, a file in the pipeline's state directory.",
+        ),
         "node_options": object(&Value::Object(Map::from_iter(options)), &[], "How a node runs."),
         "endpoint": {
             "anyOf": [
@@ -173,6 +183,10 @@ fn option_schema(key: &str) -> Value {
         "tick" => {
             described("duration", "Time between two calls of the plugin's tick, 1ms to 1h; left out, it is not called.")
         }
+        "types" => one_or_many(
+            "text",
+            "Event types of your own: a file of WIT text, a folder with a WIT package and its deps/, or a list.",
+        ),
         "queue" => integer(1, 1_024, "Batches that an edge holds before its sender waits: 1 to 1024, default 8."),
         // the others are objects, defined once
         _ => json!({"$ref": format!("#/$defs/{key}")}),
@@ -191,24 +205,32 @@ fn settings() -> Value {
         "max_bytes": described("size", "Bytes of payload in a batch: 1KiB to 256MiB, default 4MiB. A larger event travels alone."),
         "linger": described("duration", "How long an event waits for others: 0 to 1m, default 1ms."),
     });
-    let checkpoint =
-        json!({"interval": described("duration", "Time between two checkpoints: 10ms to 1h, default 5s.")});
+    let checkpoint = json!({
+        "interval": described("duration", "Time between two checkpoints: 10ms to 1h, default 5s."),
+        "keep": integer(1, 1_000, "Committed checkpoints that are kept: 1 to 1000, default 3."),
+    });
+    let words = crate::options::ON_FAILURE.map(|(word, _)| json!({"const": word}));
+    let retry = json!({
+        "max_attempts": integer(1, 1_000, "Calls in all, the first included: 1 to 1000, default 8."),
+        "first_wait": described("duration", "Time before the second call: 1ms to 1h, default 100ms. Each wait is longer than the one before it."),
+        "longest_wait": described("duration", "Longest time between two calls: 1ms to 1h, default 10s; never shorter than first_wait."),
+        "on_failure": {
+            "description": "What happens to an event of a processor or a sink after the last call: dead-letter (the default) sets it aside, stop ends the run.",
+            "anyOf": words.into_iter().chain([json!({"$ref": "#/$defs/variable"})]).collect::<Vec<_>>(),
+        },
+    });
     let texts = |description: &str| json!({"type": ["array", "null"], "items": {"$ref": "#/$defs/text"}, "description": description});
     let allow = json!({
         "hosts": texts("Hosts that it may connect to, name or name:port."),
         "env": texts("Environment variables that it may read, by name."),
         "dirs": texts("Directories of the host that it may read."),
     });
-    let dead_letter = json!({
-        "type": described("name", "The kind of sink, such as file."),
-        "config": {"type": ["object", "null"], "description": "The sink's configuration, such as path."},
-    });
     json!({
         "limits": object(&limits, &[], "What one instance of a plugin may use."),
         "batch": object(&batch, &[], "How events are gathered into batches: whichever is reached first closes one."),
-        "checkpoint": object(&checkpoint, &[], "When checkpoints are taken."),
+        "checkpoint": object(&checkpoint, &[], "When checkpoints are taken, and how many are kept."),
+        "retry": object(&retry, &[], "What happens when a call fails in a way that may pass."),
         "allow": object(&allow, &[], "What the plugin may reach beyond its sandbox; default: nothing."),
-        "dead_letter": object(&dead_letter, &["type"], "The sink for rejected events; left out, they are only counted."),
     })
 }
 

@@ -8,6 +8,7 @@
 //! types that an intent names exist is for `registry` and `topology` to say; they
 //! place their faults with [`Document::fault_at`].
 
+mod component;
 mod discover;
 mod document;
 mod edges;
@@ -33,4 +34,4 @@ pub use model::{
     SourceSpec,
 };
 pub use nearest::nearest;
-pub use settings::{Batching, Limits, Overrides, Settings};
+pub use settings::{Batching, Limits, OnFailure, Overrides, Retry, Settings};

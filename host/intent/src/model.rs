@@ -39,7 +39,10 @@ pub struct DiscoverIntent {
     pub config: BTreeMap<NodeId, Config>,
     /// How single nodes run, by node id.
     pub nodes: BTreeMap<NodeId, NodeOptions>,
-    /// Where rejected events go; none = they are counted and the run tells so.
+    /// Files or folders of WIT text whose event types the pipeline may name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<Interpolated<String>>,
+    /// Where rejected events go; none = a file in the pipeline's state directory.
     pub dead_letter: Option<SinkSpec>,
     /// How the pipeline runs.
     pub settings: Settings,
@@ -63,7 +66,10 @@ pub struct ExplicitIntent {
     pub processors: Vec<ProcessorSpec>,
     /// Where events go; at least one.
     pub sinks: Vec<SinkSpec>,
-    /// Where rejected events go; none = they are counted and the run tells so.
+    /// Files or folders of WIT text whose event types the pipeline may name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<Interpolated<String>>,
+    /// Where rejected events go; none = a file in the pipeline's state directory.
     pub dead_letter: Option<SinkSpec>,
     /// How the pipeline runs.
     pub settings: Settings,
@@ -165,6 +171,15 @@ impl Intent {
         match self {
             Self::Discover(intent) => &intent.settings,
             Self::Explicit(intent) => &intent.settings,
+        }
+    }
+
+    /// Files or folders of WIT text whose event types the pipeline may name.
+    #[must_use]
+    pub fn types(&self) -> &[Interpolated<String>] {
+        match self {
+            Self::Discover(intent) => &intent.types,
+            Self::Explicit(intent) => &intent.types,
         }
     }
 

@@ -152,6 +152,20 @@ impl Reader {
         parsed
     }
 
+    /// One of the words that are known: its index.
+    pub(crate) fn choice(&mut self, node: &Node, what: &str, known: &[&str]) -> Option<usize> {
+        let text = self.text(node, what)?;
+        let index = known.iter().position(|name| *name == text);
+        if index.is_none() {
+            let hint = match nearest(text, known.iter().copied()) {
+                Some(name) => format!("did you mean `{name}`? Known: {}", quoted(known)),
+                None => format!("known: {}", quoted(known)),
+            };
+            self.fault(node.span, format!("unknown {} `{}`", what.trim_matches('`'), node.shown()), hint);
+        }
+        index
+    }
+
     /// A name: of a node, a pipeline, a connector.
     pub(crate) fn name(&mut self, node: &Node, what: &str) -> Option<NodeId> {
         let text = self.text(node, what)?;

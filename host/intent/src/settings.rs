@@ -1,4 +1,4 @@
-//! How a pipeline runs: limits of a call, batches, queues and checkpoints.
+//! How a pipeline runs: limits of a call, batches, queues, checkpoints and retries.
 //!
 //! Invariant: every number that a file sets lies within the bounds stated at its
 //! field, so that the runtime allocates by it without checking again.
@@ -19,6 +19,10 @@ pub struct Settings {
     /// Time between two checkpoints: 10 ms to 1 h, default 5 s.
     #[serde(serialize_with = "serialize_duration")]
     pub checkpoint_interval: Duration,
+    /// Committed checkpoints that are kept: 1 to 1,000, default 3.
+    pub checkpoints_kept: u32,
+    /// What happens when a call fails.
+    pub retry: Retry,
 }
 
 /// What one instance of a plugin may use.
@@ -48,6 +52,34 @@ pub struct Batching {
     pub linger: Duration,
 }
 
+/// What happens when a call of a node fails in a way that may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Retry {
+    /// Calls that are made in all, the first included: 1 to 1,000, default 8.
+    pub max_attempts: u32,
+    /// Time before the second call: 1 ms to 1 h, default 100 ms. Each wait is longer
+    /// than the one before it.
+    #[serde(serialize_with = "serialize_duration")]
+    pub first_wait: Duration,
+    /// Longest time between two calls: 1 ms to 1 h, default 10 s; never shorter than
+    /// `first_wait`.
+    #[serde(serialize_with = "serialize_duration")]
+    pub longest_wait: Duration,
+    /// What happens after the last call; default [`OnFailure::DeadLetter`]. It concerns
+    /// processors and sinks: a source whose calls all failed ends the run.
+    pub on_failure: OnFailure,
+}
+
+/// What happens to an event on which every call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// It becomes a dead letter, and the stream goes on.
+    DeadLetter,
+    /// The run fails, and names the node. The event is taken up again at the next start.
+    Stop,
+}
+
 /// What a node sets differently from its pipeline; none = as the pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Overrides {
@@ -75,6 +107,21 @@ pub struct Overrides {
     /// As [`Settings::checkpoint_interval`]; only a pipeline sets it, never a node.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_duration")]
     pub checkpoint_interval: Option<Duration>,
+    /// As [`Settings::checkpoints_kept`]; only a pipeline sets it, never a node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoints_kept: Option<u32>,
+    /// As [`Retry::max_attempts`], of the node's own calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// As [`Retry::first_wait`], of the node's own calls.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_duration")]
+    pub first_wait: Option<Duration>,
+    /// As [`Retry::longest_wait`], of the node's own calls.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_duration")]
+    pub longest_wait: Option<Duration>,
+    /// As [`Retry::on_failure`], of the node's own events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
     /// Time between two calls of the plugin's `tick`: 1 ms to 1 h; none = it is not
     /// called. Only a node sets it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_duration")]
@@ -99,6 +146,13 @@ impl Settings {
             },
             queue: overrides.queue.unwrap_or(self.queue),
             checkpoint_interval: overrides.checkpoint_interval.unwrap_or(self.checkpoint_interval),
+            checkpoints_kept: overrides.checkpoints_kept.unwrap_or(self.checkpoints_kept),
+            retry: Retry {
+                max_attempts: overrides.max_attempts.unwrap_or(self.retry.max_attempts),
+                first_wait: overrides.first_wait.unwrap_or(self.retry.first_wait),
+                longest_wait: overrides.longest_wait.unwrap_or(self.retry.longest_wait),
+                on_failure: overrides.on_failure.unwrap_or(self.retry.on_failure),
+            },
         }
     }
 }
@@ -110,6 +164,19 @@ impl Default for Settings {
             batch: Batching { max_events: 1_000, max_bytes: 4 << 20, linger: Duration::from_millis(1) },
             queue: 8,
             checkpoint_interval: Duration::from_secs(5),
+            checkpoints_kept: 3,
+            retry: Retry::default(),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_attempts: 8,
+            first_wait: Duration::from_millis(100),
+            longest_wait: Duration::from_secs(10),
+            on_failure: OnFailure::DeadLetter,
         }
     }
 }

@@ -64,6 +64,15 @@ fn what_variables_add_is_bounded() {
 }
 
 #[test]
+fn files_of_types_are_bounded() {
+    let listed = |n_files: usize| (0..n_files).map(|number| format!("{number}.wit")).collect::<Vec<_>>().join(", ");
+    let text = |n_files| format!("{EXPLICIT}  types: [{}]\n", listed(n_files));
+    assert_eq!(document(&text(100)).intent.types().len(), 100);
+    let faults = parse("-", &text(101), &|_| None).unwrap_err();
+    assert!(faults.to_string().contains("`types` has 101 items, more than 100"), "{faults}");
+}
+
+#[test]
 fn a_file_without_a_name_is_named_by_its_stem() {
     assert_eq!(document(DISCOVER).name.as_str(), "orders");
     assert_eq!(document(EXPLICIT).name.as_str(), "explicit");
@@ -89,6 +98,8 @@ fn faults_found_later_stand_where_the_value_was_written() {
     let explicit = document(EXPLICIT);
     assert_eq!(place(&explicit, &["processors", "7", "plugin"]), (6, 34));
     assert_eq!(place(&explicit, &["processors", "0", "plugin"]), (6, 34));
+    let types = document(&format!("{EXPLICIT}  types: ./orders.wit\n"));
+    assert_eq!(place(&types, &["types", "0"]), (8, 10));
 }
 
 #[test]
@@ -102,6 +113,16 @@ fn a_nodes_configuration_is_found_in_either_format() {
     assert_eq!(place(&document(EXPLICIT), "orders", &["event"]), (5, 55));
     assert_eq!(place(&document(EXPLICIT), "7", &["minimum"]), (6, 78));
     assert_eq!(place(&document(EXPLICIT), "out", &["path"]), (7, 11));
+}
+
+#[test]
+fn configuration_of_the_dead_letter_sink_is_found_in_either_format() {
+    let dead_letter = "  dead_letter: {type: file, config: {path: x}}\n";
+    for (text, line) in [(DISCOVER, 13), (EXPLICIT, 8)] {
+        let fault =
+            document(&format!("{text}{dead_letter}")).fault_in_config("dead-letter", &["path"], "wrong".into(), None);
+        assert_eq!((fault.line, fault.column), (line, 44));
+    }
 }
 
 #[test]

@@ -145,9 +145,10 @@ impl ChainError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Lookup(error) => error.hint(),
-            Self::UnknownType { nearest, .. } if nearest.is_empty() => {
-                Some("`--plugins DIR` makes the plugins of a directory known, and their types with them".to_owned())
-            }
+            Self::UnknownType { nearest, .. } if nearest.is_empty() => Some(
+                "`--plugins DIR` makes the types of plugins known, `types: FILE` in the pipeline those of WIT text"
+                    .to_owned(),
+            ),
             Self::UnknownType { nearest, .. } => Some(format!("did you mean {}?", one_of(nearest))),
             Self::NoSource { configurable, emitted, .. } if configurable.is_empty() => {
                 (!emitted.is_empty()).then(|| format!("sources emit {}", all_of(emitted)))

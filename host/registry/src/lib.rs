@@ -9,6 +9,7 @@
 
 mod chain;
 mod chain_error;
+mod declare;
 mod entry;
 mod graph;
 mod lookup;
@@ -18,6 +19,7 @@ mod search;
 
 pub use chain::{ChainQuery, MAX_HOPS, SourceQuery, Target};
 pub use chain_error::{ChainError, arrows};
+pub use declare::{DeclarationError, DeclarationFault, Declarations};
 pub use entry::{Accepts, Emits, Entry, Origin, Refusal};
 pub use lookup::{LookupError, kind, less_version};
 pub use nearest::{all_of, nearest, one_of};

@@ -12,7 +12,7 @@ use flowctl_schema::{Role, Schema};
 use flowctl_types::{Digest, EventType};
 
 use crate::graph::TypeGraph;
-use crate::{ChainError, Entry, Origin, nearest};
+use crate::{ChainError, DeclarationFault, Declarations, Entry, Origin, nearest};
 
 /// Plugins and connectors, and the graph of types that they span.
 #[derive(Debug, Clone)]
@@ -26,6 +26,7 @@ pub struct Registry {
     pub(crate) graph: TypeGraph,
     /// Every file that holds an entry, the same bytes in two files included.
     paths: BTreeMap<PathBuf, usize>,
+    declarations: Declarations,
 }
 
 /// Two components that pass for the same plugin.
@@ -75,6 +76,21 @@ impl Registry {
         entries: impl IntoIterator<Item = Entry>,
         well_known: impl IntoIterator<Item = Schema>,
     ) -> Result<Self, Vec<Conflict>> {
+        Self::build_with(entries, well_known, Declarations::default())
+    }
+
+    /// As [`Self::build`], with the event types of `declarations`. What is wrong with
+    /// them is no error here, so that whoever plans can report it with the rest: see
+    /// [`Self::declaration_faults`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub fn build_with(
+        entries: impl IntoIterator<Item = Entry>,
+        well_known: impl IntoIterator<Item = Schema>,
+        mut declarations: Declarations,
+    ) -> Result<Self, Vec<Conflict>> {
         let mut entries: Vec<Entry> = entries.into_iter().collect();
         entries.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)).then_with(|| by_preference(a, b)));
         let mut paths = BTreeMap::new();
@@ -92,16 +108,19 @@ impl Registry {
         for (index, entry) in entries.iter().enumerate() {
             by_name.entry((entry.role, entry.name.clone())).or_insert(index..index).end = index + 1;
         }
+        let well_known: Vec<Schema> = well_known.into_iter().collect();
+        let in_use = by_name.values().map(|versions: &std::ops::Range<usize>| &entries[versions.start]);
+        let declared = declarations.settle(well_known.iter(), in_use);
         let mut types = BTreeMap::new();
         let emitted = entries.iter().flat_map(|entry| entry.outputs().iter().chain(entry.inputs())).cloned();
-        for schema in well_known.into_iter().chain(emitted) {
+        for schema in well_known.into_iter().chain(declared).chain(emitted) {
             let known = types.entry(schema.event_type().clone()).or_insert_with(|| schema.clone());
             if schema.version() > known.version() {
                 *known = schema;
             }
         }
         let graph = TypeGraph::new(&entries, types.values());
-        Ok(Self { entries, by_name, types, graph, paths })
+        Ok(Self { entries, by_name, types, graph, paths, declarations })
     }
 
     /// The entries in use, by role and name.
@@ -129,6 +148,20 @@ impl Registry {
             event_type: event_type.clone(),
             nearest: nearest(event_type.as_str(), self.types.keys().map(EventType::as_str)),
         })
+    }
+
+    /// What is wrong with the declared types, in the order of their files. Where there
+    /// is something, nothing may be run by this registry.
+    #[must_use]
+    pub fn declaration_faults(&self) -> &[DeclarationFault] {
+        self.declarations.faults()
+    }
+
+    /// Whether one of [`Self::declaration_faults`] may be behind an error: a type is
+    /// unknown, and a file that could not be read may declare it.
+    #[must_use]
+    pub fn is_explained(&self, error: &ChainError) -> bool {
+        matches!(error, ChainError::UnknownType { event_type, .. } if self.declarations.may_declare(event_type))
     }
 
     /// The entry whose file is `path`, as the path was given, a `./` aside.

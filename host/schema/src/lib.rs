@@ -12,6 +12,7 @@
 mod compat;
 mod config;
 mod contract;
+mod difference;
 mod fault;
 mod json;
 mod lower;
@@ -27,8 +28,9 @@ mod wit;
 pub use compat::{Conversion, Mismatch, Reencoder};
 pub use config::{ConfigFault, ConfigField, ConfigSchema};
 pub use contract::{CONTRACT_VERSION, Contract, ContractError, MAX_COMPONENT_BYTES, Role};
+pub use difference::Difference;
 pub use fault::MAX_EVENT_BYTES;
 pub use lower::TypeError;
 pub use schema::{JsonError, PayloadError, Schema};
 pub use ty::{Case, EnumCase, EnumType, Field, Record, Type, Variant};
-pub use wit::WitError;
+pub use wit::{WitError, WitFile, WitPackage, WitPlace, event_types};

@@ -136,32 +136,29 @@ fn wit_faults_are_told() {
     };
     check(
         "package a:b@1.0.0; interface event { record x { a: strin } }",
-        &expect![[r#"
-        type `strin` does not exist
-             --> event.wit:1:52
-              |
-            1 | package a:b@1.0.0; interface event { record x { a: strin } }
-              |                                                    ^----"#]],
+        &expect!["event.wit:1:52: type `strin` does not exist, at `strin } }`"],
     );
     check(
         "package a:b; interface event { record x { a: u32 } }",
-        &expect!["package `a:b` defines an event type but has no version: write `package a:b@1.0.0;`"],
+        &expect!["event.wit:1:24: package `a:b` defines an event type but has no version: write `package a:b@1.0.0;`"],
     );
     check(
         "package a:b-2c@1.0.0; interface event { record x { a: u32 } }",
         &expect![[r#"
-        package `a:b-2c` cannot define an event type
-        caused by: WIT package `a:b-2c` names no event type: segments are `[a-z][a-z0-9]*`, joined by `-`"#]],
+            event.wit:1:33: package `a:b-2c` cannot define an event type
+            caused by: WIT package `a:b-2c` names no event type: segments are `[a-z][a-z0-9]*`, joined by `-`"#]],
     );
     check(
         "package a:b@1.0.0; interface event { record x { a: u32 } record y { a: u32 } }",
-        &expect!["interface `event` of `a:b` has no type `event`, and `x`, `y` that no other type uses"],
+        &expect![
+            "event.wit:1:30: interface `event` of `a:b` has no type `event`, and `x`, `y` that no other type uses"
+        ],
     );
     check(
         "package a:b@1.0.0; interface event { flags x { a } }",
         &expect![[r#"
-        type `x` of `a:b` cannot be used
-        caused by: `event` is of type `flags`, which events and configurations cannot hold"#]],
+            event.wit:1:44: type `x` of `a:b` cannot be used
+            caused by: `event` is of type `flags`, which events and configurations cannot hold"#]],
     );
     let deep = format!(
         "package a:b@1.0.0; interface event {{ type x = {}u32{}; }}",

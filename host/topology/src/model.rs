@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flowctl_intent::Retry;
 use flowctl_schema::{Conversion, Role, Schema};
 use flowctl_types::{Digest, NodeId};
 
@@ -18,7 +19,9 @@ pub struct Topology {
     pub edges: Vec<Edge>,
     /// What holds for all of it.
     pub settings: Settings,
-    /// Where rejected events go; none for a file in the state directory.
+    /// Where rejected events go; none for a file in the state directory. It has one
+    /// input, whatever it is: [`dead_letter_schema`](crate::dead_letter_schema), or what
+    /// the sink has of that type.
     pub dead_letter: Option<Node>,
 }
 
@@ -122,6 +125,11 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// Time between two barriers. Default 5 s.
     pub checkpoint_interval: Duration,
+    /// Committed checkpoints that are kept, at least 1. Default 3.
+    pub checkpoints_kept: u32,
+    /// What happens when a call fails. Of a source and of the dead-letter sink
+    /// `on_failure` is always [`OnFailure::Stop`](crate::OnFailure::Stop).
+    pub retry: Retry,
 }
 
 /// From one node to another.
@@ -161,6 +169,8 @@ impl Default for Settings {
             queue_batches: 8,
             queue_bytes: 16 << 20,
             checkpoint_interval: Duration::from_secs(5),
+            checkpoints_kept: 3,
+            retry: Retry::default(),
         }
     }
 }

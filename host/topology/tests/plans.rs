@@ -1,5 +1,6 @@
 //! Pipeline files and what they become: `plans/NAME.yaml` beside `NAME.txt`, which is
-//! the topology as text, or every fault. Lines that start with `#|` are the registry.
+//! the topology as text, or every fault. Lines that start with `#|` are the registry,
+//! those that start with `#NAME.wit|` are that file, which `types` may name.
 //! Files named `draw-*` have a drawing in each form beside them. `BLESS=1` rewrites
 //! what is expected.
 #![allow(clippy::unwrap_used)]
@@ -7,10 +8,13 @@
 #[path = "../../registry/tests/common/mod.rs"]
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use flowctl_intent::{Faults, parse};
+use flowctl_intent::{Document, Faults, Interpolated, parse};
+use flowctl_registry::{DeclarationError, Declarations, Registry};
+use flowctl_schema::{WitFile, WitPackage};
 use flowctl_topology::{Topology, plan, render};
 
 fn environment(name: &str) -> Option<String> {
@@ -22,7 +26,49 @@ fn planned(file: &Path) -> Result<Topology, Faults> {
     let entries: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#|")).collect();
     let name = file.file_name().unwrap().to_str().unwrap();
     let document = parse(name, &text, &environment)?;
-    plan(&document, &common::registry(&entries.join("\n")), &environment)
+    let declarations = declarations(&document, &text);
+    let entries = common::entries(&entries.join("\n"));
+    let registry = Registry::build_with(entries, [common::schema("known")], declarations).unwrap();
+    plan(&document, &registry, &environment)
+}
+
+/// What the files below `types` declare, as if the text's lines were a disk.
+fn declarations(document: &Document, text: &str) -> Declarations {
+    let mut disk: BTreeMap<&str, String> = BTreeMap::new();
+    for (name, line) in text.lines().filter_map(|line| line.strip_prefix('#')?.split_once(".wit|")) {
+        disk.entry(name).or_default().extend([line, "\n"]);
+    }
+    let read = |path: &Interpolated<String>| {
+        let written = path.written();
+        let folder = path.value().trim_start_matches("./").trim_end_matches(".wit");
+        let below = |folder: &str| -> BTreeMap<String, Vec<WitFile>> {
+            let mut packages: BTreeMap<String, Vec<WitFile>> = BTreeMap::new();
+            for (name, text) in &disk {
+                let Some(rest) = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) else { continue };
+                let file = WitFile { name: format!("{folder}/{rest}.wit"), text: text.clone() };
+                packages.entry(rest.split('/').next().unwrap().to_owned()).or_default().push(file);
+            }
+            packages
+        };
+        let (files, deps) = match disk.get(folder) {
+            Some(text) => (vec![WitFile { name: written.clone(), text: text.clone() }], Vec::new()),
+            None => {
+                let mut files = below(folder);
+                files.remove("deps");
+                (files.into_values().flatten().collect(), below(&format!("{folder}/deps")).into_values().collect())
+            }
+        };
+        let package = if files.is_empty() {
+            let (reason, hint) = ("it is not there".to_owned(), "look for it".to_owned());
+            Err(DeclarationError::Unreadable { file: written.clone(), reason, hint })
+        } else {
+            Ok(WitPackage { files, deps })
+        };
+        (written.clone(), package)
+    };
+    let transfer = include_str!("../../../wit/events/stellar-token-transfer/event.wit");
+    let library = [WitFile { name: "flowctl".to_owned(), text: transfer.to_owned() }];
+    Declarations::read(document.intent.types().iter().map(read), &library)
 }
 
 /// Compares with the file, or rewrites it; answers what differs.

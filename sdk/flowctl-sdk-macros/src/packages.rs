@@ -26,6 +26,7 @@ const CARRIED: &[&[(&str, &str)]] = &[
         ("flowctl-processor/sink.wit", include_str!("../wit/flowctl-processor/sink.wit")),
     ],
     &[("events/example-order/event.wit", include_str!("../wit/events/example-order/event.wit"))],
+    &[("events/flowctl-dead-letter/event.wit", include_str!("../wit/events/flowctl-dead-letter/event.wit"))],
     &[("events/stellar-ledger/event.wit", include_str!("../wit/events/stellar-ledger/event.wit"))],
     &[("events/stellar-token-transfer/event.wit", include_str!("../wit/events/stellar-token-transfer/event.wit"))],
     &[("events/stellar-volume/event.wit", include_str!("../wit/events/stellar-volume/event.wit"))],

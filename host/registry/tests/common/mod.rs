@@ -3,7 +3,8 @@
 //! `ttp: ledger! -> transfer` is a processor, `ledgers: -> ledger!` a source, and
 //! `out: * ->` a sink. A type is a word: `raw` stands for `test.raw.v1`, a record of
 //! one field; `raw!` is opaque, `raw+` a later minor with one more option, `raw~`
-//! a record whose field has another type, `raw&` one of several fields. A sink takes `*` (any) or `record`, a
+//! a record whose field has another type, `raw&` one of several fields; `letter` is
+//! `flowctl.dead.letter.v1`. A sink takes `*` (any) or `record`, a
 //! source emits `?` (what it is configured to). A name may be followed by
 //! `@VERSION`, by `#LETTER` for other bytes, and by `{key=value}` metadata
 //! and `[field: type; …]` configuration; a `%` before it makes it a connector. Names
@@ -21,7 +22,14 @@ use flowctl_types::Digest;
 /// The schema that a word stands for.
 pub fn schema(word: &str) -> Schema {
     let name = word.trim_end_matches(['!', '+', '~', '&']);
-    let package = name.replace('.', "-");
+    let package = match name {
+        "letter" => "flowctl:dead-letter".to_owned(),
+        name => format!("test:{}", name.replace('.', "-")),
+    };
+    if word == "letter" {
+        let text = include_str!("../../../../wit/events/flowctl-dead-letter/event.wit");
+        return Schema::from_wit(text).unwrap().remove(0);
+    }
     let (version, event) = match &word[name.len()..] {
         "" => ("1.0.0", "record event { value: string }"),
         "!" => ("1.0.0", "type event = list<u8>;"),
@@ -30,7 +38,7 @@ pub fn schema(word: &str) -> Schema {
         "&" => ("1.0.0", "record event { id: u32, customer: string, amount: f64, tags: list<string> }"),
         other => panic!("`{other}` is no mark of a type"),
     };
-    let text = format!("package test:{package}@{version};\ninterface event {{ {event} }}\n");
+    let text = format!("package {package}@{version};\ninterface event {{ {event} }}\n");
     Schema::from_wit(&text).unwrap().remove(0)
 }
 

@@ -9,7 +9,7 @@ use flowctl_schema::{Schema, Type};
 use super::Planner;
 use super::draft::{Draft, Input, Place};
 use crate::suggest::full_text;
-use crate::{Edge, Node, Route};
+use crate::{Edge, Node, Route, dead_letter_schema};
 
 /// A draft and the node that it became.
 struct Planned<'a> {
@@ -53,16 +53,35 @@ impl<'a> Planner<'a> {
         (nodes.into_iter().map(|(_, node)| node).collect(), edges)
     }
 
-    /// The node of the sink for rejected events, which every node feeds.
+    /// The node of the sink for rejected events, which every node feeds: it is sent
+    /// events of one type.
     pub(super) fn dead_letter(&mut self, spec: &'a SinkSpec) -> Option<Node> {
         let draft = self.dead_letter_draft(spec)?;
-        if !matches!(draft.entry.accepts, Accepts::Any) {
-            let message = format!("`{}` cannot be the dead-letter sink: it does not take every type", draft.entry.name);
+        let (entry, letter) = (draft.entry, dead_letter_schema());
+        let refused = match (&entry.accepts, entry.takes(letter)) {
+            (_, Err(Refusal::Structure(source))) => Some(full_text(&ChainError::Structure {
+                emitter: "flowctl".to_owned(),
+                receiver: entry.name.clone(),
+                event_type: letter.event_type().clone(),
+                source: Box::new(source),
+            })),
+            (Accepts::Types(types), result) if result.is_err() || types.len() > 1 => {
+                Some(format!("it takes {}, not `{}` alone", names(types), letter.event_type()))
+            }
+            _ => None,
+        };
+        if let Some(why) = refused {
+            let message = format!("`{}` cannot be the dead-letter sink: {why}", entry.name);
             let hint =
                 "a `file` takes whatever is rejected: `dead_letter: {type: file, config: {path: rejected.jsonl}}`";
-            self.fault(&draft.place.component(), message, Some(hint.to_owned()));
+            let path = self.component_path(&draft.place);
+            self.fault(&path, message, Some(hint.to_owned()));
         }
-        Some(self.node(&draft).0)
+        let mut node = self.node(&draft).0;
+        if !matches!(entry.accepts, Accepts::Types(_)) {
+            node.inputs = vec![letter.clone()];
+        }
+        Some(node)
     }
 
     /// Which types of `from` take the edge to `to`. A sink that takes any type gets

@@ -49,6 +49,9 @@ impl<'a> Planner<'a> {
     }
 
     fn unfulfilled(&mut self, fault: &SuggestError) {
+        if self.registry.is_explained(&fault.error) {
+            return;
+        }
         let mut path = fault.part.path();
         if let Part::From(_) = fault.part {
             let key = match fault.error {

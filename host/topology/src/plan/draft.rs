@@ -49,7 +49,7 @@ impl Place {
         match self {
             Self::Discovered { part, .. } => part.path(),
             Self::Written { section, id } => path(&[section, id]),
-            Self::DeadLetter => path(&["dead_letter", "type"]),
+            Self::DeadLetter => path(&["dead_letter"]),
         }
     }
 

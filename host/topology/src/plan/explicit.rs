@@ -120,10 +120,15 @@ impl<'a> Planner<'a> {
     }
 
     fn unknown_component(&mut self, error: &LookupError, place: &Place) {
-        let start = place.component();
-        // the key that the author chose; where neither is there, the node itself
-        let key = self.written_key(&start, &["plugin", "image", "type"]);
-        let path: Vec<String> = start.into_iter().chain(key.map(str::to_owned)).collect();
+        let path = self.component_path(place);
         self.fault(&path, error.to_string(), error.hint());
+    }
+
+    /// The path to the key that names a node's component; where none is there, to the
+    /// node itself.
+    pub(super) fn component_path(&self, place: &Place) -> Vec<String> {
+        let start = place.component();
+        let key = self.written_key(&start, &["plugin", "image", "type"]);
+        start.into_iter().chain(key.map(str::to_owned)).collect()
     }
 }

@@ -13,9 +13,10 @@ mod join;
 mod node;
 
 use flowctl_intent::{Document, Fault, Faults, Intent};
-use flowctl_registry::Registry;
+use flowctl_registry::{DeclarationFault, Registry};
 
 use crate::Topology;
+use crate::suggest::full_text;
 
 /// What planning reads, and the faults found so far.
 pub(crate) struct Planner<'a> {
@@ -34,7 +35,8 @@ pub(crate) struct Planner<'a> {
 ///
 /// # Errors
 ///
-/// Every fault, each at its place in the file.
+/// Every fault, each at its place in the file; those of the registry's declared types
+/// too.
 pub fn plan(
     document: &Document,
     registry: &Registry,
@@ -42,7 +44,8 @@ pub fn plan(
 ) -> Result<Topology, Faults> {
     let intent = &document.intent;
     let settings = node::settings(intent.settings());
-    let mut planner = Planner { document, registry, env, faults: Vec::new() };
+    let faults = declaration_faults(document, registry.declaration_faults());
+    let mut planner = Planner { document, registry, env, faults };
     let drafts = match intent {
         Intent::Discover(intent) => planner.discover(intent),
         Intent::Explicit(intent) => planner.explicit(intent),
@@ -53,6 +56,16 @@ pub fn plan(
         Some(faults) => Err(faults),
         None => Ok(Topology { name: document.name.clone(), nodes: graph.0, edges: graph.1, settings, dead_letter }),
     }
+}
+
+/// What is wrong with the event types that a pipeline's `types` declare, each fault at
+/// the entry that it concerns. [`plan`] reports these with all others.
+#[must_use]
+pub fn declaration_faults(document: &Document, faults: &[DeclarationFault]) -> Vec<Fault> {
+    let faults = faults.iter().map(|DeclarationFault { entry, error }| {
+        document.fault_at(&["types", &entry.to_string()], full_text(error), error.hint())
+    });
+    faults.collect()
 }
 
 impl Planner<'_> {

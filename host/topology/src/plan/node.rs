@@ -9,8 +9,8 @@ use flowctl_types::EventType;
 use serde_json::{Map, Value};
 
 use super::Planner;
-use super::draft::Draft;
-use crate::{CallLimits, Component, Grants, Node, Settings};
+use super::draft::{Draft, Place};
+use crate::{CallLimits, Component, Grants, Node, OnFailure, Retry, Settings};
 
 /// The settings of a pipeline as the runtime reads them.
 pub(super) fn settings(said: &flowctl_intent::Settings) -> Settings {
@@ -20,6 +20,8 @@ pub(super) fn settings(said: &flowctl_intent::Settings) -> Settings {
         linger: said.batch.linger,
         queue_batches: said.queue as usize,
         checkpoint_interval: said.checkpoint_interval,
+        checkpoints_kept: said.checkpoints_kept,
+        retry: said.retry,
         ..Settings::default()
     }
 }
@@ -52,7 +54,7 @@ impl Planner<'_> {
                 cpu: said.limits.cpu,
                 timeout: said.limits.timeout,
             },
-            settings: settings(&said),
+            settings: Settings { retry: self.retry(draft, said.retry), ..settings(&said) },
         };
         (node, outputs)
     }
@@ -140,7 +142,10 @@ impl Planner<'_> {
             return None;
         }
         let known = match text.parse::<EventType>() {
-            Ok(event_type) => self.registry.event_type(&event_type).map_err(|error| (error.to_string(), error.hint())),
+            Ok(event_type) => match self.registry.event_type(&event_type) {
+                Err(error) if self.registry.is_explained(&error) => return None,
+                found => found.map_err(|error| (error.to_string(), error.hint())),
+            },
             Err(error) => Err((error.to_string(), None)),
         };
         match known {
@@ -203,6 +208,22 @@ impl Planner<'_> {
             Some("give `key` to the node that reads from it".to_owned()),
         );
         None
+    }
+
+    /// What the node does when its calls fail. Where no event can be set aside, failing
+    /// for good ends the run, whatever holds for the pipeline.
+    fn retry(&mut self, draft: &Draft<'_>, said: Retry) -> Retry {
+        let why_not = match draft.place {
+            Place::DeadLetter => "the dead-letter sink: what it cannot keep has nowhere else to go",
+            _ if draft.entry.role == Role::Source => "a source: there is no event yet to set aside",
+            _ => return said,
+        };
+        if draft.options.overrides.on_failure == Some(OnFailure::DeadLetter) {
+            let message = format!("`{}` is {why_not}", draft.id);
+            let hint = "leave `on_failure` out: the run stops when the last attempt has failed";
+            self.fault(&draft.place.option(&["retry", "on_failure"]), message, Some(hint.to_owned()));
+        }
+        Retry { on_failure: OnFailure::Stop, ..said }
     }
 
     fn tick(&mut self, draft: &Draft<'_>) -> Option<std::time::Duration> {

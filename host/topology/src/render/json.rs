@@ -111,6 +111,13 @@ pub(crate) fn settings_json(settings: &Settings) -> Value {
         "queue_batches": settings.queue_batches,
         "queue_bytes": settings.queue_bytes,
         "checkpoint_interval_ms": millis(settings.checkpoint_interval),
+        "checkpoints_kept": settings.checkpoints_kept,
+        "retry": {
+            "max_attempts": settings.retry.max_attempts,
+            "first_wait_ms": millis(settings.retry.first_wait),
+            "longest_wait_ms": millis(settings.retry.longest_wait),
+            "on_failure": settings.retry.on_failure,
+        },
     })
 }
 
