@@ -1,4 +1,5 @@
-//! Dead letters: events that were refused, one JSON object a line, in a file.
+//! Dead letters: events that were refused. In a file they are one JSON object a line;
+//! any other sink is sent them as events of their own type, see [`LetterEvents`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,15 +9,16 @@ use flowctl_runtime::{DeadLetter, DeadLetterSink, Fault};
 use flowctl_topology::Node;
 
 use crate::file_sink::{self, FileConfig};
+use crate::letter_events::LetterEvents;
 use crate::line_file::{LineFile, Start};
 use crate::output::Output;
 use crate::{ConnectorError, Pipeline, blackhole, config, connector};
 
-/// Makes the dead-letter sink of `node` ready: the sink `file`, or `blackhole`.
+/// Makes the dead-letter sink of `node` ready, which may be any sink.
 ///
 /// # Errors
 ///
-/// [`ConnectorError`] when the node's connector cannot keep dead letters, or cannot run
+/// [`ConnectorError`] when the node's connector is no sink of this build, or cannot run
 /// as it is configured.
 pub fn dead_letters(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn DeadLetterSink>, ConnectorError> {
     match connector(node) {
@@ -27,7 +29,14 @@ pub fn dead_letters(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn DeadLett
             let start = file_sink::start(append, pipeline);
             Ok(Box::new(LetterFile { path, start, parent: Parent::IsThere, output: None }))
         }
-        other => Err(ConnectorError::DeadLetters { name: other.to_owned() }),
+        _ => {
+            let schema = node.inputs.first().cloned().ok_or_else(|| ConnectorError::Types {
+                connector: "dead-letter",
+                node: node.id.to_string(),
+                reason: "it is sent no event type".to_owned(),
+            })?;
+            Ok(Box::new(LetterEvents::new(crate::sink(node, pipeline)?, schema)))
+        }
     }
 }
 

@@ -24,12 +24,6 @@ pub enum ConnectorError {
         /// Its name.
         name: String,
     },
-    /// The connector cannot keep dead letters.
-    #[error("`{name}` cannot keep dead letters; `file` and `blackhole` can")]
-    DeadLetters {
-        /// The connector that was asked for.
-        name: String,
-    },
     /// The configuration does not have the connector's fields.
     #[error("the configuration of `{connector}` cannot be read")]
     Config {

@@ -16,6 +16,7 @@ mod file_sink;
 mod files;
 mod http_source;
 mod json_lines;
+mod letter_events;
 mod line_file;
 mod lines;
 mod load;

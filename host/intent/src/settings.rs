@@ -65,8 +65,9 @@ pub struct Retry {
     /// `first_wait`.
     #[serde(serialize_with = "serialize_duration")]
     pub longest_wait: Duration,
-    /// What happens after the last call; default [`OnFailure::DeadLetter`]. It concerns
-    /// processors and sinks: a source whose calls all failed ends the run.
+    /// What becomes of an event on which every call of a processor failed, or that a sink
+    /// refuses; default [`OnFailure::DeadLetter`]. A source or a sink whose calls all
+    /// failed ends the run: its events are taken up again at the next start.
     pub on_failure: OnFailure,
 }
 

@@ -3,7 +3,7 @@
 //! A change is the only way to a running topology: a start is the change from the
 //! empty one.
 
-use flowctl_topology::{Edge, Node, Settings, Topology};
+use flowctl_topology::{Edge, Node, Retry, Settings, Topology};
 
 /// What changes from one topology to another.
 #[derive(Debug, Clone)]
@@ -15,6 +15,11 @@ pub struct Change {
 }
 
 impl Change {
+    /// How calls of the dead-letter sink are repeated.
+    pub(crate) fn letters_retry(&self) -> Retry {
+        self.dead_letter.as_ref().map_or(self.settings.retry, |node| node.settings.retry)
+    }
+
     /// The change from the empty topology to `topology`: everything is added.
     #[must_use]
     pub fn from_empty(topology: &Topology) -> Self {

@@ -388,7 +388,8 @@ impl Coordinator {
             let made = self.plan.workshop.source(node).await;
             let mut source = made.map_err(|error| failed(&node.id, NodeError::Instantiate(Arc::new(error))))?;
             let position = self.committed.as_ref().and_then(|committed| committed.positions.get(&node.id));
-            let opened = open_source(&mut *source, position.map(Vec::as_slice), &self.plan.options.backoff).await;
+            let backoff = self.plan.options.backoff(&node.settings.retry, node.id.as_str());
+            let opened = open_source(&mut *source, position.map(Vec::as_slice), &backoff).await;
             opened
                 .map_err(|source| failed(&node.id, NodeError::Call { doing: "open at the last position", source }))?;
             sources.insert(node.id.clone(), source);

@@ -25,6 +25,8 @@ pub struct DeadLetter {
     pub plugin: Option<Digest>,
     /// The event's id, the same again when the event is replayed.
     pub event_id: String,
+    /// Where its source read it: the id of the source's event that this one came from.
+    pub position: String,
     /// The event's type; none where no event could be made of what was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<EventType>,
@@ -98,14 +100,15 @@ mod tests {
             time: SystemTime::UNIX_EPOCH,
             node: "filter".parse().unwrap(),
             plugin: None,
-            event_id: "orders/7".to_owned(),
+            event_id: "orders/7/0".to_owned(),
+            position: "orders/7".to_owned(),
             event_type: Some("example.order.v1".parse().unwrap()),
             reason: "amount is\nnegative".into(),
             attempts: 1,
             log_tail: String::new(),
             payload: LetterPayload::new(None, b"no json"),
         };
-        expect![[r#"{"time":"1970-01-01T00:00:00.000Z","node":"filter","event_id":"orders/7","event_type":"example.order.v1","reason":"amount is\nnegative","attempts":1,"payload_text":"no json"}"#]]
+        expect![[r#"{"time":"1970-01-01T00:00:00.000Z","node":"filter","event_id":"orders/7/0","position":"orders/7","event_type":"example.order.v1","reason":"amount is\nnegative","attempts":1,"payload_text":"no json"}"#]]
         .assert_eq(&serde_json::to_string(&letter).unwrap());
         let bytes = LetterPayload::new(None, &[0xff]);
         assert_eq!(serde_json::to_string(&bytes).unwrap(), r#"{"payload_base64":"/w=="}"#);

@@ -80,6 +80,15 @@ pub enum NodeError {
         #[source]
         source: Fault,
     },
+    /// An event fails at every attempt, and is not to become a dead letter.
+    #[error("cannot get past event `{event}`, and `on_failure` is `stop`")]
+    Poison {
+        /// The event's id.
+        event: String,
+        /// The last failure.
+        #[source]
+        source: Fault,
+    },
     /// Call after call fails, and no event gets through.
     #[error("{n_faults} calls failed in a row, no event got through")]
     Hopeless {

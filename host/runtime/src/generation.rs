@@ -194,6 +194,8 @@ impl Plan {
             reports: self.reports.clone(),
             activity: Arc::clone(&self.activity),
             options: Arc::clone(&self.options),
+            backoff: self.options.backoff(&node.settings.retry, node.id.as_str()),
+            on_failure: node.settings.retry.on_failure,
         }
     }
 
@@ -227,7 +229,7 @@ impl Plan {
     }
 
     fn hands(&self, node: &Node, stage: &Arc<dyn Stage>, made: Vec<Box<dyn Processor>>) -> Hands {
-        let backoff = self.options.backoff.reseeded(node.id.as_str());
+        let backoff = self.options.backoff(&node.settings.retry, node.id.as_str());
         let metrics = self.node_metrics(&node.id);
         let mut made = made.into_iter();
         let mut worker = || Worker::new(Arc::clone(stage), made.next(), backoff, Arc::clone(&metrics));

@@ -111,7 +111,8 @@ impl Letters {
         }
         let letters = refusals.into_iter().map(|refusal| {
             let payload = LetterPayload::new(schema, batch.columns.payload(refusal.index));
-            self.letter(batch.ids.get(refusal.index), schema, refusal, payload)
+            let event = (batch.ids.get(refusal.index), batch.ids.root(refusal.index));
+            self.letter(event, schema, refusal, payload)
         });
         self.post(letters.collect()).await
     }
@@ -123,7 +124,7 @@ impl Letters {
         }
         let letters = refused.into_iter().map(|refused| {
             let payload = LetterPayload::new(None, &refused.payload);
-            self.letter(refused.id, schema, Refusal::rejected(0, refused.reason), payload)
+            self.letter((refused.id.clone(), refused.id), schema, Refusal::rejected(0, refused.reason), payload)
         });
         self.post(letters.collect()).await
     }
@@ -131,12 +132,13 @@ impl Letters {
     /// Sends a refusal that has no event: of a tick, or of the end.
     pub(crate) async fn refuse_nothing(&self, event_id: String, reason: String) -> Result<(), Exit> {
         let payload = LetterPayload::new(None, &[]);
-        self.post(vec![self.letter(event_id, None, Refusal::rejected(0, reason), payload)]).await
+        let event = (event_id.clone(), event_id);
+        self.post(vec![self.letter(event, None, Refusal::rejected(0, reason), payload)]).await
     }
 
     fn letter(
         &self,
-        event_id: String,
+        (event_id, position): (String, String),
         schema: Option<&Schema>,
         refusal: Refusal,
         payload: LetterPayload,
@@ -146,6 +148,7 @@ impl Letters {
             node: self.node.clone(),
             plugin: self.plugin,
             event_id,
+            position,
             event_type: schema.map(|schema| schema.event_type().clone()),
             reason: refusal.reason,
             attempts: refusal.attempts,
@@ -198,5 +201,9 @@ pub(crate) async fn deliver(
 }
 
 fn size(letter: &DeadLetter) -> usize {
-    256 + letter.event_id.len() + letter.reason.len() + letter.log_tail.len() + letter.payload.n_bytes()
+    256 + letter.event_id.len()
+        + letter.position.len()
+        + letter.reason.len()
+        + letter.log_tail.len()
+        + letter.payload.n_bytes()
 }

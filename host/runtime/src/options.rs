@@ -4,13 +4,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowctl_topology::Retry;
+
 use crate::checkpoint::{CheckpointStore, MemoryStore};
 
 /// How a run treats faults and time.
 #[derive(Clone)]
 pub struct Options {
-    /// How often, and how far apart, a call that asks for it is repeated.
-    pub backoff: Backoff,
+    /// What the jitter of all waits comes from: equal seeds give equal waits. How often,
+    /// and how far apart, calls are repeated is the topology's to say.
+    pub seed: u64,
     /// How long a sink that lost its connection is tried again. Default: for about five
     /// minutes.
     pub reconnect: Backoff,
@@ -62,7 +65,7 @@ pub struct Backoff {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            backoff: Backoff::default(),
+            seed: Backoff::default().seed,
             reconnect: Backoff { attempts: 40, ..Backoff::default() },
             max_crashes: 16,
             max_rewinds: 3,
@@ -84,6 +87,16 @@ impl Default for Backoff {
             attempts: 8,
             seed: RandomState::new().build_hasher().finish(),
         }
+    }
+}
+
+impl Options {
+    /// The waits between the calls of a node.
+    pub(crate) fn backoff(&self, retry: &Retry, node: &str) -> Backoff {
+        let Retry { max_attempts, first_wait, longest_wait, .. } = *retry;
+        let backoff =
+            Backoff { first: first_wait, longest: longest_wait, attempts: max_attempts.max(1), seed: self.seed };
+        backoff.reseeded(node)
     }
 }
 

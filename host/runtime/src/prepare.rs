@@ -57,6 +57,10 @@ pub(crate) async fn prepare(
             return Err(ApplyError::Orphans(orphans));
         }
     }
+    let backoff = |id: &NodeId| {
+        let node = change.nodes.iter().find(|node| node.id == *id);
+        options.backoff(&node.map_or(change.settings, |node| node.settings).retry, id.as_str())
+    };
     let (made, mut faults) = make_all(change, workshop).await;
     let mut sources = BTreeMap::new();
     let mut stages = BTreeMap::new();
@@ -67,7 +71,7 @@ pub(crate) async fn prepare(
         match made {
             Made::Source(id, mut source) => {
                 let position = checkpoint.as_ref().and_then(|checkpoint| checkpoint.positions.get(&id));
-                match open_source(&mut *source, position.map(Vec::as_slice), &options.backoff).await {
+                match open_source(&mut *source, position.map(Vec::as_slice), &backoff(&id)).await {
                     Ok(()) => {
                         sources.insert(id, source);
                     }
@@ -89,7 +93,7 @@ pub(crate) async fn prepare(
     let mut held = BTreeMap::new();
     if faults.is_empty() {
         for (id, sink) in &mut sinks {
-            match open_sink(&mut **sink, &options.backoff).await {
+            match open_sink(&mut **sink, &backoff(id)).await {
                 Ok(last) => {
                     held.insert(id.clone(), last);
                 }
@@ -108,7 +112,7 @@ pub(crate) async fn prepare(
                 checkpoint = pending;
                 // they were opened at the positions before
                 for (id, source) in &mut sources {
-                    match reopen(id, change, workshop, checkpoint.as_ref(), &options.backoff).await {
+                    match reopen(id, change, workshop, checkpoint.as_ref(), &backoff(id)).await {
                         Ok(opened) => *source = opened,
                         Err(fault) => faults.push(fault),
                     }
@@ -119,7 +123,8 @@ pub(crate) async fn prepare(
     }
     if faults.is_empty()
         && let Some(letters) = &mut letters
-        && let Err(fault) = open_letters(&mut **letters, &options.backoff).await
+        && let Err(fault) =
+            open_letters(&mut **letters, &options.backoff(&change.letters_retry(), "dead-letters")).await
     {
         faults.push(PrepareError { node: letters_name(change), source: Box::new(fault) });
     }

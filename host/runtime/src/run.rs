@@ -112,7 +112,7 @@ impl Run {
         let Prepared { sources, stages, instances, sinks, letters, checkpoint, replay, last_epoch } = prepared;
         let (reporter, reports) = mpsc::channel(REPORTS_LEN);
         let (postbox, mail) = Postbox::new(self.options.letter_bytes);
-        let backoff = self.options.backoff.reseeded("dead-letters");
+        let backoff = self.options.backoff(&change.letters_retry(), "dead-letters");
         let letters = tokio::spawn(deliver(letters, mail, backoff, reporter.clone()));
         let metrics: HashMap<_, _> =
             change.nodes.iter().map(|node| (node.id.clone(), Arc::new(NodeMetrics::default()))).collect();

@@ -23,7 +23,8 @@ pub(crate) struct Worker {
 
 /// Why a call gave no outcome.
 pub(crate) enum Trouble {
-    /// The input may be to blame. Holds [`Fault::Fatal`] or [`Fault::Crashed`].
+    /// The input may be to blame. Holds [`Fault::Fatal`], [`Fault::Crashed`], or the
+    /// [`Fault::Retry`] that the last attempt ended with.
     Input(Fault),
     /// The node cannot go on.
     Node(NodeError),
@@ -69,7 +70,13 @@ impl Worker {
                     }
                     return checked.map_err(Trouble::Input);
                 }
-                Err(fault) => attempt = self.after(fault, attempt, call.doing()).await?,
+                Err(fault) => match self.after(fault, attempt, call.doing()).await {
+                    Ok(n_attempts) => attempt = n_attempts,
+                    Err(Trouble::Node(NodeError::Exhausted { source, .. })) if matches!(call, Call::Process(_)) => {
+                        return Err(Trouble::Input(source));
+                    }
+                    Err(trouble) => return Err(trouble),
+                },
             }
         }
     }

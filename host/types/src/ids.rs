@@ -97,6 +97,31 @@ impl Ids {
             }
         }
     }
+
+    /// The id of the event that event `index` came from in the first place: a source's,
+    /// whose name says where it was read, or one that a processor emitted by itself. An
+    /// index past the last event gives an id that no event has.
+    #[must_use]
+    pub fn root(&self, index: usize) -> String {
+        match &*self.0 {
+            Column::Numbered { .. } | Column::Named(_) => self.get(index),
+            Column::Derived { parent, origins, .. } => match origins.get(index) {
+                Some(origin) => parent.root(*origin as usize),
+                None => self.get(index),
+            },
+            Column::Offset { parent, start } => parent.root(start + index),
+            Column::Joined { parts } => {
+                let mut index = index;
+                for (n_events, ids) in parts {
+                    if index < *n_events {
+                        return ids.root(index);
+                    }
+                    index -= n_events;
+                }
+                format!("?/{index}")
+            }
+        }
+    }
 }
 
 fn number_by_origin(origins: &[u32]) -> Vec<u32> {
@@ -124,6 +149,15 @@ mod tests {
         let [first] = Ids::derive(&parent, vec![vec![0, 0, 2, 0]]).try_into().unwrap();
         let want = ["ledgers/a.zst/100/0", "ledgers/a.zst/100/1", "ledgers/a.zst/102/0", "ledgers/a.zst/100/2"];
         assert_eq!(all(&first, 4), want);
+    }
+
+    #[test]
+    fn the_root_of_an_event_is_its_sources() {
+        let source = Ids::joined([(2, Ids::numbered("a.jsonl", 7)), (1, Ids::named(vec!["b/1".into()]))]);
+        let [first] = Ids::derive(&source, vec![vec![1, 2, 2]]).try_into().unwrap();
+        let [second] = Ids::derive(&first.skip(1), vec![vec![0, 1]]).try_into().unwrap();
+        assert_eq!(second.get(1), "b/1/1/0");
+        assert_eq!((first.root(0), second.root(1)), ("a.jsonl/8".to_owned(), "b/1".to_owned()));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Run {
         let mut run = Running::new(
             Arc::clone(&workshop) as Arc<dyn Workshop>,
             Options {
-                store: Arc::new(state.checkpoints(CHECKPOINTS_KEPT)),
+                store: Arc::new(state.checkpoints(topology.settings.checkpoints_kept)),
                 orphans: if self.discard_state { Orphans::Discard } else { Orphans::Refuse },
                 ..Options::default()
             },
@@ -184,9 +184,6 @@ impl Run {
         }
     }
 }
-
-/// Committed checkpoints that stay.
-const CHECKPOINTS_KEPT: u32 = 3;
 
 /// What a checkpoint keeps, in words.
 fn kept(standing: &Standing) -> String {

@@ -87,6 +87,7 @@ fn letter(id: &str) -> DeadLetter {
         node: "filter".parse().unwrap(),
         plugin: None,
         event_id: id.to_owned(),
+        position: id.to_owned(),
         event_type: None,
         reason: "no\ngood".into(),
         attempts: 1,

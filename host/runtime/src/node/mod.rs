@@ -12,6 +12,7 @@ mod source;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flowctl_topology::OnFailure;
 use flowctl_types::NodeId;
 use tokio::sync::mpsc;
 
@@ -24,7 +25,7 @@ pub(crate) use source::SourceNode;
 use crate::error::Exit;
 use crate::letters::Letters;
 use crate::metrics::{Counters, NodeMetrics};
-use crate::options::Options;
+use crate::options::{Backoff, Options};
 use crate::{Position, State};
 
 /// Messages that a node's control channel holds. One barrier is under way at a time,
@@ -79,6 +80,10 @@ pub(crate) struct Seat {
     /// Counts whatever makes a barrier worth its while.
     pub(crate) activity: Arc<AtomicU64>,
     pub(crate) options: Arc<Options>,
+    /// The waits between its calls.
+    pub(crate) backoff: Backoff,
+    /// What becomes of an event on which every call failed.
+    pub(crate) on_failure: OnFailure,
 }
 
 impl Seat {

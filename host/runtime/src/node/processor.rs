@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flowctl_schema::Schema;
+use flowctl_topology::OnFailure;
 use flowctl_types::{Batch, Ids};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
@@ -166,7 +167,7 @@ impl ProcessorNode {
                             self.desk.process_with_state(hands, &batch.slice(start..end)).await?;
                         }
                         Part::Culprit(index, fault) => {
-                            self.desk.refuse(&batch, vec![Refusal::fault(index, &fault, 2)]).await?;
+                            self.desk.isolate(&batch, index, &fault).await?;
                         }
                     }
                 }
@@ -304,6 +305,10 @@ impl Desk {
     async fn step(&mut self, worker: &mut Worker, batch: &Batch, fault: Fault) -> Result<(), Exit> {
         tracing::warn!(node = %self.seat.node, error = %fault, n_events = batch.len(), "batch is taken apart");
         self.count(&fault)?;
+        if let (1, Fault::Retry(_)) = (batch.len(), &fault) {
+            // it was tried alone as often as it may be
+            return self.isolate(batch, 0, &fault).await;
+        }
         for index in 0..batch.len() {
             let single = batch.slice(index..index + 1);
             match worker.call(Call::Process(&single)).await {
@@ -311,11 +316,20 @@ impl Desk {
                 Err(Trouble::Node(error)) => return Err(error.into()),
                 Err(Trouble::Input(fault)) => {
                     self.count(&fault)?;
-                    self.refuse(batch, vec![Refusal::fault(index, &fault, 2)]).await?;
+                    self.isolate(batch, index, &fault).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Sets aside the event that is to blame, or fails where that is not wanted.
+    async fn isolate(&self, batch: &Batch, index: usize, fault: &Fault) -> Result<(), Exit> {
+        if self.seat.on_failure == OnFailure::Stop {
+            return Err(NodeError::Poison { event: batch.ids.get(index), source: fault.clone() }.into());
+        }
+        let attempts = if matches!(fault, Fault::Retry(_)) { self.seat.backoff.attempts } else { 2 };
+        self.refuse(batch, vec![Refusal::fault(index, fault, attempts)]).await
     }
 
     /// Processes a batch where a fault means going back.
@@ -332,7 +346,12 @@ impl Desk {
             Ok(outcome) => self.emit(batch, outcome).await,
             Err(trouble) => {
                 let culprit = (self.suspicion.is_stepping && batch.len() == 1).then(|| batch.ids.get(0));
-                Err(self.setback(trouble, culprit))
+                match (trouble, culprit) {
+                    (Trouble::Input(source), Some(event)) if self.seat.on_failure == OnFailure::Stop => {
+                        Err(NodeError::Poison { event, source }.into())
+                    }
+                    (trouble, culprit) => Err(self.setback(trouble, culprit)),
+                }
             }
         }
     }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use flowctl_schema::Schema;
+use flowctl_topology::OnFailure;
 use flowctl_types::Batch;
 use tokio::sync::mpsc;
 
@@ -61,7 +62,7 @@ impl SinkNode {
 
     async fn write(&mut self, batch: &Arc<Batch>) -> Result<(), Exit> {
         self.seat.metrics.received(batch);
-        let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
+        let backoff = self.seat.backoff;
         let stopwatch = Stopwatch::start();
         let mut attempt = 0;
         let rejected = loop {
@@ -79,8 +80,15 @@ impl SinkNode {
             attempts: attempt + 1,
             ..Refusal::rejected(rejection.index as usize, rejection.reason)
         });
+        let refusals: Vec<_> = refusals.collect();
+        if self.seat.on_failure == OnFailure::Stop
+            && let Some(refusal) = refusals.first()
+        {
+            let source = Fault::Fatal(refusal.reason.clone());
+            return Err(NodeError::Poison { event: batch.ids.get(refusal.index), source }.into());
+        }
         let schema = self.schemas.get(batch.columns.kind as usize);
-        self.seat.letters.refuse(batch, schema, refusals.collect()).await
+        self.seat.letters.refuse(batch, schema, refusals).await
     }
 
     /// Waits until the epoch is pending, and makes it durable.
@@ -93,7 +101,7 @@ impl SinkNode {
             }
         }
         if self.held.take() != Some(epoch) {
-            let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
+            let backoff = self.seat.backoff;
             let stopwatch = Stopwatch::start();
             let mut attempt = 0;
             while let Err(fault) = self.sink.flush(epoch).await {

@@ -264,7 +264,7 @@ impl SourceNode {
     }
 
     async fn recover(&mut self, fault: Fault, failures: u32) -> Result<(), Exit> {
-        let backoff = self.seat.options.backoff.reseeded(self.seat.node.as_str());
+        let backoff = self.seat.backoff;
         let wait = match (&fault, backoff.wait(failures)) {
             (Fault::Fatal(_) | Fault::Lost(_), _) => {
                 return Err(NodeError::Call { doing: "read", source: fault }.into());

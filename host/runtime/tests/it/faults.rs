@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flowctl_runtime::{Fault, LetterPayload, Options, Status};
+use flowctl_topology::{OnFailure, Retry};
 
 use crate::support::{Pipe, Rule, SinkSpec, SourceSpec, Verdict};
 
@@ -103,12 +104,55 @@ async fn failure(pipe: &Pipe) -> (String, u64) {
     (summary.error.unwrap(), summary.events_out)
 }
 
+/// Says what becomes of an event on which every call of `p` failed.
+fn on_failure(mut pipe: Pipe, on_failure: OnFailure) -> Pipe {
+    let retry = Retry { max_attempts: 3, on_failure, ..Retry::default() };
+    pipe.change("p", |node| node.settings.retry = retry);
+    pipe
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_call_that_asks_forever_fails_the_run_and_names_the_node() {
-    let pipe = Pipe::line(SourceSpec::new(20), rule(&[5], Verdict::Retry(u32::MAX)), &SinkSpec::new());
-    let (error, taken) = failure(&pipe).await;
-    assert_eq!(error, "node `p` failed: cannot process a batch, tried 8 times: 5 is busy");
-    assert_eq!(taken, 0);
+async fn an_event_whose_call_asks_forever_is_isolated_after_its_attempts() {
+    for size in [1, 20] {
+        let sink = SinkSpec::new();
+        let rule = rule(&[5], Verdict::Retry(u32::MAX));
+        let calls = rule.calls.clone();
+        let source = SourceSpec { sizes: vec![size], ..SourceSpec::new(20) };
+        let pipe = on_failure(Pipe::line(source, rule, &sink), OnFailure::DeadLetter);
+        assert_eq!(pipe.run().await.status, Status::Completed);
+        assert_eq!(sink.numbers(), (0..20).filter(|n| *n != 5).collect::<Vec<_>>());
+        let kept = pipe.letters.kept.lock().unwrap();
+        let letters: Vec<_> = kept.iter().map(|letter| (&*letter.event_id, &*letter.reason, letter.attempts)).collect();
+        assert_eq!(letters, [("s/5", "5 is busy", 3)]);
+        let batches = if size == 1 { 1 } else { 2 };
+        assert_eq!(calls.lock().unwrap().retries[&5], 3 * batches, "its batch, where it has one, and itself");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_fails_for_good_stops_the_run_where_that_is_wanted() {
+    let want = |cause| format!("node `p` failed: cannot get past event `s/5`, and `on_failure` is `stop`: {cause}");
+    for (verdict, cause) in
+        [(Verdict::Retry(u32::MAX), "5 is busy"), (Verdict::Fatal, "cannot stand 5"), (Verdict::Crash, "trapped at 5")]
+    {
+        for is_sum in [false, true] {
+            let rule = Rule { is_sum, ..rule(&[5], verdict.clone()) };
+            let pipe = on_failure(Pipe::line(SourceSpec::new(20), rule, &SinkSpec::new()), OnFailure::Stop);
+            let (error, _) = failure(&pipe).await;
+            assert_eq!(error, want(cause));
+            assert!(pipe.letters.all().is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sink_refuses_stops_the_run_where_that_is_wanted() {
+    let sink = SinkSpec { refuses: [7].into(), ..SinkSpec::new() };
+    let mut pipe = Pipe::line(SourceSpec::new(20), Rule::identity(), &sink);
+    pipe.change("out", |node| node.settings.retry.on_failure = OnFailure::Stop);
+    let (error, _) = failure(&pipe).await;
+    assert_eq!(error, "node `out` failed: cannot get past event `s/7/0`, and `on_failure` is `stop`: no such table");
+    assert!(pipe.letters.all().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

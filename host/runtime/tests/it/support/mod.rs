@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 pub(crate) use components::{Letters, Rule, SinkSpec, SourceSpec, Verdict};
 pub(crate) use database::{Crash, Database, Deadly, Point};
-use flowctl_runtime::{Backoff, Options};
+use flowctl_runtime::Options;
 use flowctl_schema::Schema;
 use flowctl_types::{Batch, Columns};
 pub(crate) use pipe::{Pipe, id};
@@ -21,7 +21,7 @@ pub(crate) fn number() -> Schema {
 }
 
 pub(crate) fn options() -> Options {
-    Options { backoff: Backoff { seed: 1, ..Backoff::default() }, ..Options::default() }
+    Options { seed: 1, ..Options::default() }
 }
 
 pub(crate) fn push(columns: &mut Columns, n: u64) {
