@@ -22,7 +22,6 @@ mod reader;
 mod scalar;
 mod settings;
 mod tree;
-mod units;
 
 pub use document::{Document, parse};
 pub use fault::{Fault, Faults};
