@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell::Workspace;
 
 /// One owner for each heavy dependency: whoever upgrades it looks in one place.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("wasmtime", &["host/engine"]),
     ("wasmtime-wasi", &["host/engine"]),
     ("wit-parser", &["host/schema", "sdk/flowctl-sdk-macros"]),
@@ -19,6 +19,9 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("petgraph", &["host/registry"]),
     ("granit-parser", &["host/intent"]),
     ("zstd", &["host/connectors", "tests/support"]),
+    ("reqwest", &["host/connectors"]),
+    ("rustls", &["host/connectors"]),
+    ("rustls-platform-verifier", &["host/connectors"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
 ];

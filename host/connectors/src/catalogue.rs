@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use flowctl_registry::{Accepts, Emits, Entry, Origin};
 use flowctl_schema::{ConfigSchema, Role, Schema};
 
-use crate::{ConnectorError, blackhole, file_sink, json_lines, load, stdout, stellar_ledgers};
+use crate::{ConnectorError, blackhole, file_sink, json_lines, load, stdout, stellar_ledgers, stellar_rpc};
 
-/// The WIT package of the one type that a connector emits by itself.
+/// The WIT package of the one type that connectors emit by themselves.
 const LEDGER_WIT: &str = include_str!("../../../wit/events/stellar-ledger/event.wit");
 
 /// Configuration of the sink `postgres`, which is known but not built in yet.
@@ -41,9 +41,15 @@ pub fn catalogue() -> Vec<Entry> {
         ),
         entry(
             (stellar_ledgers::NAME, Role::Source),
-            (Accepts::Nothing, Emits::Types(ledgers)),
+            (Accepts::Nothing, Emits::Types(ledgers.clone())),
             stellar_ledgers::CONFIG,
             "reads ledgers of the Stellar network from files, in any of the formats in use",
+        ),
+        entry(
+            (stellar_rpc::NAME, Role::Source),
+            (Accepts::Nothing, Emits::Types(ledgers)),
+            stellar_rpc::CONFIG,
+            "follows the ledgers of the Stellar network as a Stellar RPC server gives them out",
         ),
         entry(
             (json_lines::STDIN, Role::Source),

@@ -14,6 +14,7 @@ mod dead_letters;
 mod error;
 mod file_sink;
 mod files;
+mod http_client;
 mod json_lines;
 mod line_file;
 mod lines;
@@ -23,6 +24,7 @@ mod pipeline;
 mod random;
 mod stdout;
 mod stellar_ledgers;
+mod stellar_rpc;
 
 use flowctl_runtime::{Sink, Source};
 use flowctl_schema::Role;
@@ -42,12 +44,12 @@ pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSetting
 /// [`ConnectorError`] when the node's connector is no source of this build, or cannot
 /// run as it is configured.
 pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
-    let _ = pipeline;
     match connector(node) {
         json_lines::FILE => json_lines::file(node),
         json_lines::STDIN => json_lines::stdin(node),
         load::NAME => load::source(node),
         stellar_ledgers::NAME => stellar_ledgers::source(node),
+        stellar_rpc::NAME => stellar_rpc::source(node, pipeline),
         other => Err(catalogue::missing(Role::Source, other)),
     }
 }

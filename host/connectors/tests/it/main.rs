@@ -10,3 +10,4 @@ mod json_lines;
 mod ledger_files;
 mod load;
 mod sinks;
+mod stellar_rpc;
