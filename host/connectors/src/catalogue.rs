@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flowctl_registry::{Accepts, Emits, Entry, Origin};
 use flowctl_schema::{ConfigSchema, Role, Schema};
 
-use crate::{ConnectorError, blackhole, file_sink, json_lines, load, stdout, stellar_ledgers, stellar_rpc};
+use crate::{ConnectorError, blackhole, file_sink, http_sink, json_lines, load, stdout, stellar_ledgers, stellar_rpc};
 
 /// The WIT package of the one type that connectors emit by themselves.
 const LEDGER_WIT: &str = include_str!("../../../wit/events/stellar-ledger/event.wit");
@@ -68,6 +68,12 @@ pub fn catalogue() -> Vec<Entry> {
             (Accepts::Any, Emits::Nothing),
             file_sink::CONFIG,
             "writes events to a file, one line of JSON each",
+        ),
+        entry(
+            (http_sink::NAME, Role::Sink),
+            (Accepts::Any, Emits::Nothing),
+            http_sink::CONFIG,
+            "posts events to an HTTP server as JSON, at least once",
         ),
         unavailable(entry(
             ("postgres", Role::Sink),

@@ -15,6 +15,7 @@ mod error;
 mod file_sink;
 mod files;
 mod http_client;
+mod http_sink;
 mod json_lines;
 mod line_file;
 mod lines;
@@ -62,10 +63,10 @@ pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, Conne
 /// [`ConnectorError`] when the node's connector is no sink of this build, or cannot run
 /// as it is configured.
 pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
-    let _ = pipeline;
     match connector(node) {
         blackhole::NAME => blackhole::sink(node),
         file_sink::NAME => file_sink::sink(node),
+        http_sink::NAME => http_sink::sink(node, pipeline),
         stdout::NAME => stdout::sink(node),
         other => Err(catalogue::missing(Role::Sink, other)),
     }

@@ -187,15 +187,15 @@ fn root(error: &(dyn Error + 'static)) -> String {
 
 /// Why the server's certificate was refused, if that is what happened.
 fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::InvalidCertificate(reason)) => return Some(reason.to_string()),
-            _ => next = error.source(),
-        }
+    if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref::<rustls::Error>() {
+        return Some(reason.to_string());
     }
-    None
+    // `source` of such an error is that of what it wraps, so ask for the latter first
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match wrapped {
+        Some(wrapped) => distrust(wrapped),
+        None => error.source().and_then(distrust),
+    }
 }
 
 #[cfg(test)]

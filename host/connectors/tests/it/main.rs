@@ -6,6 +6,7 @@ mod support;
 
 mod catalogue;
 mod generated_ledgers;
+mod http_sink;
 mod json_lines;
 mod ledger_files;
 mod load;
