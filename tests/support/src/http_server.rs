@@ -217,7 +217,8 @@ async fn write(
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
-    stream.write_all(format!("{head}\r\n").as_bytes()).await?;
-    stream.write_all(body).await?;
+    head += "\r\n";
+    // in one piece: a second one would wait until the client has acknowledged the first
+    stream.write_all(&[head.as_bytes(), body].concat()).await?;
     stream.flush().await
 }
