@@ -123,8 +123,13 @@ impl Fetcher {
             let n_left = (last - self.wanted.next).saturating_add(1);
             let limit = self.plan.limit.min(n_left);
             match self.server.ledgers(&self.from, limit, self.wanted).await {
-                Ok(page) if !page.ledgers.is_empty() => {
+                Ok(mut page) if !page.ledgers.is_empty() => {
                     self.trouble.is_over();
+                    if page.ledgers.len() > limit as usize {
+                        // none behind the last that is wanted, and the cursor is behind all of them
+                        page.ledgers.truncate(limit as usize);
+                        page.cursor = None;
+                    }
                     return Ok(page);
                 }
                 Ok(page) => self.nothing(page).await?,

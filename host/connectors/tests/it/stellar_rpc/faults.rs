@@ -183,6 +183,15 @@ async fn a_server_that_gives_fewer_ledgers_at_once_is_asked_for_fewer() {
 }
 
 #[tokio::test]
+async fn ledgers_that_were_not_asked_for_are_left() {
+    let want = ledgers(1, 20);
+    let server = server(20).await;
+    server.fail_for_good(RpcFault::Generous);
+    let mut source = asking(&server, json!({"end": 1_012, "limit": 5}));
+    assert_ledgers(&drain(&mut *source, None, &BOUNDS).await.unwrap(), &want[..13], NETWORK);
+}
+
+#[tokio::test]
 async fn a_call_that_is_given_up_loses_nothing() {
     use std::task::{Context, Waker};
     let want = ledgers(1, 30);
