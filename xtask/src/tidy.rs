@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell::Workspace;
 
 /// One owner for each heavy dependency: whoever upgrades it looks in one place.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime", &["host/engine"]),
     ("wasmtime-wasi", &["host/engine"]),
     ("wit-parser", &["host/schema", "sdk/flowctl-sdk-macros"]),
@@ -22,6 +22,9 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("axum", &["host/connectors"]),
     ("hyper", &["host/connectors"]),
     ("rusqlite", &["host/store", "host/connectors"]),
+    ("reqwest", &["host/connectors"]),
+    ("rustls", &["host/connectors"]),
+    ("rustls-platform-verifier", &["host/connectors"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
 ];
@@ -139,7 +142,7 @@ fn manifest(path: &Path, text: &str, breach: &mut impl FnMut(usize, &str)) {
     let tests_begin = text.lines().position(|line| line == "[dev-dependencies]").unwrap_or(usize::MAX);
     for (number, line) in text.lines().enumerate().take_while(|(number, _)| *number < tests_begin) {
         let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
-        for (dependency, owners) in OWNERS {
+        for &(dependency, owners) in OWNERS {
             if name == dependency && !owners.iter().any(|owner| folder == Path::new(owner)) {
                 breach(number + 1, &format!("`{dependency}` belongs to {}", owners.join(", ")));
             }

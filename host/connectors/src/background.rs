@@ -9,8 +9,9 @@
 use async_trait::async_trait;
 use flowctl_runtime::{Bounds, Fault, Piece, Position, Source};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 
-/// Stack of a reader's thread; reserved, not used: decoding XDR recurses.
+/// Stack of a thread that decodes; reserved, not used: decoding XDR recurses.
 const STACK_BYTES: usize = 16 << 20;
 
 /// A source whose calls block.
@@ -20,6 +21,23 @@ pub(crate) trait Reader: Send + 'static {
 
     /// Reads the next piece. Called again after [`Fault::Retry`] only.
     fn read(&mut self, bounds: &Bounds) -> Result<Piece, Fault>;
+}
+
+/// Does `work` on a thread of its own, whose stack is deep enough to decode XDR. Where
+/// nobody waits for it any more, it goes on to its end.
+///
+/// # Errors
+///
+/// [`Fault`] when there can be no thread, or `work` panicked.
+pub(crate) async fn on_deep_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    let (outbox, answer) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("flowctl-decoder".to_owned())
+        .stack_size(STACK_BYTES)
+        // nobody waits any more where this fails
+        .spawn(move || drop(outbox.send(work())))
+        .map_err(|error| Fault::Fatal(format!("cannot start a thread to decode with: {error}")))?;
+    answer.await.map_err(|_| Fault::Fatal("the decoder ended without an answer".to_owned()))
 }
 
 /// Runs a [`Reader`] on a thread of its own.
@@ -174,6 +192,13 @@ mod tests {
             want += 1;
             assert_eq!(answer.unwrap().position, [want]);
         }
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_a_fault() {
+        assert_eq!(on_deep_stack(|| 7).await, Ok(7));
+        let fault = on_deep_stack::<()>(|| panic!("on purpose")).await.unwrap_err();
+        assert_eq!(fault, Fault::Fatal("the decoder ended without an answer".to_owned()));
     }
 
     #[tokio::test]

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use flowctl_registry::{Accepts, Emits, Entry, Origin};
 use flowctl_schema::{ConfigSchema, Role, Schema};
 
-use crate::{ConnectorError, blackhole, file_sink, http_source, json_lines, load, stdout, stellar_ledgers};
+use crate::{
+    ConnectorError, blackhole, file_sink, http_sink, http_source, json_lines, load, stdout, stellar_ledgers,
+    stellar_rpc,
+};
 
-/// The WIT package of the one type that a connector emits by itself.
+/// The WIT package of the one type that connectors emit by themselves.
 const LEDGER_WIT: &str = include_str!("../../../wit/events/stellar-ledger/event.wit");
 
 /// Configuration of the sink `postgres`, which is known but not built in yet.
@@ -47,9 +50,15 @@ pub fn catalogue() -> Vec<Entry> {
         ),
         entry(
             (stellar_ledgers::NAME, Role::Source),
-            (Accepts::Nothing, Emits::Types(ledgers)),
+            (Accepts::Nothing, Emits::Types(ledgers.clone())),
             stellar_ledgers::CONFIG,
             "reads ledgers of the Stellar network from files, in any of the formats in use",
+        ),
+        entry(
+            (stellar_rpc::NAME, Role::Source),
+            (Accepts::Nothing, Emits::Types(ledgers)),
+            stellar_rpc::CONFIG,
+            "follows the ledgers of the Stellar network as a Stellar RPC server gives them out",
         ),
         entry(
             (json_lines::STDIN, Role::Source),
@@ -68,6 +77,12 @@ pub fn catalogue() -> Vec<Entry> {
             (Accepts::Any, Emits::Nothing),
             file_sink::CONFIG,
             "writes events to a file, one line of JSON each",
+        ),
+        entry(
+            (http_sink::NAME, Role::Sink),
+            (Accepts::Any, Emits::Nothing),
+            http_sink::CONFIG,
+            "posts events to an HTTP server as JSON, at least once",
         ),
         unavailable(entry(
             ("postgres", Role::Sink),

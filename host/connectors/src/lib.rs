@@ -14,6 +14,8 @@ mod dead_letters;
 mod error;
 mod file_sink;
 mod files;
+mod http_client;
+mod http_sink;
 mod http_source;
 mod json_lines;
 mod letter_events;
@@ -25,6 +27,7 @@ mod pipeline;
 mod random;
 mod stdout;
 mod stellar_ledgers;
+mod stellar_rpc;
 
 use flowctl_runtime::{Sink, Source};
 use flowctl_schema::Role;
@@ -50,6 +53,7 @@ pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, Conne
         json_lines::STDIN => json_lines::stdin(node),
         load::NAME => load::source(node),
         stellar_ledgers::NAME => stellar_ledgers::source(node),
+        stellar_rpc::NAME => stellar_rpc::source(node, pipeline),
         other => Err(catalogue::missing(Role::Source, other)),
     }
 }
@@ -65,6 +69,7 @@ pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Connector
     match connector(node) {
         blackhole::NAME => blackhole::sink(node),
         file_sink::NAME => file_sink::sink(node, pipeline),
+        http_sink::NAME => http_sink::sink(node, pipeline),
         stdout::NAME => stdout::sink(node),
         other => Err(catalogue::missing(Role::Sink, other)),
     }

@@ -21,6 +21,17 @@ impl Lines {
     /// Appends the events of `batch` to `text`, a line each, and answers those that
     /// are no values of their schema; they leave no trace in `text`.
     pub(crate) fn write(&self, batch: &Batch, text: &mut Vec<u8>) -> Result<Vec<Rejection>, Fault> {
+        self.write_each(batch, text, |_, _| {})
+    }
+
+    /// Does as [`write`](Self::write), and tells `wrote` of each line the event's index
+    /// in the batch, and where the line ends.
+    pub(crate) fn write_each(
+        &self,
+        batch: &Batch,
+        text: &mut Vec<u8>,
+        mut wrote: impl FnMut(u32, usize),
+    ) -> Result<Vec<Rejection>, Fault> {
         let kind = batch.columns.kind;
         let schema = self.schemas.get(kind as usize).ok_or_else(|| {
             Fault::Fatal(format!("a batch is of kind {kind}, but the sink has {} input types", self.schemas.len()))
@@ -34,7 +45,10 @@ impl Lines {
             let start = text.len();
             text.extend_from_slice(head.as_deref().unwrap_or_default().as_bytes());
             match schema.payload_to_json(payload, text) {
-                Ok(()) => text.extend_from_slice(if head.is_some() { b"}\n" } else { b"\n" }),
+                Ok(()) => {
+                    text.extend_from_slice(if head.is_some() { b"}\n" } else { b"\n" });
+                    wrote(index as u32, text.len());
+                }
                 Err(error) => {
                     text.truncate(start);
                     rejected.push(Rejection { index: index as u32, reason: error.to_string() });

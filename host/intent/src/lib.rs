@@ -23,7 +23,6 @@ mod reader;
 mod scalar;
 mod settings;
 mod tree;
-mod units;
 
 pub use document::{Document, parse};
 pub use fault::{Fault, Faults};

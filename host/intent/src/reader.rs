@@ -9,11 +9,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use flowctl_types::NodeId;
+use flowctl_types::units::{duration_text, parse_duration, parse_size, size_text};
 
 use crate::fault::{Problem, Span};
 use crate::scalar::Side;
 use crate::tree::{Entry, Kind, Node, Scalar, shorten};
-use crate::units::{duration_text, parse_duration, parse_size, size_text};
 use crate::{Config, Interpolated, nearest};
 
 /// Collects problems while values are read.

@@ -183,7 +183,7 @@ impl Default for Retry {
 }
 
 fn serialize_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&crate::units::duration_text(*duration))
+    serializer.serialize_str(&flowctl_types::units::duration_text(*duration))
 }
 
 #[expect(clippy::ref_option, reason = "the signature is serde's")]

@@ -11,7 +11,7 @@ use flowctl_types::EventType;
 
 use crate::graph::Link;
 use crate::search::{Found, Search};
-use crate::{Accepts, ChainError, Emits, Entry, Refusal, Registry, all_of};
+use crate::{Accepts, ChainError, Emits, Entry, Refusal, Registry, all_of, kind};
 
 /// Most processors in a chain, unless the caller says otherwise.
 pub const MAX_HOPS: usize = 8;
@@ -31,8 +31,8 @@ pub struct SourceQuery<'a> {
     pub source: Option<&'a str>,
     /// Metadata that it must not contradict.
     pub filter: &'a BTreeMap<String, String>,
-    /// Sources without a type of their own that the pipeline configures for this
-    /// type, by name: they count although nobody named them.
+    /// What the pipeline configures, by name or kind: these sources are meant although
+    /// nobody named them, those without a type of their own included.
     pub configured: &'a BTreeSet<&'a str>,
 }
 
@@ -96,9 +96,12 @@ impl<'a> Target<'a> {
 impl Registry {
     /// The source that a pipeline means, and the structure of the type it emits.
     ///
+    /// Where several emit the type, those that the pipeline configures are meant; where
+    /// it configures none of them, those that run as they are.
+    ///
     /// # Errors
     ///
-    /// [`ChainError`] where none emits the type, or several do.
+    /// [`ChainError`] where none emits the type, or several of those that are meant do.
     pub fn source(&self, query: &SourceQuery<'_>) -> Result<(&Entry, &Schema), ChainError> {
         let known = self.event_type(query.event_type)?;
         if let Some(name) = query.source {
@@ -112,7 +115,7 @@ impl Registry {
             Emits::Nothing => false,
         };
         let sources = || self.entries().filter(|entry| entry.role == Role::Source);
-        let emitters: Vec<&Entry> = sources().filter(emits).collect();
+        let emitters = meant(sources().filter(emits).collect(), query.configured);
         let passing: Vec<&Entry> =
             emitters.iter().copied().filter(|entry| entry.contradicts(query.filter).is_none()).collect();
         match (passing.as_slice(), emitters.first()) {
@@ -265,6 +268,18 @@ impl Registry {
     fn names_of(&self, chain: &[usize]) -> Vec<String> {
         names(chain.iter().map(|index| &self.entries[*index]))
     }
+}
+
+/// Those of several sources that a pipeline means without naming one.
+fn meant<'a>(mut emitters: Vec<&'a Entry>, configured: &BTreeSet<&str>) -> Vec<&'a Entry> {
+    let is_configured = |entry: &Entry| [entry.name.as_str(), kind(entry)].iter().any(|name| configured.contains(name));
+    let runs_as_it_is = |entry: &Entry| entry.config.iter().all(|config| config.fields.iter().all(|f| f.is_optional));
+    if emitters.iter().any(|entry| is_configured(entry)) {
+        emitters.retain(|entry| is_configured(entry));
+    } else if emitters.iter().any(|entry| runs_as_it_is(entry)) {
+        emitters.retain(|entry| runs_as_it_is(entry));
+    }
+    emitters
 }
 
 fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {

@@ -314,6 +314,29 @@ fn several_sources_of_a_type_have_to_be_told_apart() {
 }
 
 #[test]
+fn of_several_sources_the_configured_one_is_meant() {
+    let text = "rpc: -> raw, files: -> raw, out: * ->";
+    check(text, "raw -> out configured rpc out", expect!["rpc → out"]);
+    check(text, "raw -> out configured files", expect!["files → out"]);
+    check(
+        text,
+        "raw -> out configured files rpc",
+        expect![[r#"
+        error: several sources emit `test.raw.v1`: files, rpc
+        hint: choose one: write `from: {type: test.raw.v1, source: files}`"#]],
+    );
+    check("rpc-source: -> raw, files: -> raw, out: * ->", "raw -> out configured rpc", expect!["rpc-source → out"]);
+}
+
+#[test]
+fn of_several_sources_one_that_must_be_configured_is_not_meant() {
+    let text = "rpc[url: string]: -> raw, files[path: option<string>]: -> raw, out: * ->";
+    check(text, "raw -> out", expect!["files → out"]);
+    check(text, "raw -> out configured rpc", expect!["rpc → out"]);
+    check("rpc[url: string]: -> raw, out: * ->", "raw -> out", expect!["rpc → out"]);
+}
+
+#[test]
 fn a_source_that_emits_other_types_is_refused() {
     check(
         "s: -> raw, q: -> mid|end, t: * ->",

@@ -27,7 +27,7 @@ pub struct Wish<'a> {
     /// Metadata that no component may contradict.
     pub filter: &'a BTreeMap<String, String>,
     /// Names that the wish configures: sources such as `file` count only when they are
-    /// named here or in `from`.
+    /// named here or in `from`, and of several that emit a type these are meant.
     pub configured: BTreeSet<&'a str>,
     /// Most processors in a chain.
     pub max_hops: usize,

@@ -1,5 +1,5 @@
 //! Words that every flowctl crate shares: event types, batches, event ids,
-//! digests, references and node ids.
+//! digests, references, node ids, durations and sizes as text.
 //!
 //! Invariant: a value of one of these types is valid by construction; whoever
 //! holds an [`EventType`] or a [`NodeId`] need not check its spelling again. No
@@ -12,6 +12,7 @@ mod event_type;
 mod ids;
 mod names;
 mod reference;
+pub mod units;
 
 pub use batch::{Attributes, Batch};
 pub use columns::{ColumnFault, Columns, Limits};

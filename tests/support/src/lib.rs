@@ -1,4 +1,5 @@
-//! Real Stellar ledgers, and the token transfers that must come out of them.
+//! Real Stellar ledgers, the token transfers that must come out of them, and servers
+//! for connectors to talk to.
 //!
 //! Owns the knowledge of the shared data: where it is, which file holds which ledgers
 //! of which network, and how the expected events look in flowctl's JSON form of
@@ -8,7 +9,9 @@
 
 mod event;
 mod formats;
+pub mod http_server;
 mod proto;
+pub mod rpc_server;
 mod unit;
 
 use std::path::{Path, PathBuf};

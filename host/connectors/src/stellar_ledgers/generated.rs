@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::NAME;
 use super::generate::{GeneratedLedger, Generator, GeneratorSettings};
+use super::network::passphrase;
 use crate::ConnectorError;
 use crate::background::{Background, Reader};
 
 const DEFAULT_NETWORK: &str = "Standalone Network ; February 2017";
-const PUBNET: &str = "Public Global Stellar Network ; September 2015";
-const TESTNET: &str = "Test SDF Network ; September 2015";
 const MAX_TRANSACTIONS: u32 = 5_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -42,11 +41,7 @@ pub(super) fn source(config: &Config, network: Option<String>) -> Result<Box<dyn
         return refuse(format!("has `start` {start}: sequence numbers go from 1 to {}", u32::MAX));
     }
     let network = network.unwrap_or_else(|| DEFAULT_NETWORK.to_owned());
-    let passphrase = match network.as_str() {
-        "pubnet" => PUBNET.to_owned(),
-        "testnet" => TESTNET.to_owned(),
-        _ => network.clone(),
-    };
+    let passphrase = passphrase(&network).to_owned();
     let seed = config.seed.unwrap_or(1);
     Ok(Box::new(Background::new(Generated {
         generator: Generator::new(GeneratorSettings { passphrase, seed, start, transactions_per_ledger }),

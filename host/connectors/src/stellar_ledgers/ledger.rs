@@ -28,6 +28,10 @@ pub(crate) struct Header {
     pub(crate) sequence: u32,
     /// When it closed, nanoseconds since the Unix epoch.
     pub(crate) closed_at: u64,
+    /// Its hash, as it says itself.
+    pub(crate) hash: [u8; 32],
+    /// The hash of the ledger before it.
+    pub(crate) previous_hash: [u8; 32],
 }
 
 /// Reads the header of a ledger from the ledger's first bytes.
@@ -40,9 +44,9 @@ pub(crate) fn header(xdr: &[u8]) -> Result<Header, Error> {
         }
         _ => return Err(Error::Invalid),
     }
-    let header = LedgerHeaderHistoryEntry::read_xdr(&mut input)?.header;
+    let LedgerHeaderHistoryEntry { hash, header, .. } = LedgerHeaderHistoryEntry::read_xdr(&mut input)?;
     let closed_at = header.scp_value.close_time.0.saturating_mul(NANOS_PER_SECOND);
-    Ok(Header { sequence: header.ledger_seq, closed_at })
+    Ok(Header { sequence: header.ledger_seq, closed_at, hash: hash.0, previous_hash: header.previous_ledger_hash.0 })
 }
 
 /// Reads one ledger from a stream that does not say where it ends, and appends its
@@ -56,6 +60,17 @@ pub(crate) fn copy(input: impl Read, xdr: &mut Vec<u8>) -> Result<(), Error> {
 pub(crate) fn is_whole(mut xdr: &[u8]) -> bool {
     let mut input = Limited::new(&mut xdr, Limits { depth: MAX_DEPTH, len: MAX_LEDGER_BYTES });
     walk(&mut input).is_ok() && xdr.is_empty()
+}
+
+/// Whether `xdr` ends before its ledger does, or goes on behind it. A ledger with parts
+/// that are not known here is neither: its end cannot be told.
+pub(crate) fn is_damaged(mut xdr: &[u8]) -> bool {
+    let mut input = Limited::new(&mut xdr, Limits { depth: MAX_DEPTH, len: MAX_LEDGER_BYTES });
+    match walk(&mut input) {
+        Ok(()) => !xdr.is_empty(),
+        Err(Error::Io(error)) => error.kind() == io::ErrorKind::UnexpectedEof,
+        Err(_) => false,
+    }
 }
 
 fn walk(input: &mut Limited<impl Read>) -> Result<(), Error> {

@@ -8,8 +8,9 @@
 
 pub(crate) mod generate;
 mod generated;
-mod ledger;
+pub(crate) mod ledger;
 mod ledger_file;
+pub(crate) mod network;
 mod position;
 
 use std::sync::Arc;

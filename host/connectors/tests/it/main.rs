@@ -6,8 +6,10 @@ mod support;
 
 mod catalogue;
 mod generated_ledgers;
+mod http_sink;
 mod http_source;
 mod json_lines;
 mod ledger_files;
 mod load;
 mod sinks;
+mod stellar_rpc;

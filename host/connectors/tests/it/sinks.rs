@@ -117,8 +117,12 @@ async fn dead_letters_are_lines_in_a_file_that_is_made_for_the_first() {
     assert_eq!(ids, ["a/1", "a/2", "a/3"]);
 }
 
-#[test]
-fn dead_letters_go_to_files_only() {
-    let error = dead_letters(&node("stdout", Role::Sink, json!({}), vec![], vec![]), &pipeline()).err().unwrap();
-    assert_eq!(error.to_string(), "`stdout` cannot keep dead letters; `file` and `blackhole` can");
+#[tokio::test]
+async fn any_sink_keeps_dead_letters_as_events_of_their_type() {
+    let letters = schema(include_str!("../../../../wit/events/flowctl-dead-letter/event.wit"));
+    let node = node("stdout", Role::Sink, json!({}), vec![letters], vec![]);
+    let mut sink = dead_letters(&node, &pipeline()).unwrap();
+    sink.open().await.unwrap();
+    sink.write(&[letter("a/1")]).await.unwrap();
+    sink.flush(1).await.unwrap();
 }

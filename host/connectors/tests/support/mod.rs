@@ -7,9 +7,10 @@ use std::future::Future;
 use flowctl_connectors::Pipeline;
 use flowctl_runtime::{Bounds, Fault, Piece, Source};
 use flowctl_schema::{Role, Schema};
+use flowctl_test_support::rpc_server::ServedLedger;
 use flowctl_topology::{CallLimits, Component, Grants, Node, Settings};
 use sha2::{Digest, Sha256};
-use stellar_xdr::{Hash, LedgerCloseMeta, LedgerHeader, Limits, ReadXdr, WriteXdr};
+use stellar_xdr::{Hash, LedgerCloseMeta, LedgerHeader, LedgerHeaderHistoryEntry, Limits, ReadXdr, WriteXdr};
 
 /// A node that runs the source `name`.
 pub fn source_node(name: &str, config: serde_json::Value) -> Node {
@@ -50,7 +51,7 @@ pub fn pipeline() -> Pipeline {
 
 /// Runs `future` on a runtime of its own.
 pub fn block_on<T>(future: impl Future<Output = Result<T, Box<dyn Error>>>) -> Result<T, Box<dyn Error>> {
-    tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
 /// Reads from `position` to the end.
@@ -79,10 +80,26 @@ pub fn close_time(xdr: &[u8]) -> u64 {
 
 /// A ledger's header; the ledger is decoded as a whole.
 pub fn header(xdr: &[u8]) -> LedgerHeader {
+    header_entry(xdr).header
+}
+
+fn header_entry(xdr: &[u8]) -> LedgerHeaderHistoryEntry {
     match LedgerCloseMeta::from_xdr(xdr, Limits { depth: 500, len: xdr.len() }).unwrap() {
-        LedgerCloseMeta::V0(meta) => meta.ledger_header.header,
-        LedgerCloseMeta::V1(meta) => meta.ledger_header.header,
-        LedgerCloseMeta::V2(meta) => meta.ledger_header.header,
+        LedgerCloseMeta::V0(meta) => meta.ledger_header,
+        LedgerCloseMeta::V1(meta) => meta.ledger_header,
+        LedgerCloseMeta::V2(meta) => meta.ledger_header,
+    }
+}
+
+/// A ledger as a Stellar RPC server gives it out.
+pub fn served(xdr: Vec<u8>) -> ServedLedger {
+    let entry = header_entry(&xdr);
+    ServedLedger {
+        sequence: entry.header.ledger_seq,
+        hash: entry.hash.to_string(),
+        closed_at: entry.header.scp_value.close_time.0,
+        header_xdr: entry.to_xdr(Limits::none()).unwrap(),
+        xdr,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 /// Reads `250ms`, `5s`, `1m`, `1h` or `0`. A number without a unit is refused, for
-/// nobody can tell which was meant.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+/// nobody can tell which was meant; the answer is none then.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -19,8 +20,9 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// Reads `64MiB`, `1MB` or plain bytes.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
+/// Reads `64MiB`, `1MB` or plain bytes; none where the text is no size.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
     let factor = match unit {
         "" | "B" => 1,
@@ -36,7 +38,8 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// Writes a duration in the largest unit that keeps it whole.
-pub(crate) fn duration_text(duration: Duration) -> String {
+#[must_use]
+pub fn duration_text(duration: Duration) -> String {
     let micros = duration.as_micros();
     let units = [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)];
     match units.iter().find(|(_, size)| micros != 0 && micros.is_multiple_of(*size)) {
@@ -47,7 +50,8 @@ pub(crate) fn duration_text(duration: Duration) -> String {
 }
 
 /// Writes a size in the largest binary unit that keeps it whole.
-pub(crate) fn size_text(bytes: u64) -> String {
+#[must_use]
+pub fn size_text(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.iter().find(|(_, size)| bytes != 0 && bytes.is_multiple_of(*size)) {
         Some((unit, size)) => format!("{}{unit}", bytes / size),
