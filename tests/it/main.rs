@@ -11,6 +11,7 @@ mod hostile;
 mod pipelines;
 mod stellar;
 mod tutorial;
+mod types;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -23,6 +24,7 @@ fn main() -> std::process::ExitCode {
         bad_input::trials(),
         hostile::trials(),
         tutorial::trials(),
+        types::trials(),
     ]
     .into_iter()
     .flatten()

@@ -13,6 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("tutorial::processor_of_the_readme_builds_and_runs", processor_builds_and_runs),
         fact("tutorial::pipeline_of_the_readme_runs", pipeline_runs),
+        fact("tutorial::own_event_types_of_the_readme_run", own_types_run),
     ]
 }
 
@@ -27,6 +28,17 @@ fn pipeline_runs() {
     assert_eq!(summary["events_in"], 100);
     assert_eq!(summary["events_out"], answer.stdout.lines().count());
     assert_eq!(summary["rejected"], 0);
+}
+
+fn own_types_run() {
+    let flowctl = Flowctl::new();
+    flowctl.write("orders.wit", block("wit", "// orders.wit"));
+    flowctl.write("orders.yaml", block("yaml", "# orders.yaml"));
+    let echo = README.lines().find_map(|line| line.strip_prefix("$ echo '")?.strip_suffix("' > orders.jsonl"));
+    flowctl.write("orders.jsonl", format!("{}\n", echo.unwrap()));
+    let answer = flowctl.run("run orders.yaml").success();
+    let printed = README.lines().skip_while(|line| *line != "$ flowctl run orders.yaml").nth(1).unwrap();
+    assert_eq!(answer.stdout, format!("{printed}\n"));
 }
 
 fn processor_builds_and_runs() {

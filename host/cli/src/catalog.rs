@@ -1,27 +1,30 @@
 //! Reads the plugins that a command may use, and makes the registry of them.
 
+pub(crate) mod types;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use flowctl_registry::{Entry, Registry};
-use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema};
+use flowctl_registry::{Declarations, Entry, Registry};
+use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema, WitFile};
 
 use crate::report::Hinted;
 
 /// Event types that are known though nothing may emit or read them: sources such as
 /// `file` can be configured to.
-const WELL_KNOWN: [&str; 5] = [
-    include_str!("../../../wit/events/example-order/event.wit"),
-    include_str!("../../../wit/events/flowctl-dead-letter/event.wit"),
-    include_str!("../../../wit/events/stellar-ledger/event.wit"),
-    include_str!("../../../wit/events/stellar-token-transfer/event.wit"),
-    include_str!("../../../wit/events/stellar-volume/event.wit"),
+const WELL_KNOWN: [(&str, &str); 5] = [
+    ("flowctl/example-order.wit", include_str!("../../../wit/events/example-order/event.wit")),
+    ("flowctl/flowctl-dead-letter.wit", include_str!("../../../wit/events/flowctl-dead-letter/event.wit")),
+    ("flowctl/stellar-ledger.wit", include_str!("../../../wit/events/stellar-ledger/event.wit")),
+    ("flowctl/stellar-token-transfer.wit", include_str!("../../../wit/events/stellar-token-transfer/event.wit")),
+    ("flowctl/stellar-volume.wit", include_str!("../../../wit/events/stellar-volume/event.wit")),
 ];
 
 /// Reads every `.wasm` file of `folders` (or the file itself, where one is named), and
-/// adds `named`, which a pipeline names, and the connectors.
+/// adds `named`, which a pipeline names, the connectors, and the types of `declarations`;
+/// what is wrong with these is for the caller to report.
 ///
 /// A file in a folder that is no plugin is set aside with a warning; a file that was
 /// named must be one.
@@ -29,7 +32,7 @@ const WELL_KNOWN: [&str; 5] = [
 /// # Errors
 ///
 /// When a folder or a named file cannot be read, or two plugins pass for the same one.
-pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>) -> Result<Registry> {
+pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>, declarations: Declarations) -> Result<Registry> {
     let mut entries = flowctl_connectors::catalogue();
     let mut seen: HashSet<PathBuf> = named.iter().filter_map(|entry| entry.path().map(Path::to_owned)).collect();
     entries.extend(named);
@@ -51,11 +54,17 @@ pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>) -> Result<Registry> {
             }
         }
     }
-    let schema = |text: &&str| Schema::from_wit(text).expect("the first-party event types are checked by tests");
-    Registry::build(entries, WELL_KNOWN.iter().flat_map(schema)).map_err(|conflicts| {
+    let schema = |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
+    Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations).map_err(|conflicts| {
         let texts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         Hinted::error(texts.join("\n  and "), conflicts.first().map(|first| first.hint()).unwrap_or_default())
     })
+}
+
+/// The WIT text of the first-party event types, which other packages may use.
+pub(crate) fn library() -> Vec<WitFile> {
+    let file = |(name, text): &(&str, &str)| WitFile { name: (*name).to_owned(), text: (*text).to_owned() };
+    WELL_KNOWN.iter().map(file).collect()
 }
 
 /// The plugin in the file at `path`, as an entry of a registry.

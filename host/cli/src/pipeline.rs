@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use flowctl_intent::{Component, Document, Fault, Faults, Intent, parse};
-use flowctl_registry::{Entry, Registry};
-use flowctl_topology::{Topology, plan};
+use flowctl_registry::{Declarations, Entry, Registry};
+use flowctl_topology::{Topology, declaration_faults, plan};
 use flowctl_types::Reference;
 
-use crate::catalog;
+use crate::catalog::{self, types};
 use crate::report::Hinted;
 
 /// Largest pipeline file that is read, in bytes; the parser's own bound is below it.
@@ -31,7 +31,8 @@ pub(crate) struct Planned {
 pub(crate) fn load(file: &Path, plugins: &[PathBuf]) -> Result<Planned> {
     let text = read(file)?;
     let document = parse(&file.to_string_lossy(), &text, &environment)?;
-    let registry = registry(&document, plugins)?;
+    let types = document.intent.types().iter().map(|path| (path.written().clone(), Path::new(path.value())));
+    let registry = registry(&document, plugins, types::declarations(types))?;
     let topology = plan(&document, &registry, &environment)?;
     Ok(Planned { document, topology })
 }
@@ -51,15 +52,16 @@ fn read(file: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The registry of what `plugins` hold and of the files that the document names.
-fn registry(document: &Document, plugins: &[PathBuf]) -> Result<Registry> {
+/// The registry of what `plugins` hold, of the files that the document names, and of the
+/// types that it declares: what is wrong with those is reported where it is planned.
+fn registry(document: &Document, plugins: &[PathBuf], declarations: Declarations) -> Result<Registry> {
     let mut named: Vec<Entry> = Vec::new();
     let mut faults: Vec<Fault> = Vec::new();
     for (path, file) in files(document) {
-        if named.iter().any(|entry| entry.path() == Some(file)) {
+        if named.iter().any(|entry| entry.path() == Some(&file)) {
             continue;
         }
-        match catalog::plugin(file) {
+        match catalog::plugin(&file) {
             Ok(entry) => named.push(entry),
             Err(error) => {
                 let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
@@ -68,27 +70,33 @@ fn registry(document: &Document, plugins: &[PathBuf]) -> Result<Registry> {
             }
         }
     }
-    match Faults::collect(faults) {
-        Some(faults) => Err(faults.into()),
-        None => catalog::load(plugins, named),
+    if faults.is_empty() {
+        return catalog::load(plugins, named, declarations);
     }
+    faults.extend(declaration_faults(document, declarations.faults()));
+    Err(Faults::collect(faults).expect("there is one at least").into())
 }
 
 /// The files that the nodes of a document name, each with its place.
-fn files(document: &Document) -> Vec<(Vec<String>, &Path)> {
-    let Intent::Explicit(intent) = &document.intent else { return Vec::new() };
-    let processors = intent.processors.iter().map(|spec| ("processors", &spec.id, Some(&spec.plugin)));
-    let sources = intent.sources.iter().map(|spec| ("sources", &spec.id, reference(&spec.component)));
-    let sinks = intent.sinks.iter().map(|spec| ("sinks", &spec.id, reference(&spec.component)));
-    let nodes = sources.chain(processors).chain(sinks);
-    nodes
-        .filter_map(|(list, id, reference)| match reference {
-            Some(Reference::File(file)) => {
-                Some((vec![list.to_owned(), id.to_string(), "plugin".to_owned()], file.as_path()))
-            }
-            _ => None,
-        })
-        .collect()
+fn files(document: &Document) -> Vec<(Vec<String>, PathBuf)> {
+    let mut references: Vec<(Vec<&str>, Option<&Reference>)> = Vec::new();
+    if let Intent::Explicit(intent) = &document.intent {
+        let processors = intent.processors.iter();
+        references.extend(processors.map(|spec| (vec!["processors", spec.id.as_str()], Some(&spec.plugin))));
+        let sources = intent.sources.iter();
+        references.extend(sources.map(|spec| (vec!["sources", spec.id.as_str()], reference(&spec.component))));
+        let sinks = intent.sinks.iter();
+        references.extend(sinks.map(|spec| (vec!["sinks", spec.id.as_str()], reference(&spec.component))));
+    }
+    let dead_letter = document.intent.dead_letter();
+    references.extend(dead_letter.map(|spec| (vec!["dead_letter"], reference(&spec.component))));
+    let file = |(node, reference): (Vec<&str>, Option<&'_ Reference>)| match reference {
+        Some(Reference::File(file)) => {
+            Some((node.into_iter().chain(["plugin"]).map(str::to_owned).collect(), file.clone()))
+        }
+        _ => None,
+    };
+    references.into_iter().filter_map(file).collect()
 }
 
 fn reference(component: &Component) -> Option<&Reference> {

@@ -67,7 +67,7 @@ pub enum DeclarationError {
         /// The type.
         event_type: EventType,
         /// Where they differ.
-        difference: Difference,
+        difference: Box<Difference>,
     },
 }
 
@@ -170,7 +170,7 @@ impl Declarations {
             let files = settled.iter().filter(|other| other.schema.event_type() == declared.schema.event_type());
             let files = files.map(|other| (format!("`{}`", other.file), &other.schema));
             let mut contradictions = others.chain(files).filter_map(|(other, schema)| {
-                let difference = declared.schema.difference(schema)?;
+                let difference = Box::new(declared.schema.difference(schema)?);
                 let (file, event_type) = (declared.file.clone(), schema.event_type().clone());
                 Some(DeclarationError::Contradiction { file, other, event_type, difference })
             });

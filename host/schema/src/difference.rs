@@ -54,8 +54,10 @@ impl Sides {
             }
             (Type::Record(here), Type::Record(there)) => self.fields(&here.fields, &there.fields),
             (Type::Variant(here), Type::Variant(there)) => {
-                let names = |variant: &crate::Variant| variant.cases.iter().map(|case| case.name.clone()).collect();
-                cases("a variant", names(here), names(there)).or_else(|| {
+                let names = |variant: &crate::Variant| -> Vec<String> {
+                    variant.cases.iter().map(|case| case.name.clone()).collect()
+                };
+                cases("a variant", &names(here), &names(there)).or_else(|| {
                     let mut pairs = here.cases.iter().zip(&there.cases);
                     pairs.find_map(|(here, there)| {
                         self.carried(&format!(".{}", here.name), here.ty.as_ref(), there.ty.as_ref())
@@ -63,8 +65,10 @@ impl Sides {
                 })
             }
             (Type::Enum(here), Type::Enum(there)) => {
-                let names = |cases: &crate::EnumType| cases.cases.iter().map(|case| case.name.clone()).collect();
-                cases("an enum", names(here), names(there))
+                let names = |cases: &crate::EnumType| -> Vec<String> {
+                    cases.cases.iter().map(|case| case.name.clone()).collect()
+                };
+                cases("an enum", &names(here), &names(there))
             }
             (here, there) if here.canonical() == there.canonical() => None,
             (here, there) => Some(at("", spelled(here), spelled(there))),
@@ -118,13 +122,13 @@ fn unappended(fields: &[Field], is_later: bool) -> Option<&Field> {
     blamed.or_else(|| fields.first().filter(|_| !is_later))
 }
 
-fn cases(what: &str, here: Vec<String>, there: Vec<String>) -> Option<Difference> {
+fn cases(what: &str, here: &[String], there: &[String]) -> Option<Difference> {
     let index = (0..here.len().max(there.len())).find(|index| here.get(*index) != there.get(*index))?;
     let has = |cases: &[String]| match cases.get(index) {
         Some(name) => format!("{what} whose case {} is `{name}`", index + 1),
         None => format!("{what} of {} cases", cases.len()),
     };
-    Some(at("", has(&here), has(&there)))
+    Some(at("", has(here), has(there)))
 }
 
 fn at(path: &str, here: String, there: String) -> Difference {

@@ -48,7 +48,7 @@ pub(crate) fn config(text: &str) -> Result<ConfigSchema, WitError> {
         place: WitPlace::start(name),
         package: "flowctl:config".to_owned(),
         name: "config".to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     let Type::Record(record) = root else { return Err(WitError::NoConfig) };
     Ok(ConfigSchema::of_record(&record, BTreeMap::new()).expect("there is no default that could be wrong"))
@@ -111,7 +111,7 @@ fn schema(
         place: place(resolve.types[id].span),
         package: name,
         name: type_name.to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     Ok(Schema::new(event_type, version, root, docs(&resolve.types[id].docs)))
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use flowctl_registry::{Accepts, Emits, Entry, Origin};
+use flowctl_registry::{Accepts, Declarations, Emits, Entry, Origin};
 use flowctl_types::EventType;
 use serde::Serialize;
 
@@ -82,15 +82,15 @@ impl Processors {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self {
             Self::List(list) => {
-                let registry = catalog::load(&list.plugins.plugins, Vec::new())?;
+                let registry = catalog::load(&list.plugins.plugins, Vec::new(), Declarations::default())?;
                 print(list.output, registry.all_entries())
             }
             Self::Find(find) => {
-                let registry = catalog::load(&find.plugins.plugins, Vec::new())?;
+                let registry = catalog::load(&find.plugins.plugins, Vec::new(), Declarations::default())?;
                 print(find.format, registry.all_entries().filter(|entry| find.matches(entry)))
             }
             Self::Show(show) => {
-                let registry = catalog::load(&show.plugins.plugins, Vec::new())?;
+                let registry = catalog::load(&show.plugins.plugins, Vec::new(), Declarations::default())?;
                 let Some(entry) = registry.named(&show.id).next() else {
                     let near = flowctl_registry::nearest(&show.id, registry.entries().map(|entry| entry.name.as_str()));
                     return Err(Hinted::error(

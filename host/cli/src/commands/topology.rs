@@ -11,9 +11,10 @@ use flowctl_topology::{Wish, render, suggest};
 use flowctl_types::EventType;
 
 use crate::args::{PluginArgs, key_value};
+use crate::catalog::{self, types};
 use crate::output::{self, Format};
+use crate::pipeline;
 use crate::report::Hinted;
-use crate::{catalog, pipeline};
 
 /// The commands below `topology`.
 #[derive(Subcommand)]
@@ -45,6 +46,9 @@ pub(crate) struct Suggest {
     /// Most processors in a chain
     #[arg(long, value_name = "N", default_value_t = Wish::MAX_HOPS)]
     max_hops: usize,
+    /// Event types of your own: a file of WIT text, or a folder with a package; may be repeated
+    #[arg(long, value_name = "FILE")]
+    types: Vec<PathBuf>,
     #[command(flatten)]
     plugins: PluginArgs,
     /// How to print the chains
@@ -90,7 +94,9 @@ impl Topology {
 
 impl Suggest {
     fn run(self) -> Result<ExitCode> {
-        let registry = catalog::load(&self.plugins.plugins, Vec::new())?;
+        let types = self.types.iter().map(|path| (path.display().to_string(), path.as_path()));
+        let registry = catalog::load(&self.plugins.plugins, Vec::new(), types::declarations(types))?;
+        all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))?;
         let source = self.source.clone();
         let from: Vec<Endpoint> =
             self.from.into_iter().map(|event_type| Endpoint { event_type, source: source.clone() }).collect();
@@ -104,15 +110,33 @@ impl Suggest {
             max_hops: self.max_hops,
         };
         let chains = suggest(&wish, &registry).map_err(|errors| {
-            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            match errors.iter().find_map(|error| error.hint()) {
-                Some(hint) => Hinted::error(texts.join("\nerror: "), hint),
-                None => anyhow!(texts.join("\nerror: ")),
-            }
+            let texts = errors.iter().map(|error| (error.to_string(), error.hint()));
+            all(texts).expect_err("there is one at least")
         })?;
         output::value(self.output, &chains.names(), || chains.to_string())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Every error that there is, as one, with the first hint.
+fn all(errors: impl Iterator<Item = (String, Option<String>)>) -> Result<()> {
+    let (texts, hints): (Vec<String>, Vec<Option<String>>) = errors.unzip();
+    match hints.into_iter().flatten().next() {
+        _ if texts.is_empty() => Ok(()),
+        Some(hint) => Err(Hinted::error(texts.join("\nerror: "), hint)),
+        None => Err(anyhow!(texts.join("\nerror: "))),
+    }
+}
+
+/// An error and what caused it, on one line.
+fn full_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 impl Show {

@@ -98,7 +98,7 @@ pub enum WitError {
         name: String,
         /// Why not.
         #[source]
-        source: TypeError,
+        source: Box<TypeError>,
     },
     /// The text of a configuration has no record of that name.
     #[error("the text has no record `config`")]
