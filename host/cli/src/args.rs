@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, inspect, processors, run, topology, validate};
+use crate::commands::{completions, dead_letters, inspect, processors, run, topology, validate};
 
 /// A host for event pipelines made of WebAssembly components
 ///
@@ -29,6 +29,9 @@ enum Command {
     /// List, find and show what can be a node
     #[command(subcommand)]
     Processors(processors::Processors),
+    /// List, show and put back the events that a pipeline set aside
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     Completions(completions::Completions),
 }
 
@@ -49,6 +52,7 @@ impl Arguments {
             Command::Inspect(inspect) => inspect.run(),
             Command::Topology(topology) => topology.run(),
             Command::Processors(processors) => processors.run(),
+            Command::DeadLetters(letters) => letters.run(),
             Command::Completions(completions) => completions.run(),
         }
     }

@@ -4,14 +4,14 @@
 mod args;
 mod catalog;
 mod commands;
-mod describe;
+mod dead_letters;
 mod logs;
 mod output;
 mod paths;
 mod pipeline;
-mod progress;
 mod report;
-mod signals;
+mod session;
+mod state;
 mod workshop;
 
 use std::process::ExitCode;

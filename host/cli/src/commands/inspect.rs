@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::describe::Description;
+use crate::commands::describe::Description;
 use crate::{catalog, output};
 
 /// Show what a plugin's bytes say of it

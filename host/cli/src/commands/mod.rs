@@ -1,6 +1,8 @@
 //! One file a command; the doc comment of its arguments is its help.
 
 pub(crate) mod completions;
+pub(crate) mod dead_letters;
+mod describe;
 pub(crate) mod inspect;
 pub(crate) mod processors;
 pub(crate) mod run;

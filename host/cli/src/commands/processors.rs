@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{PluginArgs, key_value};
 use crate::catalog;
-use crate::describe::Description;
+use crate::commands::describe::Description;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 

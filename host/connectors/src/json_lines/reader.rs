@@ -173,7 +173,8 @@ impl Reader for JsonLines {
         };
         *next = files.partition_point(|known| known.as_str() <= &**file);
         let is_there = files[..*next].last().is_some_and(|last| **last == **file);
-        if !place.is_read {
+        let has_grown = place.is_read && is_there && has_grown(file, *offset);
+        if !place.is_read || has_grown {
             if !is_there {
                 return Err(Fault::Fatal(format!(
                     "`{file}` was read to line {line}, and is not among the files of `path` any more; put it back, or start anew without the stored position"
@@ -185,7 +186,7 @@ impl Reader for JsonLines {
             })?;
             self.current = Some(input);
         }
-        self.place = place;
+        self.place = Place { is_read: place.is_read && !has_grown, ..place };
         Ok(())
     }
 
@@ -249,6 +250,13 @@ impl Reader for JsonLines {
         let batch = (!columns.is_empty()).then(|| Batch::new(columns, ids.finish()));
         Ok(Piece { batch, rejected, position, is_finished })
     }
+}
+
+/// Whether a file that was read to byte `offset`, its end, has more by now. A compressed
+/// one does not grow.
+fn has_grown(file: &str, offset: u64) -> bool {
+    let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    length > offset && Input::open(file).is_ok_and(|input| !input.is_compressed())
 }
 
 /// Collects ids `NAME/LINE`, with no text made where lines follow one another.

@@ -181,3 +181,19 @@ fn standard_input_is_read_once_to_its_end() {
         .assert_eq(&lines.join("\n"));
     }
 }
+
+#[test]
+fn a_file_that_has_grown_is_read_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.jsonl");
+    std::fs::write(&path, "{\"x\":1}\n").unwrap();
+    let bounds = Bounds { max_events: 100, max_bytes: 1 << 20, until: None };
+    let first = read(&path, None, &bounds).unwrap();
+    let position = first.last().unwrap().position.clone();
+    std::fs::write(&path, "{\"x\":1}\n{\"x\":2}\n").unwrap();
+    let second = read(&path, Some(&position), &bounds).unwrap();
+    assert_eq!(second.iter().filter_map(|piece| piece.batch.as_ref()).map(|batch| batch.len()).sum::<usize>(), 1);
+    let position = second.last().unwrap().position.clone();
+    let third = read(&path, Some(&position), &bounds).unwrap();
+    assert!(third.iter().all(|piece| piece.batch.is_none() && piece.position == position), "no news, no change");
+}

@@ -1,0 +1,244 @@
+//! `flowctl dead-letters list | show | replay`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use flowctl_runtime::Status;
+use flowctl_topology::{Component, Topology};
+use flowctl_types::NodeId;
+
+use crate::args::PluginArgs;
+use crate::dead_letters::letters::{Letter, Letters, Selection};
+use crate::dead_letters::replay;
+use crate::output::{self, Format};
+use crate::report::Hinted;
+use crate::session::{self, Voice};
+use crate::state::StateArgs;
+use crate::{paths, pipeline};
+
+/// Characters of a reason that the table shows.
+const REASON_CHARS: usize = 60;
+
+/// The commands below `dead-letters`.
+#[derive(Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List the events that a pipeline set aside
+    List(List),
+    /// Show a letter with its payload, its reason and what the plugin wrote last
+    Show(Show),
+    /// Put events back in where they were refused, and remove the letters of those that are taken
+    ///
+    /// The pipeline must not be running. Its sources are not read; its processors have the state of the last
+    /// checkpoint. A letter is removed when the sinks took its event; one that is refused again is a new letter. If this
+    /// is killed in between, letters stay whose events were taken already.
+    Replay(Replay),
+}
+
+/// Arguments of `dead-letters list`.
+#[derive(Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    of: Of,
+    #[command(flatten)]
+    selection: Selection,
+    /// At most this many, from the oldest on
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    limit: usize,
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Arguments of `dead-letters show`.
+#[derive(Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    of: Of,
+    /// The event's id, as `dead-letters list` prints it
+    #[arg(value_name = "EVENT")]
+    event: String,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Arguments of `dead-letters replay`.
+#[derive(Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    of: Of,
+    #[command(flatten)]
+    selection: Selection,
+    /// Show no live figures and no status, only faults
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Whose letters.
+#[derive(Args)]
+struct Of {
+    /// The pipeline: its file, or its name where its letters go to the state directory
+    #[arg(value_name = "PIPELINE")]
+    pipeline: String,
+    #[command(flatten)]
+    plugins: PluginArgs,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+impl DeadLetters {
+    /// Does what was asked for.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::List(list) => list.run(),
+            Self::Show(show) => show.run(),
+            Self::Replay(replay) => replay.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> Result<ExitCode> {
+        let mut found = Vec::new();
+        let mut is_more = false;
+        if let Some(mut letters) = Letters::open(&self.of.file()?, 0)? {
+            while let Some((letter, _)) = letters.next()? {
+                if self.selection.holds(&letter) {
+                    if found.len() == self.limit {
+                        is_more = true;
+                        break;
+                    }
+                    found.push(letter);
+                }
+            }
+        }
+        output::value(self.output, &found, || {
+            let rows: Vec<_> = found.iter().map(row).collect();
+            output::table(&["TIME", "NODE", "EVENT", "TYPE", "ATTEMPTS", "REASON"], &rows)
+        })?;
+        if is_more {
+            Voice::Normal.say(&format!("there are more: --limit is {}", self.limit));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Show {
+    fn run(self) -> Result<ExitCode> {
+        let file = self.of.file()?;
+        if let Some(mut letters) = Letters::open(&file, 0)? {
+            while let Some((letter, _)) = letters.next()? {
+                if letter.event_id == self.event {
+                    output::value(self.output, &letter, || text(&letter))?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+        }
+        Err(Hinted::error(
+            format!("there is no letter of event `{}` in `{}`", self.event, file.display()),
+            "`flowctl dead-letters list` shows them all",
+        ))
+    }
+}
+
+impl Replay {
+    fn run(self) -> Result<ExitCode> {
+        if !is_file(&self.of.pipeline) {
+            return Err(Hinted::error(
+                format!("`{}` is no pipeline file", self.of.pipeline),
+                "events are put back into a pipeline: name its file",
+            ));
+        }
+        let planned = pipeline::load(Path::new(&self.of.pipeline), &self.of.plugins.plugins)?;
+        session::check_available(&planned.topology)?;
+        let name = &planned.document.name;
+        let file = letter_file(&planned.topology, &self.of.state.dir(name)?)?;
+        let state = self.of.state.open(name)?;
+        let voice = if self.quiet { Voice::Quiet } else { Voice::Normal };
+        let Some(replayed) = replay::run(&planned, &state, &file, self.selection, voice)? else {
+            voice.say("no letters to put back");
+            return Ok(ExitCode::SUCCESS);
+        };
+        session::say_end(name, &replayed.summary, voice);
+        for (reason, n_letters) in &replayed.stuck {
+            voice.say(&format!("{n_letters} letters stay: {reason}"));
+        }
+        Ok(if replayed.summary.status == Status::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+impl Of {
+    /// The file that the letters are in.
+    fn file(&self) -> Result<PathBuf> {
+        if is_file(&self.pipeline) {
+            let planned = pipeline::load(Path::new(&self.pipeline), &self.plugins.plugins)?;
+            return letter_file(&planned.topology, &self.state.dir(&planned.document.name)?);
+        }
+        let name: NodeId = self.pipeline.parse().map_err(|_| {
+            Hinted::error(
+                format!("`{}` is neither a file nor a pipeline's name", self.pipeline),
+                "name the pipeline's file, or its `metadata.name`",
+            )
+        })?;
+        let dir = self.state.dir(&name)?;
+        if !dir.is_dir() {
+            return Err(Hinted::error(
+                format!("pipeline `{name}` has no state in `{}`", dir.display()),
+                "name the folder that it runs with: --state-dir",
+            ));
+        }
+        Ok(paths::dead_letters(&dir))
+    }
+}
+
+fn is_file(pipeline: &str) -> bool {
+    Path::new(pipeline).is_file() || pipeline.contains(['/', '.'])
+}
+
+/// The file that a pipeline's letters go to.
+fn letter_file(topology: &Topology, state_dir: &Path) -> Result<PathBuf> {
+    let Some(node) = &topology.dead_letter else { return Ok(paths::dead_letters(state_dir)) };
+    match &node.component {
+        Component::Connector { name } if name == "file" => {
+            Ok(PathBuf::from(node.config["path"].as_str().unwrap_or_default()))
+        }
+        Component::Connector { name } | Component::Plugin { name, .. } => Err(Hinted::error(
+            format!("the dead letters of this pipeline go to the sink `{name}`, not to a file"),
+            "look for them there; events of its type are `flowctl.dead.letter.v1`",
+        )),
+    }
+}
+
+fn row(letter: &Letter) -> Vec<String> {
+    let mut reason: String =
+        letter.reason.chars().take(REASON_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if letter.reason.chars().nth(REASON_CHARS).is_some() {
+        reason.push('…');
+    }
+    let event_type = letter.event_type.clone().unwrap_or_else(|| "-".to_owned());
+    let attempts = letter.attempts.to_string();
+    vec![letter.time.clone(), letter.node.to_string(), letter.event_id.clone(), event_type, attempts, reason]
+}
+
+fn text(letter: &Letter) -> String {
+    let optional = |value: &Option<String>| value.clone().unwrap_or_default();
+    let payload = letter.payload.as_ref().map(|json| json.get().to_owned());
+    let lines = [
+        ("event", letter.event_id.clone()),
+        ("type", optional(&letter.event_type)),
+        ("time", letter.time.clone()),
+        ("node", letter.node.to_string()),
+        ("plugin", optional(&letter.plugin)),
+        ("position", optional(&letter.position)),
+        ("attempts", letter.attempts.to_string()),
+        ("reason", letter.reason.clone()),
+        ("log", letter.log_tail.clone()),
+        ("payload", payload.unwrap_or_default()),
+        ("as read", optional(&letter.payload_text)),
+        ("in base64", optional(&letter.payload_base64)),
+    ];
+    let lines = lines.iter().filter(|(_, value)| !value.is_empty());
+    lines.map(|(label, value)| format!("{label:<11}{}\n", value.replace('\n', "\n           "))).collect()
+}
