@@ -1,9 +1,20 @@
 //! The commands that look: lists, descriptions, discovery, help.
 
+use std::process::Stdio;
+
 use libtest_mimic::Trial;
 
 use crate::fact;
 use crate::flowctl::Flowctl;
+
+/// Ten orders to nowhere.
+const ORDERS: &str = "\
+apiVersion: flowctl/v1
+kind: Pipeline
+spec:
+  sources: [{id: orders, type: generate, config: {type: example.order.v1, count: 10}}]
+  sinks: [{id: out, type: blackhole, inputs: [orders]}]
+";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -66,6 +77,20 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         fact("commands::unknown_processor_is_answered_with_the_nearest", || {
             Flowctl::new().run_with_plugins("processors show ttp-procesor").failure(&["ttp-processor"]);
+        }),
+        fact("commands::a_stderr_that_is_full_or_gone_changes_nothing", || {
+            let flowctl = Flowctl::new();
+            flowctl.write("wrong.yaml", "apiVersion: flowctl/v3\n");
+            flowctl.write("good.yaml", ORDERS);
+            for (arguments, code) in [("validate wrong.yaml", 1), ("validate good.yaml", 0), ("run none.yaml", 1)] {
+                let (reader, writer) = std::io::pipe().unwrap();
+                drop(reader);
+                let full = std::fs::File::create("/dev/full").unwrap();
+                for stderr in [Stdio::from(full), Stdio::from(writer)] {
+                    let status = flowctl.command(arguments).stdout(Stdio::null()).stderr(stderr).status().unwrap();
+                    assert_eq!(status.code(), Some(code), "{arguments}");
+                }
+            }
         }),
         fact("commands::schema_for_editors_is_json_schema", || {
             let schema = Flowctl::new().run("validate --schema").success().stdout;

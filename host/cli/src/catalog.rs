@@ -9,6 +9,7 @@ use flowctl_registry::{Entry, Registry};
 use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema};
 
 use crate::report::Hinted;
+use crate::status;
 
 /// Event types that are known though nothing may emit or read them: sources such as
 /// `file` can be configured to.
@@ -47,7 +48,7 @@ pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>) -> Result<Registry> {
             }
             match Contract::read(&read(&path)?, &stem(&path)) {
                 Ok(contract) => entries.push(Entry::plugin(path, contract)),
-                Err(error) => eprintln!("warning: `{}` is left out: {error}", path.display()),
+                Err(error) => status::warn(&format!("`{}` is left out: {error}", path.display())),
             }
         }
     }
