@@ -5,7 +5,7 @@ use std::process::Stdio;
 use libtest_mimic::Trial;
 
 use crate::fact;
-use crate::flowctl::Flowctl;
+use crate::flowctl::{Answer, Flowctl};
 
 /// Ten orders to nowhere.
 const ORDERS: &str = "\
@@ -65,6 +65,25 @@ pub(crate) fn trials() -> Vec<Trial> {
             let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
             let ids: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
             assert_eq!(ids, ["ttp-processor"]);
+        }),
+        fact("commands::empty_parts_of_the_plugin_variable_are_no_folders", || {
+            for value in ["", ":", "plugins:", ":plugins"] {
+                let flowctl = Flowctl::new();
+                std::fs::create_dir(flowctl.path("plugins")).unwrap();
+                let mut list = flowctl.command("processors list");
+                Answer::of(list.env("FLOWCTL_PLUGINS", value).output().unwrap()).success();
+            }
+            let usage = Flowctl::new().run_with_plugins("topology show").stderr;
+            assert!(
+                usage.contains("Usage: flowctl topology show [OPTIONS] <FILE>") || !usage.contains("--plugins"),
+                "{usage}"
+            );
+        }),
+        fact("commands::plugin_folder_of_an_argument_may_have_a_colon", || {
+            let flowctl = Flowctl::new();
+            std::fs::create_dir(flowctl.path("a:b")).unwrap();
+            flowctl.run("processors list --plugins a:b").success();
+            flowctl.run("processors list --plugins a:c").failure(&["`a:c`"]);
         }),
         fact("commands::show_and_inspect_say_the_same_of_a_plugin", || {
             let show = Flowctl::new().run_with_plugins("processors show ttp-processor").success().stdout;
