@@ -66,6 +66,29 @@ pub(crate) fn trials() -> Vec<Trial> {
             let ids: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
             assert_eq!(ids, ["ttp-processor"]);
         }),
+        fact("commands::find_knows_that_a_record_sink_takes_no_bytes", || {
+            let ids = |input: &str| {
+                let find = format!("processors find --input {input} -o json");
+                let json = Flowctl::new().run_with_plugins(&find).success().stdout;
+                let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+                rows.as_array().unwrap().iter().map(|row| row["id"].to_string()).collect::<Vec<_>>()
+            };
+            assert!(!ids("stellar.ledger.v1").contains(&"\"postgres\"".to_owned()));
+            assert!(ids("stellar.token.transfer.v1").contains(&"\"postgres\"".to_owned()));
+        }),
+        fact("commands::find_answers_an_unknown_type_with_the_nearest", || {
+            for flag in ["--input", "--output"] {
+                let answer = Flowctl::new().run_with_plugins(&format!("processors find {flag} stellar.leger.v1"));
+                answer.failure(&["unknown event type `stellar.leger.v1`", "stellar.ledger.v1"]);
+            }
+        }),
+        fact("commands::find_tells_a_format_from_an_event_type", || {
+            for format in ["json", "yaml", "table"] {
+                let answer = Flowctl::new().run(&format!("processors find --output {format}"));
+                assert_eq!(answer.code, Some(2), "{}", answer.stderr);
+                assert!(answer.stderr.contains(&format!("`-o {format}` or `--format {format}`")), "{}", answer.stderr);
+            }
+        }),
         fact("commands::empty_parts_of_the_plugin_variable_are_no_folders", || {
             for value in ["", ":", "plugins:", ":plugins"] {
                 let flowctl = Flowctl::new();
