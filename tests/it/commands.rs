@@ -108,6 +108,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             flowctl.run("processors list --plugins a:b").success();
             flowctl.run("processors list --plugins a:c").failure(&["`a:c`"]);
         }),
+        fact("commands::suggest_hints_in_the_words_of_the_command_line", || {
+            let answer = Flowctl::new().run("topology suggest --from example.order.v1 --to stdout");
+            let answer = answer.failure(&["no source emits `example.order.v1`", "write `--source file`"]);
+            assert!(!answer.stderr.contains("from:"), "{}", answer.stderr);
+        }),
         fact("commands::show_and_inspect_say_the_same_of_a_plugin", || {
             let show = Flowctl::new().run_with_plugins("processors show ttp-processor").success().stdout;
             let file = crate::flowctl::plugins().join("ttp-processor.wasm");

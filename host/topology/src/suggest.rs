@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use flowctl_intent::Endpoint;
-use flowctl_registry::{ChainError, ChainQuery, Entry, MAX_HOPS, Registry, SourceQuery, Target, arrows};
+use flowctl_registry::{ChainError, ChainQuery, Entry, MAX_HOPS, Registry, SourceQuery, Target, Wording, arrows};
 use flowctl_schema::{Role, Schema};
 use flowctl_types::{EventType, Reference};
 
@@ -98,10 +98,16 @@ impl Part {
 }
 
 impl SuggestError {
-    /// What to do about it, where that is known.
+    /// What to do about it, where that is known, in the words of a pipeline file.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.error.hint()
+    }
+
+    /// What to do about it, where that is known, in the words of `topology suggest`.
+    #[must_use]
+    pub fn command_line_hint(&self) -> Option<String> {
+        self.error.hint_in(Wording::CommandLine)
     }
 }
 

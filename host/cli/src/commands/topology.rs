@@ -105,7 +105,7 @@ impl Suggest {
         };
         let chains = suggest(&wish, &registry).map_err(|errors| {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            match errors.iter().find_map(|error| error.hint()) {
+            match errors.iter().find_map(|error| error.command_line_hint()) {
                 Some(hint) => Hinted::error(texts.join("\nerror: "), hint),
                 None => anyhow!(texts.join("\nerror: ")),
             }
