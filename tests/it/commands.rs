@@ -113,6 +113,14 @@ pub(crate) fn trials() -> Vec<Trial> {
             let answer = answer.failure(&["no source emits `example.order.v1`", "write `--source file`"]);
             assert!(!answer.stderr.contains("from:"), "{}", answer.stderr);
         }),
+        fact("commands::source_of_one_type_is_no_candidate_for_another", || {
+            let flowctl = Flowctl::new();
+            let text = "apiVersion: flowctl/v2\nkind: Topology\nspec:\n  from: [stellar.ledger.v1, {type: example.order.v1, \
+                        source: generate}]\n  to: stdout\n  config: {generate: {count: 1}, stellar-ledgers: {generate: {}}}\n";
+            flowctl.write("p.yaml", text);
+            let shown = flowctl.run("topology show p.yaml").success().stdout;
+            assert!(shown.contains("stellar-ledgers") && shown.contains("generate"), "{shown}");
+        }),
         fact("commands::show_and_inspect_say_the_same_of_a_plugin", || {
             let show = Flowctl::new().run_with_plugins("processors show ttp-processor").success().stdout;
             let file = crate::flowctl::plugins().join("ttp-processor.wasm");
