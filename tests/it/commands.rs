@@ -121,6 +121,15 @@ pub(crate) fn trials() -> Vec<Trial> {
             let shown = flowctl.run("topology show p.yaml").success().stdout;
             assert!(shown.contains("stellar-ledgers") && shown.contains("generate"), "{shown}");
         }),
+        fact("commands::state_is_never_kept_below_a_relative_home", || {
+            let flowctl = Flowctl::new();
+            flowctl.write("orders.yaml", ORDERS);
+            for home in ["", "relative"] {
+                let mut run = flowctl.command("run orders.yaml");
+                run.env("HOME", home).env_remove("XDG_STATE_HOME");
+                Answer::of(run.output().unwrap()).failure(&["there is no place for the pipeline's state"]);
+            }
+        }),
         fact("commands::show_and_inspect_say_the_same_of_a_plugin", || {
             let show = Flowctl::new().run_with_plugins("processors show ttp-processor").success().stdout;
             let file = crate::flowctl::plugins().join("ttp-processor.wasm");
