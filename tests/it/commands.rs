@@ -130,6 +130,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 Answer::of(run.output().unwrap()).failure(&["there is no place for the pipeline's state"]);
             }
         }),
+        fact("commands::show_says_what_cases_mean", || {
+            let show = Flowctl::new().run_with_plugins("processors show volume-aggregator").success().stdout;
+            assert!(show.contains("fee: "), "no docs of a case: {show}");
+        }),
         fact("commands::show_and_inspect_say_the_same_of_a_plugin", || {
             let show = Flowctl::new().run_with_plugins("processors show ttp-processor").success().stdout;
             let file = crate::flowctl::plugins().join("ttp-processor.wasm");
