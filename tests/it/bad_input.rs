@@ -1,10 +1,26 @@
 //! Whatever is wrong with what flowctl is given: a clear error, exit 1, no panic, and no
 //! half-written output.
 
+use std::path::Path;
+
 use libtest_mimic::Trial;
 
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl, plugins};
+
+/// `validate` of the file in `tests/pipelines/mixed` says what is beside it.
+fn mixed(name: &str) {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/pipelines/mixed"));
+    let flowctl = Flowctl::new();
+    flowctl.write("broken.wasm", "no component");
+    flowctl.write("mixed.yaml", std::fs::read(folder.join(format!("{name}.yaml"))).unwrap());
+    let said = flowctl.run_with_plugins("validate mixed.yaml").failure(&[]).stderr;
+    let expected = folder.join(format!("{name}.expected"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&expected, &said).unwrap();
+    }
+    assert_eq!(said, std::fs::read_to_string(&expected).unwrap_or_default());
+}
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -39,6 +55,15 @@ pub(crate) fn trials() -> Vec<Trial> {
             let flowctl = Flowctl::new();
             let answer = flowctl.run("run nowhere.yaml");
             failed(&flowctl, answer, &["`nowhere.yaml`"]);
+        }),
+        fact("bad_input::pipeline_and_source_cannot_both_be_standard_input", || {
+            let flowctl = Flowctl::new();
+            let text = "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{id: in, type: stdin, config: {type: \
+                        example.order.v1}}]\n  sinks: [{id: out, type: stdout, inputs: [in]}]\n";
+            let file = std::fs::File::open(flowctl.write("p.yaml", text)).unwrap();
+            flowctl.run("validate p.yaml").success();
+            let answer = Answer::of(flowctl.command("run -").stdin(file).output().unwrap());
+            answer.failure(&["-:4:", "`in` reads standard input, which this file came from"]);
         }),
         fact("bad_input::five_faults_are_reported_at_once", || {
             let flowctl = Flowctl::new();

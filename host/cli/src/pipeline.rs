@@ -3,14 +3,15 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use flowctl_intent::{Component, Document, Fault, Faults, Intent, parse};
-use flowctl_registry::{Entry, Registry};
-use flowctl_topology::{Topology, plan};
+use anyhow::{Context, Result, anyhow};
+use flowctl_intent::{Document, Fault, Faults, Intent};
+use flowctl_registry::Entry;
+use flowctl_schema::Role;
+use flowctl_topology::{Component, Node, Topology, plan};
 use flowctl_types::Reference;
 
-use crate::catalog;
 use crate::report::Hinted;
+use crate::{catalog, report};
 
 /// Largest pipeline file that is read, in bytes; the parser's own bound is below it.
 const MAX_FILE_BYTES: u64 = 2 << 20;
@@ -30,10 +31,57 @@ pub(crate) struct Planned {
 /// [`Faults`] with every fault of the file, or that file or plugins cannot be read.
 pub(crate) fn load(file: &Path, plugins: &[PathBuf]) -> Result<Planned> {
     let text = read(file)?;
-    let document = parse(&file.to_string_lossy(), &text, &environment)?;
-    let registry = registry(&document, plugins)?;
-    let topology = plan(&document, &registry, &environment)?;
-    Ok(Planned { document, topology })
+    let (document, mut faults) = flowctl_intent::read(&file.to_string_lossy(), &text, &environment);
+    let planned = match &document {
+        Some(document) => find_faults(document, plugins, &mut faults)?,
+        None => None,
+    };
+    let stdin_twice = document.as_ref().zip(planned.as_ref()).filter(|_| file == Path::new("-"));
+    faults.extend(stdin_twice.and_then(|(document, topology)| stdin_fault(document, topology)));
+    match (document, planned, Faults::collect(faults)) {
+        (Some(document), Some(topology), None) => Ok(Planned { document, topology }),
+        (_, _, Some(faults)) => Err(faults.into()),
+        (_, _, None) => Err(anyhow!("`{}` cannot be planned", file.display())),
+    }
+}
+
+/// Plans what of the document can be read. None, and a fault more at least, where that
+/// is not all of it.
+fn find_faults(document: &Document, plugins: &[PathBuf], faults: &mut Vec<Fault>) -> Result<Option<Topology>> {
+    let (named, unreadable) = named(document);
+    let registry = match catalog::load(plugins, named) {
+        Ok(registry) => registry,
+        Err(error) if faults.is_empty() && unreadable.is_empty() => return Err(error),
+        Err(error) => {
+            report::failure(&error);
+            faults.extend(unreadable);
+            return Ok(None);
+        }
+    };
+    let planned = plan(document, &registry, &environment);
+    if let Err(found) = &planned {
+        // that an unreadable file is not among the plugins follows from that
+        let is_known = |fault: &Fault| unreadable.iter().any(|other| is_at_one_place(fault, other));
+        faults.extend(found.iter().filter(|fault| !is_known(fault)).cloned());
+    }
+    faults.extend(unreadable);
+    Ok(planned.ok())
+}
+
+/// The fault of a pipeline that is read from standard input and whose source reads it too.
+fn stdin_fault(document: &Document, topology: &Topology) -> Option<Fault> {
+    let is_stdin = |node: &&Node| matches!(&node.component, Component::Connector { name } if name == "stdin");
+    let node = topology.nodes.iter().filter(|node| node.role == Role::Source).find(is_stdin)?;
+    let path: &[&str] = match document.intent {
+        Intent::Explicit(_) => &["sources", node.id.as_str(), "type"],
+        Intent::Discover(_) => &["from"],
+    };
+    let message = format!("`{}` reads standard input, which this file came from", node.id);
+    Some(document.fault_at(path, message, Some("put the pipeline into a file, and name that".to_owned())))
+}
+
+fn is_at_one_place(a: &Fault, b: &Fault) -> bool {
+    (a.line, a.column) == (b.line, b.column)
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -51,15 +99,15 @@ fn read(file: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The registry of what `plugins` hold and of the files that the document names.
-fn registry(document: &Document, plugins: &[PathBuf]) -> Result<Registry> {
+/// The plugins in the files that the document names, and a fault for each other file.
+fn named(document: &Document) -> (Vec<Entry>, Vec<Fault>) {
     let mut named: Vec<Entry> = Vec::new();
     let mut faults: Vec<Fault> = Vec::new();
     for (path, file) in files(document) {
-        if named.iter().any(|entry| entry.path() == Some(file)) {
+        if named.iter().any(|entry| entry.path() == Some(&*file)) {
             continue;
         }
-        match catalog::plugin(file) {
+        match catalog::plugin(&file) {
             Ok(entry) => named.push(entry),
             Err(error) => {
                 let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
@@ -68,15 +116,21 @@ fn registry(document: &Document, plugins: &[PathBuf]) -> Result<Registry> {
             }
         }
     }
-    match Faults::collect(faults) {
-        Some(faults) => Err(faults.into()),
-        None => catalog::load(plugins, named),
-    }
+    (named, faults)
 }
 
-/// The files that the nodes of a document name, each with its place.
-fn files(document: &Document) -> Vec<(Vec<String>, &Path)> {
-    let Intent::Explicit(intent) = &document.intent else { return Vec::new() };
+/// The files that a document names, each with its place.
+fn files(document: &Document) -> Vec<(Vec<String>, PathBuf)> {
+    let intent = match &document.intent {
+        Intent::Explicit(intent) => intent,
+        Intent::Discover(intent) => {
+            let files = intent.via.iter().enumerate().filter_map(|(index, name)| match name.parse() {
+                Ok(Reference::File(file)) => Some((vec!["via".to_owned(), index.to_string()], file)),
+                _ => None,
+            });
+            return files.collect();
+        }
+    };
     let processors = intent.processors.iter().map(|spec| ("processors", &spec.id, Some(&spec.plugin)));
     let sources = intent.sources.iter().map(|spec| ("sources", &spec.id, reference(&spec.component)));
     let sinks = intent.sinks.iter().map(|spec| ("sinks", &spec.id, reference(&spec.component)));
@@ -84,17 +138,17 @@ fn files(document: &Document) -> Vec<(Vec<String>, &Path)> {
     nodes
         .filter_map(|(list, id, reference)| match reference {
             Some(Reference::File(file)) => {
-                Some((vec![list.to_owned(), id.to_string(), "plugin".to_owned()], file.as_path()))
+                Some((vec![list.to_owned(), id.to_string(), "plugin".to_owned()], file.clone()))
             }
             _ => None,
         })
         .collect()
 }
 
-fn reference(component: &Component) -> Option<&Reference> {
+fn reference(component: &flowctl_intent::Component) -> Option<&Reference> {
     match component {
-        Component::Plugin(reference) => Some(reference),
-        Component::Type(_) | Component::Command { .. } => None,
+        flowctl_intent::Component::Plugin(reference) => Some(reference),
+        _ => None,
     }
 }
 

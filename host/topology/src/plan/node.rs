@@ -190,6 +190,7 @@ impl Planner<'_> {
             && draft.options.key.is_none()
             && draft.entry.contract().is_some_and(|contract| contract.has_state)
         {
+            && self.written_key(&draft.place.option(&[]), &["key"]).is_none()
             let message = format!("`{}` keeps state, so its instances cannot share the work without a key", draft.id);
             self.fault(&path(), message, Some("name the field to partition by: `key: FIELD`".to_owned()));
         }
