@@ -56,6 +56,23 @@ pub(crate) fn trials() -> Vec<Trial> {
             let answer = flowctl.run("run nowhere.yaml");
             failed(&flowctl, answer, &["`nowhere.yaml`"]);
         }),
+        fact("bad_input::values_that_a_run_would_refuse_are_faults_of_validate", || {
+            let cases = [
+                ("stellar-ledgers", "{generate: {}, path: x}", "`path` stands beside `generate`"),
+                ("stellar-ledgers", "{generate: {transactions_per_ledger: 5001}}", "at most 5000"),
+                ("stellar-ledgers", "{}", "`path` is missing"),
+                ("generate", "{type: example.order.v1, rate: -1}", "`rate` must be above 0"),
+                ("file", "{type: example.order.v1, path: ''}", "`path` is empty"),
+            ];
+            for (source, config, wanted) in cases {
+                let flowctl = Flowctl::new();
+                let head =
+                    "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sinks: [{id: out, type: stdout, inputs: [in]}]\n";
+                let sources = format!("  sources: [{{id: in, type: {source}, config: {config}}}]\n");
+                flowctl.write("p.yaml", format!("{head}{sources}"));
+                flowctl.run("validate p.yaml").failure(&["p.yaml:5:", wanted]);
+            }
+        }),
         fact("bad_input::pipeline_and_source_cannot_both_be_standard_input", || {
             let flowctl = Flowctl::new();
             let text = "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{id: in, type: stdin, config: {type: \

@@ -53,7 +53,8 @@ pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>) -> Result<Registry> {
         }
     }
     let schema = |text: &&str| Schema::from_wit(text).expect("the first-party event types are checked by tests");
-    Registry::build(entries, WELL_KNOWN.iter().flat_map(schema)).map_err(|conflicts| {
+    let built = Registry::build(entries, WELL_KNOWN.iter().flat_map(schema));
+    built.map(|registry| registry.checked_by(flowctl_connectors::check)).map_err(|conflicts| {
         let texts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         Hinted::error(texts.join("\n  and "), conflicts.first().map(|first| first.hint()).unwrap_or_default())
     })

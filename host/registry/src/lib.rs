@@ -23,4 +23,4 @@ pub use declare::{DeclarationError, DeclarationFault, Declarations};
 pub use entry::{Accepts, Emits, Entry, Origin, Refusal};
 pub use lookup::{LookupError, kind, less_version};
 pub use nearest::{all_of, nearest, one_of};
-pub use registry::{Conflict, Registry};
+pub use registry::{ConfigCheck, Conflict, Registry};

@@ -190,9 +190,9 @@ impl Planner<'_> {
             self.fault(&path(), message, Some("leave `parallelism` out".to_owned()));
         } else if asked > NonZeroU16::MIN
             && draft.options.key.is_none()
+            && self.written_key(&draft.place.option(&[]), &["key"]).is_none()
             && draft.entry.contract().is_some_and(|contract| contract.has_state)
         {
-            && self.written_key(&draft.place.option(&[]), &["key"]).is_none()
             let message = format!("`{}` keeps state, so its instances cannot share the work without a key", draft.id);
             self.fault(&path(), message, Some("name the field to partition by: `key: FIELD`".to_owned()));
         }
