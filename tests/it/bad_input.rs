@@ -82,6 +82,19 @@ pub(crate) fn trials() -> Vec<Trial> {
             let answer = Answer::of(flowctl.command("run -").stdin(file).output().unwrap());
             answer.failure(&["-:4:", "`in` reads standard input, which this file came from"]);
         }),
+        fact("bad_input::named_plugin_wins_over_another_build_in_a_folder", || {
+            let flowctl = Flowctl::new();
+            let bytes = std::fs::read(plugins().join("order-filter.wasm")).unwrap();
+            // a custom section more: other bytes, the same plugin
+            let other = [bytes.as_slice(), &[0, 2, 1, b'x']].concat();
+            flowctl.write("older/order-filter.wasm", other);
+            flowctl.write("order-filter.wasm", bytes);
+            let text = "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{id: in, type: generate, config: {type: \
+                        example.order.v1}}]\n  processors: [{id: f, plugin: ./order-filter.wasm, inputs: [in]}]\n  \
+                        sinks: [{id: out, type: stdout, inputs: [f]}]\n";
+            flowctl.write("p.yaml", text);
+            flowctl.run("validate p.yaml --plugins older").success();
+        }),
         fact("bad_input::five_faults_are_reported_at_once", || {
             let flowctl = Flowctl::new();
             flowctl.write(

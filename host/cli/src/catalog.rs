@@ -31,14 +31,14 @@ const WELL_KNOWN: [&str; 5] = [
 ///
 /// When a folder or a named file cannot be read, or two plugins pass for the same one.
 pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>) -> Result<Registry> {
-    let mut entries = flowctl_connectors::catalogue();
+    let mut named = named;
+    let mut found = Vec::new();
     let mut seen: HashSet<PathBuf> = named.iter().filter_map(|entry| entry.path().map(Path::to_owned)).collect();
-    entries.extend(named);
     for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
         let is_file = folder.extension().is_some_and(|extension| extension == "wasm");
         if is_file && !folder.is_dir() {
             if seen.insert(folder.clone()) {
-                entries.push(plugin(folder)?);
+                named.push(plugin(folder)?);
             }
             continue;
         }
@@ -47,17 +47,28 @@ pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>) -> Result<Registry> {
                 continue;
             }
             match Contract::read(&read(&path)?, &stem(&path)) {
-                Ok(contract) => entries.push(Entry::plugin(path, contract)),
+                Ok(contract) => found.push(Entry::plugin(path, contract)),
                 Err(error) => status::warn(&format!("`{}` is left out: {error}", path.display())),
             }
         }
     }
+    // a file that was named is meant, whatever a folder holds under the same name
+    let is_named = |entry: &Entry| named.iter().any(|other| passes_for(entry, other));
+    found.retain(|entry| !is_named(entry));
+    let mut entries = flowctl_connectors::catalogue();
+    entries.extend(named);
+    entries.extend(found);
     let schema = |text: &&str| Schema::from_wit(text).expect("the first-party event types are checked by tests");
     let built = Registry::build(entries, WELL_KNOWN.iter().flat_map(schema));
     built.map(|registry| registry.checked_by(flowctl_connectors::check)).map_err(|conflicts| {
         let texts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         Hinted::error(texts.join("\n  and "), conflicts.first().map(|first| first.hint()).unwrap_or_default())
     })
+}
+
+/// Whether two plugins say that they are the same one.
+fn passes_for(a: &Entry, b: &Entry) -> bool {
+    (a.role, &a.name, a.version()) == (b.role, &b.name, b.version())
 }
 
 /// The plugin in the file at `path`, as an entry of a registry.
