@@ -56,6 +56,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             let answer = flowctl.run("run nowhere.yaml");
             failed(&flowctl, answer, &["`nowhere.yaml`"]);
         }),
+        fact("bad_input::faults_of_every_stage_are_reported_at_once_of_a_v1_file", || mixed("explicit")),
+        fact("bad_input::faults_of_every_stage_are_reported_at_once_of_a_v2_file", || mixed("discover")),
         fact("bad_input::values_that_a_run_would_refuse_are_faults_of_validate", || {
             let cases = [
                 ("stellar-ledgers", "{generate: {}, path: x}", "`path` stands beside `generate`"),
