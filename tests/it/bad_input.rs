@@ -1,10 +1,26 @@
 //! Whatever is wrong with what flowctl is given: a clear error, exit 1, no panic, and no
 //! half-written output.
 
+use std::path::Path;
+
 use libtest_mimic::Trial;
 
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl, plugins};
+
+/// `validate` of the file in `tests/pipelines/mixed` says what is beside it.
+fn mixed(name: &str) {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/pipelines/mixed"));
+    let flowctl = Flowctl::new();
+    flowctl.write("broken.wasm", "no component");
+    flowctl.write("mixed.yaml", std::fs::read(folder.join(format!("{name}.yaml"))).unwrap());
+    let said = flowctl.run_with_plugins("validate mixed.yaml").failure(&[]).stderr;
+    let expected = folder.join(format!("{name}.expected"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&expected, &said).unwrap();
+    }
+    assert_eq!(said, std::fs::read_to_string(&expected).unwrap_or_default());
+}
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -39,6 +55,47 @@ pub(crate) fn trials() -> Vec<Trial> {
             let flowctl = Flowctl::new();
             let answer = flowctl.run("run nowhere.yaml");
             failed(&flowctl, answer, &["`nowhere.yaml`"]);
+        }),
+        fact("bad_input::faults_of_every_stage_are_reported_at_once_of_a_v1_file", || mixed("explicit")),
+        fact("bad_input::faults_of_every_stage_are_reported_at_once_of_a_v2_file", || mixed("discover")),
+        fact("bad_input::values_that_a_run_would_refuse_are_faults_of_validate", || {
+            let cases = [
+                ("stellar-ledgers", "{generate: {}, path: x}", "`path` stands beside `generate`"),
+                ("stellar-ledgers", "{generate: {transactions_per_ledger: 5001}}", "at most 5000"),
+                ("stellar-ledgers", "{}", "`path` is missing"),
+                ("generate", "{type: example.order.v1, rate: -1}", "`rate` must be above 0"),
+                ("file", "{type: example.order.v1, path: ''}", "`path` is empty"),
+            ];
+            for (source, config, wanted) in cases {
+                let flowctl = Flowctl::new();
+                let head =
+                    "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sinks: [{id: out, type: stdout, inputs: [in]}]\n";
+                let sources = format!("  sources: [{{id: in, type: {source}, config: {config}}}]\n");
+                flowctl.write("p.yaml", format!("{head}{sources}"));
+                flowctl.run("validate p.yaml").failure(&["p.yaml:5:", wanted]);
+            }
+        }),
+        fact("bad_input::pipeline_and_source_cannot_both_be_standard_input", || {
+            let flowctl = Flowctl::new();
+            let text = "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{id: in, type: stdin, config: {type: \
+                        example.order.v1}}]\n  sinks: [{id: out, type: stdout, inputs: [in]}]\n";
+            let file = std::fs::File::open(flowctl.write("p.yaml", text)).unwrap();
+            flowctl.run("validate p.yaml").success();
+            let answer = Answer::of(flowctl.command("run -").stdin(file).output().unwrap());
+            answer.failure(&["-:4:", "`in` reads standard input, which this file came from"]);
+        }),
+        fact("bad_input::named_plugin_wins_over_another_build_in_a_folder", || {
+            let flowctl = Flowctl::new();
+            let bytes = std::fs::read(plugins().join("order-filter.wasm")).unwrap();
+            // a custom section more: other bytes, the same plugin
+            let other = [bytes.as_slice(), &[0, 2, 1, b'x']].concat();
+            flowctl.write("older/order-filter.wasm", other);
+            flowctl.write("order-filter.wasm", bytes);
+            let text = "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{id: in, type: generate, config: {type: \
+                        example.order.v1}}]\n  processors: [{id: f, plugin: ./order-filter.wasm, inputs: [in]}]\n  \
+                        sinks: [{id: out, type: stdout, inputs: [f]}]\n";
+            flowctl.write("p.yaml", text);
+            flowctl.run("validate p.yaml --plugins older").success();
         }),
         fact("bad_input::five_faults_are_reported_at_once", || {
             let flowctl = Flowctl::new();

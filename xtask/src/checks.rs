@@ -56,8 +56,11 @@ pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// Packages the SDK and builds it from the package, as authors get it.
+/// Packages the SDK and its macros, each alone, and builds each from its package, as
+/// authors get it.
 pub(crate) fn package(workspace: &Workspace) -> Result<()> {
-    let mut cargo = workspace.cargo(["package", "--allow-dirty", "--package", "flowctl-sdk-macros"]);
-    run(cargo.args(["--package", "flowctl-sdk"]))
+    for name in ["flowctl-sdk-macros", "flowctl-sdk"] {
+        run(&mut workspace.cargo(["package", "--allow-dirty", "--package", name]))?;
+    }
+    Ok(())
 }

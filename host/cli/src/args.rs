@@ -38,9 +38,17 @@ enum Command {
 /// Where plugins are looked for.
 #[derive(Args)]
 pub(crate) struct PluginArgs {
-    /// Folder of plugins, or a single `.wasm` file; may be repeated
-    #[arg(long, value_name = "DIR", env = "FLOWCTL_PLUGINS", value_delimiter = ':')]
+    /// Folder of plugins, or a single `.wasm` file; may be repeated [default: those of the
+    /// environment variable FLOWCTL_PLUGINS, with `:` between]
+    #[arg(long, value_name = "DIR", default_values_os_t = of_environment(), hide_default_value = true)]
     pub(crate) plugins: Vec<PathBuf>,
+}
+
+/// The parts of `FLOWCTL_PLUGINS` that name something. Not for clap to read: it refuses
+/// an empty value, and takes a variable for an option that was given.
+fn of_environment() -> Vec<PathBuf> {
+    let Some(said) = std::env::var_os("FLOWCTL_PLUGINS") else { return Vec::new() };
+    std::env::split_paths(&said).filter(|part| !part.as_os_str().is_empty()).collect()
 }
 
 impl Arguments {

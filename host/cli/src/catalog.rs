@@ -11,6 +11,7 @@ use flowctl_registry::{Declarations, Entry, Registry};
 use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema, WitFile};
 
 use crate::report::Hinted;
+use crate::status;
 
 /// Event types that are known though nothing may emit or read them: sources such as
 /// `file` can be configured to.
@@ -33,14 +34,14 @@ const WELL_KNOWN: [(&str, &str); 5] = [
 ///
 /// When a folder or a named file cannot be read, or two plugins pass for the same one.
 pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>, declarations: Declarations) -> Result<Registry> {
-    let mut entries = flowctl_connectors::catalogue();
+    let mut named = named;
+    let mut found = Vec::new();
     let mut seen: HashSet<PathBuf> = named.iter().filter_map(|entry| entry.path().map(Path::to_owned)).collect();
-    entries.extend(named);
     for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
         let is_file = folder.extension().is_some_and(|extension| extension == "wasm");
         if is_file && !folder.is_dir() {
             if seen.insert(folder.clone()) {
-                entries.push(plugin(folder)?);
+                named.push(plugin(folder)?);
             }
             continue;
         }
@@ -49,13 +50,20 @@ pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>, declarations: Declara
                 continue;
             }
             match Contract::read(&read(&path)?, &stem(&path)) {
-                Ok(contract) => entries.push(Entry::plugin(path, contract)),
-                Err(error) => eprintln!("warning: `{}` is left out: {error}", path.display()),
+                Ok(contract) => found.push(Entry::plugin(path, contract)),
+                Err(error) => status::warn(&format!("`{}` is left out: {error}", path.display())),
             }
         }
     }
+    // a file that was named is meant, whatever a folder holds under the same name
+    let is_named = |entry: &Entry| named.iter().any(|other| passes_for(entry, other));
+    found.retain(|entry| !is_named(entry));
+    let mut entries = flowctl_connectors::catalogue();
+    entries.extend(named);
+    entries.extend(found);
     let schema = |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
-    Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations).map_err(|conflicts| {
+    let built = Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations);
+    built.map(|registry| registry.checked_by(flowctl_connectors::check)).map_err(|conflicts| {
         let texts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
         Hinted::error(texts.join("\n  and "), conflicts.first().map(|first| first.hint()).unwrap_or_default())
     })
@@ -65,6 +73,11 @@ pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>, declarations: Declara
 pub(crate) fn library() -> Vec<WitFile> {
     let file = |(name, text): &(&str, &str)| WitFile { name: (*name).to_owned(), text: (*text).to_owned() };
     WELL_KNOWN.iter().map(file).collect()
+}
+
+/// Whether two plugins say that they are the same one.
+fn passes_for(a: &Entry, b: &Entry) -> bool {
+    (a.role, &a.name, a.version()) == (b.role, &b.name, b.version())
 }
 
 /// The plugin in the file at `path`, as an entry of a registry.

@@ -1,5 +1,4 @@
 //! The `flowctl` command.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "stdout is data, stderr is status")]
 
 mod args;
 mod catalog;
@@ -12,6 +11,7 @@ mod pipeline;
 mod report;
 mod session;
 mod state;
+mod status;
 mod workshop;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! Where flowctl keeps its files: the XDG base directories.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// `$XDG_CACHE_HOME/flowctl`, else `~/.cache/flowctl`; none without a home.
@@ -18,8 +19,12 @@ pub(crate) fn dead_letters(state_dir: &Path) -> PathBuf {
 }
 
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
-    // the specification has relative paths ignored
-    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(below_home));
+    let set = absolute(std::env::var_os(variable));
+    let home = || absolute(std::env::var_os("HOME")).map(|home| home.join(below_home));
     Some(set.or_else(home)?.join("flowctl"))
+}
+
+/// The specification has relative paths ignored; an empty one is relative too.
+fn absolute(said: Option<OsString>) -> Option<PathBuf> {
+    said.map(PathBuf::from).filter(|path| path.is_absolute())
 }

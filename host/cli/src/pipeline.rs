@@ -3,14 +3,16 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use flowctl_intent::{Component, Document, Fault, Faults, Intent, parse};
-use flowctl_registry::{Declarations, Entry, Registry};
-use flowctl_topology::{Topology, declaration_faults, plan};
+use anyhow::{Context, Result, anyhow};
+use flowctl_intent::{Document, Fault, Faults, Intent};
+use flowctl_registry::Entry;
+use flowctl_schema::Role;
+use flowctl_topology::{Component, Node, Topology, plan};
 use flowctl_types::Reference;
 
-use crate::catalog::{self, types};
+use crate::catalog::types;
 use crate::report::Hinted;
+use crate::{catalog, report};
 
 /// Largest pipeline file that is read, in bytes; the parser's own bound is below it.
 const MAX_FILE_BYTES: u64 = 2 << 20;
@@ -30,11 +32,58 @@ pub(crate) struct Planned {
 /// [`Faults`] with every fault of the file, or that file or plugins cannot be read.
 pub(crate) fn load(file: &Path, plugins: &[PathBuf]) -> Result<Planned> {
     let text = read(file)?;
-    let document = parse(&file.to_string_lossy(), &text, &environment)?;
+    let (document, mut faults) = flowctl_intent::read(&file.to_string_lossy(), &text, &environment);
+    let planned = match &document {
+        Some(document) => find_faults(document, plugins, &mut faults)?,
+        None => None,
+    };
+    let stdin_twice = document.as_ref().zip(planned.as_ref()).filter(|_| file == Path::new("-"));
+    faults.extend(stdin_twice.and_then(|(document, topology)| stdin_fault(document, topology)));
+    match (document, planned, Faults::collect(faults)) {
+        (Some(document), Some(topology), None) => Ok(Planned { document, topology }),
+        (_, _, Some(faults)) => Err(faults.into()),
+        (_, _, None) => Err(anyhow!("`{}` cannot be planned", file.display())),
+    }
+}
+
+/// Plans what of the document can be read. None, and a fault more at least, where that
+/// is not all of it.
+fn find_faults(document: &Document, plugins: &[PathBuf], faults: &mut Vec<Fault>) -> Result<Option<Topology>> {
+    let (named, unreadable) = named(document);
     let types = document.intent.types().iter().map(|path| (path.written().clone(), Path::new(path.value())));
-    let registry = registry(&document, plugins, types::declarations(types))?;
-    let topology = plan(&document, &registry, &environment)?;
-    Ok(Planned { document, topology })
+    let registry = match catalog::load(plugins, named, types::declarations(types)) {
+        Ok(registry) => registry,
+        Err(error) if faults.is_empty() && unreadable.is_empty() => return Err(error),
+        Err(error) => {
+            report::failure(&error);
+            faults.extend(unreadable);
+            return Ok(None);
+        }
+    };
+    let planned = plan(document, &registry, &environment);
+    if let Err(found) = &planned {
+        // that an unreadable file is not among the plugins follows from that
+        let is_known = |fault: &Fault| unreadable.iter().any(|other| is_at_one_place(fault, other));
+        faults.extend(found.iter().filter(|fault| !is_known(fault)).cloned());
+    }
+    faults.extend(unreadable);
+    Ok(planned.ok())
+}
+
+/// The fault of a pipeline that is read from standard input and whose source reads it too.
+fn stdin_fault(document: &Document, topology: &Topology) -> Option<Fault> {
+    let is_stdin = |node: &&Node| matches!(&node.component, Component::Connector { name } if name == "stdin");
+    let node = topology.nodes.iter().filter(|node| node.role == Role::Source).find(is_stdin)?;
+    let path: &[&str] = match document.intent {
+        Intent::Explicit(_) => &["sources", node.id.as_str(), "type"],
+        Intent::Discover(_) => &["from"],
+    };
+    let message = format!("`{}` reads standard input, which this file came from", node.id);
+    Some(document.fault_at(path, message, Some("put the pipeline into a file, and name that".to_owned())))
+}
+
+fn is_at_one_place(a: &Fault, b: &Fault) -> bool {
+    (a.line, a.column) == (b.line, b.column)
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -52,13 +101,12 @@ fn read(file: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The registry of what `plugins` hold, of the files that the document names, and of the
-/// types that it declares: what is wrong with those is reported where it is planned.
-fn registry(document: &Document, plugins: &[PathBuf], declarations: Declarations) -> Result<Registry> {
+/// The plugins in the files that the document names, and a fault for each other file.
+fn named(document: &Document) -> (Vec<Entry>, Vec<Fault>) {
     let mut named: Vec<Entry> = Vec::new();
     let mut faults: Vec<Fault> = Vec::new();
     for (path, file) in files(document) {
-        if named.iter().any(|entry| entry.path() == Some(&file)) {
+        if named.iter().any(|entry| entry.path() == Some(&*file)) {
             continue;
         }
         match catalog::plugin(&file) {
@@ -70,39 +118,47 @@ fn registry(document: &Document, plugins: &[PathBuf], declarations: Declarations
             }
         }
     }
-    if faults.is_empty() {
-        return catalog::load(plugins, named, declarations);
-    }
-    faults.extend(declaration_faults(document, declarations.faults()));
-    Err(Faults::collect(faults).expect("there is one at least").into())
+    (named, faults)
 }
 
-/// The files that the nodes of a document name, each with its place.
+/// The files that a document names, each with its place.
 fn files(document: &Document) -> Vec<(Vec<String>, PathBuf)> {
-    let mut references: Vec<(Vec<&str>, Option<&Reference>)> = Vec::new();
-    if let Intent::Explicit(intent) = &document.intent {
-        let processors = intent.processors.iter();
-        references.extend(processors.map(|spec| (vec!["processors", spec.id.as_str()], Some(&spec.plugin))));
-        let sources = intent.sources.iter();
-        references.extend(sources.map(|spec| (vec!["sources", spec.id.as_str()], reference(&spec.component))));
-        let sinks = intent.sinks.iter();
-        references.extend(sinks.map(|spec| (vec!["sinks", spec.id.as_str()], reference(&spec.component))));
-    }
-    let dead_letter = document.intent.dead_letter();
-    references.extend(dead_letter.map(|spec| (vec!["dead_letter"], reference(&spec.component))));
-    let file = |(node, reference): (Vec<&str>, Option<&'_ Reference>)| match reference {
-        Some(Reference::File(file)) => {
-            Some((node.into_iter().chain(["plugin"]).map(str::to_owned).collect(), file.clone()))
+    let mut references: Vec<(Vec<String>, Reference)> = Vec::new();
+    let mut add = |place: &[&str], reference: Option<&Reference>| {
+        references.extend(reference.map(|found| (place.iter().map(|&key| key.to_owned()).collect(), found.clone())));
+    };
+    match &document.intent {
+        Intent::Explicit(intent) => {
+            for spec in &intent.processors {
+                add(&["processors", spec.id.as_str(), "plugin"], Some(&spec.plugin));
+            }
+            for spec in &intent.sources {
+                add(&["sources", spec.id.as_str(), "plugin"], reference(&spec.component));
+            }
+            for spec in &intent.sinks {
+                add(&["sinks", spec.id.as_str(), "plugin"], reference(&spec.component));
+            }
         }
+        Intent::Discover(intent) => {
+            for (index, name) in intent.via.iter().enumerate() {
+                add(&["via", &index.to_string()], name.parse().ok().as_ref());
+            }
+        }
+    }
+    if let Some(spec) = document.intent.dead_letter() {
+        add(&["dead_letter", "plugin"], reference(&spec.component));
+    }
+    let file = |(place, reference)| match reference {
+        Reference::File(file) => Some((place, file)),
         _ => None,
     };
     references.into_iter().filter_map(file).collect()
 }
 
-fn reference(component: &Component) -> Option<&Reference> {
+fn reference(component: &flowctl_intent::Component) -> Option<&Reference> {
     match component {
-        Component::Plugin(reference) => Some(reference),
-        Component::Type(_) | Component::Command { .. } => None,
+        flowctl_intent::Component::Plugin(reference) => Some(reference),
+        _ => None,
     }
 }
 

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use flowctl_intent::Faults;
 
+use crate::status;
+
 /// A message with what to do about it, as context of an error.
 #[derive(Debug)]
 pub(crate) struct Hinted {
@@ -34,7 +36,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::FAILURE;
     }
-    eprintln!("{}", text(error));
+    status::say(&text(error));
     ExitCode::FAILURE
 }
 

@@ -37,7 +37,7 @@ impl LocalWorkshop {
         };
         let engine = Engine::new(config).context("cannot start the sandbox")?;
         for warning in engine.warnings() {
-            eprintln!("warning: {warning}");
+            crate::status::warn(&warning.to_string());
         }
         Ok(Self { engine, tenant: Tenant::new(pipeline.name.as_str(), MAX_RUN_MEMORY_BYTES), pipeline })
     }

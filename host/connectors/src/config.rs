@@ -6,13 +6,19 @@ use std::time::Duration;
 use flowctl_topology::Node;
 use flowctl_types::units;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::ConnectorError;
 
 /// Reads the configuration of `node`. Null counts as an empty configuration.
 pub(crate) fn read<T: DeserializeOwned>(connector: &'static str, node: &Node) -> Result<T, ConnectorError> {
-    let value = match &node.config {
-        serde_json::Value::Null => serde_json::Value::Object(serde_json::Map::new()),
+    read_value(connector, &node.config)
+}
+
+/// Reads a configuration. Null counts as an empty one.
+pub(crate) fn read_value<T: DeserializeOwned>(connector: &'static str, config: &Value) -> Result<T, ConnectorError> {
+    let value = match config {
+        Value::Null => Value::Object(serde_json::Map::new()),
         value => value.clone(),
     };
     serde_json::from_value(value).map_err(|source| ConnectorError::Config { connector, source })

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use flowctl_schema::ConfigFault;
+
 /// Why a connector cannot be made ready. Nothing was read or written when it is returned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -69,6 +71,14 @@ pub enum ConnectorError {
 }
 
 impl ConnectorError {
+    /// The fault of a field, at its place in the configuration. What has other fields
+    /// than it should is for the record to say.
+    pub(crate) fn into_config_fault(self) -> Option<ConfigFault> {
+        let Self::Field { field, reason, .. } = self else { return None };
+        let path = field.split('.').map(str::to_owned).collect();
+        Some(ConfigFault { path, is_key: false, message: format!("`{field}` {reason}"), hint: None })
+    }
+
     pub(crate) fn field(connector: &'static str, field: &'static str, reason: impl Into<String>) -> Self {
         Self::Field { connector, field, reason: reason.into() }
     }

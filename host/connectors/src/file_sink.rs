@@ -50,12 +50,16 @@ pub(crate) fn start(append: Option<bool>, pipeline: &Pipeline) -> Start {
     if append == Some(false) && pipeline.is_new { Start::Empty } else { Start::Append }
 }
 
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check_config(config: &serde_json::Value) -> Vec<ConnectorError> {
+    let read = config::read_value(NAME, config);
+    read.and_then(|FileConfig { path, .. }| check_named(&path)).err().into_iter().collect()
+}
+
 /// Whether a file can be written at `path`, found out without creating it.
 pub(crate) fn check(path: &Path) -> Result<(), ConnectorError> {
     let error = |source| ConnectorError::File { connector: NAME, action: "write", path: path.to_owned(), source };
-    if path.as_os_str().is_empty() {
-        return Err(ConnectorError::field(NAME, "path", "is empty: name the file to write"));
-    }
+    check_named(path)?;
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(ConnectorError::field(
             NAME,
@@ -75,6 +79,13 @@ pub(crate) fn check(path: &Path) -> Result<(), ConnectorError> {
         }
         Err(source) => Err(error(source)),
     }
+}
+
+fn check_named(path: &Path) -> Result<(), ConnectorError> {
+    if path.as_os_str().is_empty() {
+        return Err(ConnectorError::field(NAME, "path", "is empty: name the file to write"));
+    }
+    Ok(())
 }
 
 struct FileSink {

@@ -18,13 +18,7 @@ const BUFFER_BYTES: usize = 128 << 10;
 /// The files that `pattern` names: one path, or a glob. Each is checked to be a file
 /// that can be read and is not empty; their names are text, since ids and positions are.
 pub(crate) fn find(connector: &'static str, pattern: &str) -> Result<Vec<String>, ConnectorError> {
-    if pattern.is_empty() {
-        return Err(ConnectorError::field(
-            connector,
-            "path",
-            "is empty: name a file, or a glob such as `ledgers/*.zst`",
-        ));
-    }
+    check_pattern(connector, pattern)?;
     let literal = Path::new(pattern);
     let is_glob = pattern.contains(['*', '?', '[']) && !literal.exists();
     if !is_glob {
@@ -59,6 +53,15 @@ pub(crate) fn find(connector: &'static str, pattern: &str) -> Result<Vec<String>
     }
     files.sort_unstable();
     Ok(files)
+}
+
+/// Whether `pattern` can name files, found out without looking for them.
+pub(crate) fn check_pattern(connector: &'static str, pattern: &str) -> Result<(), ConnectorError> {
+    if pattern.is_empty() {
+        let reason = "is empty: name a file, or a glob such as `ledgers/*.zst`";
+        return Err(ConnectorError::field(connector, "path", reason));
+    }
+    Ok(())
 }
 
 fn check(connector: &'static str, path: &Path) -> Result<(), ConnectorError> {

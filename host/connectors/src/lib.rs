@@ -29,8 +29,9 @@ mod stdout;
 mod stellar_ledgers;
 mod stellar_rpc;
 
+use flowctl_registry::Entry;
 use flowctl_runtime::{Sink, Source};
-use flowctl_schema::Role;
+use flowctl_schema::{ConfigFault, Role};
 use flowctl_topology::{Component, Node};
 
 pub use catalogue::catalogue;
@@ -38,6 +39,22 @@ pub use dead_letters::{dead_letter_file, dead_letters};
 pub use error::ConnectorError;
 pub use pipeline::Pipeline;
 pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSettings};
+
+/// What is wrong with a connector's configuration that has the fields and types of its
+/// record: values out of bounds, fields that exclude each other. Planning asks this of
+/// every node, so that whatever [`source`] and [`sink`] would refuse is found before a
+/// run. No I/O: whether a file is there, only they find out.
+#[must_use]
+pub fn check(entry: &Entry, config: &serde_json::Value) -> Vec<ConfigFault> {
+    let errors = match (entry.role, entry.name.as_str()) {
+        (Role::Source, json_lines::FILE) => json_lines::check_file(config),
+        (Role::Source, load::NAME) => load::check(config),
+        (Role::Source, stellar_ledgers::NAME) => stellar_ledgers::check(config),
+        (Role::Sink, file_sink::NAME) => file_sink::check_config(config),
+        _ => Vec::new(),
+    };
+    errors.into_iter().filter_map(ConnectorError::into_config_fault).collect()
+}
 
 /// Makes the source of `node`, which works for `pipeline`, ready: configuration
 /// checked, files found. Nothing has been read yet.

@@ -49,10 +49,15 @@ fn read_from(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Endpoint> {
 }
 
 fn read_endpoint(reader: &mut Reader, item: &Node) -> Option<Endpoint> {
+    let n_problems = reader.problems.len();
     let fields = reader.fields(item, "an item of `from`", &["type", "source"])?;
     let source = fields.get("source").map(|node| reader.name(node, "`source`"));
     let event_type = reader.required(&fields, "type", "name an event type, such as `type: stellar.ledger.v1`")?;
     let event_type = read_type(reader, event_type)?;
+    // an item is read as a whole or not at all: without its source it means another thing
+    if reader.problems.len() > n_problems {
+        return None;
+    }
     match source {
         Some(source) => Some(Endpoint { event_type, source: Some(source?.to_string()) }),
         None => Some(Endpoint { event_type, source: None }),

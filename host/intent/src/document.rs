@@ -6,11 +6,15 @@ use std::path::Path;
 use flowctl_types::NodeId;
 
 use crate::fault::{Problem, Source, Span};
+use crate::holes::Holes;
 use crate::reader::{Fields, Reader};
 use crate::tree::{self, Kind, Node, shorten};
 use crate::{Fault, Faults, Intent, discover, explicit, interpolate};
 
-/// A pipeline file without faults of its own.
+/// A pipeline file, as far as it could be read.
+///
+/// [`parse`] gives out documents without faults of their own; [`read`] those too whose
+/// intent has holes.
 #[derive(Clone)]
 pub struct Document {
     /// The pipeline's name: `metadata.name`, else the stem of the file's name.
@@ -18,7 +22,9 @@ pub struct Document {
     /// What the file asks for.
     pub intent: Intent,
     source: Source,
+    /// Without the items of lists that the intent lacks.
     root: Node,
+    holes: Holes,
 }
 
 /// Reads a pipeline file in either format.
@@ -33,6 +39,20 @@ pub struct Document {
 /// more there are. Where the text is no YAML, what follows the
 /// first syntax error is unknown, so that error is the last one.
 pub fn parse(file_name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Document, Faults> {
+    let (document, faults) = read(file_name, text, env);
+    match (Faults::collect(faults), document) {
+        (None, Some(document)) => Ok(document),
+        (Some(faults), _) => Err(faults),
+        (None, None) => unreachable!("where there is no document, a fault says why"),
+    }
+}
+
+/// As [`parse`], but gives out what could be read beside the faults, so that whoever
+/// plans it finds the others too. None where that is no pipeline at all.
+///
+/// Where there is a fault, the intent has holes: what could not be read is left out, and
+/// [`Document::is_whole`] is false.
+pub fn read(file_name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> (Option<Document>, Vec<Fault>) {
     let source = Source::new(file_name, text);
     let (root, problems) = tree::build(text);
     let mut reader = Reader { problems };
@@ -42,14 +62,15 @@ pub fn parse(file_name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) 
         let (name, intent) = read_root(&mut reader, &root, file_name);
         read = intent.map(|intent| (name, intent, root));
     }
-    match (Faults::collect(source.faults(reader.problems)), read) {
-        (None, Some((name, intent, root))) => Ok(Document { name, intent, source, root }),
-        (Some(faults), _) => Err(faults),
-        (None, None) => {
-            let problem = Problem::new(Span::START, "the file holds no pipeline".to_owned(), None);
-            Err(Faults(vec![source.fault(problem)]))
-        }
+    let mut problems = reader.problems;
+    if read.is_none() && problems.is_empty() {
+        problems.push(Problem::new(Span::START, "the file holds no pipeline".to_owned(), None));
     }
+    let document = read.map(|(name, intent, mut root)| {
+        let holes = Holes::new(&mut root, &problems);
+        Document { name, intent, source: source.clone(), root, holes }
+    });
+    (document, source.faults(problems))
 }
 
 impl Document {
@@ -62,6 +83,38 @@ impl Document {
     #[must_use]
     pub fn fault_at(&self, path: &[&str], message: String, hint: Option<String>) -> Fault {
         self.source.fault(Problem::new(self.place(path), message, hint))
+    }
+
+    /// As [`Self::fault_at`], at the key that the path ends with.
+    #[must_use]
+    pub fn fault_at_key(&self, path: &[&str], message: String, hint: Option<String>) -> Fault {
+        let place = self.find(path).map_or_else(|last| last.place(), Node::place);
+        self.source.fault(Problem::new(place, message, hint))
+    }
+
+    /// Whether the file has no fault of its own.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.holes.is_empty()
+    }
+
+    /// Whether something in this part of `spec` could not be read.
+    #[must_use]
+    pub fn has_hole(&self, key: &str) -> bool {
+        self.holes.has(key)
+    }
+
+    /// The parts of `spec` in which something could not be read; keys that mean nothing
+    /// are among them.
+    pub fn holes(&self) -> impl Iterator<Item = &str> {
+        self.holes.keys()
+    }
+
+    /// Whether the value that `path` leads to, or one around it, could not be read. What
+    /// else is found wrong with it follows from that.
+    #[must_use]
+    pub fn is_unreadable(&self, path: &[&str]) -> bool {
+        !self.is_whole() && self.holes.concerns(self.find(path).unwrap_or_else(|last| last))
     }
 
     /// A fault at a value of a node's configuration, in either format; an empty path
@@ -83,6 +136,14 @@ impl Document {
     }
 
     fn place(&self, path: &[&str]) -> Span {
+        match self.find(path) {
+            Ok(Node { kind: Kind::Scalar(_), span, .. }) => *span,
+            Ok(node) | Err(node) => node.place(),
+        }
+    }
+
+    /// The value that `path` leads to, else the last on the way that exists.
+    fn find(&self, path: &[&str]) -> Result<&Node, &Node> {
         let is_top = |key: &&str| ROOT_KEYS.contains(key);
         let mut node = &self.root;
         if !path.first().is_some_and(is_top)
@@ -93,13 +154,10 @@ impl Document {
         for segment in path {
             match child(node, segment) {
                 Some(found) => node = found,
-                None => return node.place(),
+                None => return Err(node),
             }
         }
-        match &node.kind {
-            Kind::Scalar(_) => node.span,
-            _ => node.place(),
-        }
+        Ok(node)
     }
 }
 

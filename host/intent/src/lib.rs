@@ -14,6 +14,7 @@ mod document;
 mod edges;
 mod explicit;
 mod fault;
+mod holes;
 mod interpolate;
 mod json_schema;
 mod model;
@@ -24,7 +25,7 @@ mod scalar;
 mod settings;
 mod tree;
 
-pub use document::{Document, parse};
+pub use document::{Document, parse, read};
 pub use fault::{Fault, Faults};
 pub use interpolate::{Config, Interpolated};
 pub use json_schema::json_schema;

@@ -116,8 +116,12 @@ impl Registry {
         };
         let sources = || self.entries().filter(|entry| entry.role == Role::Source);
         let emitters = meant(sources().filter(emits).collect(), query.configured);
-        let passing: Vec<&Entry> =
+        let mut passing: Vec<&Entry> =
             emitters.iter().copied().filter(|entry| entry.contradicts(query.filter).is_none()).collect();
+        // what emits the type whatever it is told comes before what has to be told
+        if passing.iter().any(|entry| entry.emits_type(query.event_type)) {
+            passing.retain(|entry| entry.emits_type(query.event_type));
+        }
         match (passing.as_slice(), emitters.first()) {
             ([only], _) => Ok((only, emitted(only, query.event_type, known)?)),
             ([], Some(filtered)) => {

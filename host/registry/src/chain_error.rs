@@ -139,10 +139,48 @@ pub enum ChainError {
     },
 }
 
+/// How what is wanted was said, and so how hints say what to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wording {
+    /// In a pipeline file: `from:`, `via:`, `where:`.
+    File,
+    /// On a command line: `--source`, `--via`, `--where`.
+    CommandLine,
+}
+
+impl Wording {
+    fn source(self, event_type: &EventType, source: &str) -> String {
+        match self {
+            Self::File => format!("`from: {{type: {event_type}, source: {source}}}`"),
+            Self::CommandLine => format!("`--source {source}`"),
+        }
+    }
+
+    fn via(self, processor: &str) -> String {
+        match self {
+            Self::File => format!("`via: [{processor}]`"),
+            Self::CommandLine => format!("`--via {processor}`"),
+        }
+    }
+
+    const fn filter(self) -> &'static str {
+        match self {
+            Self::File => "`where:`",
+            Self::CommandLine => "`--where`",
+        }
+    }
+}
+
 impl ChainError {
-    /// What to do about it, where that is known.
+    /// What to do about it, where that is known, in the words of a pipeline file.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        self.hint_in(Wording::File)
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint_in(&self, wording: Wording) -> Option<String> {
         match self {
             Self::Lookup(error) => error.hint(),
             Self::UnknownType { nearest, .. } if nearest.is_empty() => Some(
@@ -154,31 +192,32 @@ impl ChainError {
                 (!emitted.is_empty()).then(|| format!("sources emit {}", all_of(emitted)))
             }
             Self::NoSource { event_type, configurable, .. } => {
-                let first = configurable.first()?;
-                Some(format!(
-                    "{} can be made to: write `from: {{type: {event_type}, source: {first}}}`",
-                    one_of(configurable)
-                ))
+                let source = wording.source(event_type, configurable.first()?);
+                Some(format!("{} can be made to: write {source}", one_of(configurable)))
             }
             Self::SourceType { .. } | Self::Filtered { .. } => None,
             Self::TooMany { .. } => Some("ask for fewer types or sinks at once".to_owned()),
             Self::AmbiguousSource { event_type, candidates } => {
-                let first = candidates.first()?;
-                Some(format!("choose one: write `from: {{type: {event_type}, source: {first}}}`"))
+                Some(format!("choose one: write {}", wording.source(event_type, candidates.first()?)))
             }
             Self::Ambiguous { chains, .. } => {
                 let first = chains.first()?;
                 let own = first.iter().find(|name| !chains[1..].iter().any(|chain| chain.contains(name)));
                 let name = own.or(first.last())?;
-                Some(format!("choose one with `via: [{name}]`, or with `where:` if their metadata differ"))
+                let (via, filter) = (wording.via(name), wording.filter());
+                Some(format!("choose one with {via}, or with {filter} if their metadata differ"))
             }
             Self::Structure { emitter, receiver, .. } => {
                 Some(format!("build `{emitter}` and `{receiver}` against one version of the type's WIT package"))
             }
             Self::Excluded { chain, excluded, .. } => {
-                Some(format!("`where:` excludes {}; without it there is {}", all_of(excluded), arrows(chain)))
+                let filter = wording.filter();
+                Some(format!("{filter} excludes {}; without it there is {}", all_of(excluded), arrows(chain)))
             }
-            Self::Via { chain, .. } => Some(format!("without `via:` there is {}", arrows(chain))),
+            Self::Via { chain, .. } if wording == Wording::File => {
+                Some(format!("without `via:` there is {}", arrows(chain)))
+            }
+            Self::Via { chain, .. } => Some(format!("without `--via` there is {}", arrows(chain))),
             Self::Unreachable { to, takes, .. } => {
                 let more = "`--plugins DIR` makes more processors known";
                 let is_type = takes.trim_matches('`') == to;

@@ -18,9 +18,9 @@ mod registry;
 mod search;
 
 pub use chain::{ChainQuery, MAX_HOPS, SourceQuery, Target};
-pub use chain_error::{ChainError, arrows};
+pub use chain_error::{ChainError, Wording, arrows};
 pub use declare::{DeclarationError, DeclarationFault, Declarations};
 pub use entry::{Accepts, Emits, Entry, Origin, Refusal};
 pub use lookup::{LookupError, kind, less_version};
 pub use nearest::{all_of, nearest, one_of};
-pub use registry::{Conflict, Registry};
+pub use registry::{ConfigCheck, Conflict, Registry};

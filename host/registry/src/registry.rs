@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use flowctl_schema::{Role, Schema};
+use flowctl_schema::{ConfigFault, Role, Schema};
 use flowctl_types::{Digest, EventType};
 
 use crate::graph::TypeGraph;
@@ -27,7 +27,11 @@ pub struct Registry {
     /// Every file that holds an entry, the same bytes in two files included.
     paths: BTreeMap<PathBuf, usize>,
     declarations: Declarations,
+    check: ConfigCheck,
 }
+
+/// What is wrong with an entry's configuration that the types of its record do not say.
+pub type ConfigCheck = fn(&Entry, &serde_json::Value) -> Vec<ConfigFault>;
 
 /// Two components that pass for the same plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,7 +124,19 @@ impl Registry {
             }
         }
         let graph = TypeGraph::new(&entries, types.values());
-        Ok(Self { entries, by_name, types, graph, paths, declarations })
+        Ok(Self { entries, by_name, types, graph, paths, declarations, check: |_, _| Vec::new() })
+    }
+
+    /// The same, with configurations held against `check` too.
+    #[must_use]
+    pub fn checked_by(self, check: ConfigCheck) -> Self {
+        Self { check, ..self }
+    }
+
+    /// What is wrong with a configuration of `entry` that its record takes.
+    #[must_use]
+    pub fn check_config(&self, entry: &Entry, config: &serde_json::Value) -> Vec<ConfigFault> {
+        (self.check)(entry, config)
     }
 
     /// The entries in use, by role and name.

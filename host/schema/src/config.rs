@@ -49,6 +49,8 @@ pub struct ConfigFault {
     /// The keys and list indices that lead to the place, outermost first. For a
     /// missing field, they lead to what lacks it.
     pub path: Vec<String>,
+    /// Whether the last key of `path` itself is wrong, not the value below it.
+    pub is_key: bool,
     /// What is wrong.
     pub message: String,
     /// What to do about it, where that is known.

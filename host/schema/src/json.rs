@@ -340,6 +340,15 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
+    /// The letters at hand; of very many the first.
+    #[cold]
+    fn word(&self) -> &'a str {
+        const MAX_LETTERS: usize = 40;
+        let rest = &self.text[self.pos..];
+        let length = rest.iter().take(MAX_LETTERS).take_while(|byte| byte.is_ascii_alphabetic()).count();
+        std::str::from_utf8(&rest[..length]).unwrap_or_default()
+    }
+
     /// Says what stands at hand in place of `what`.
     #[cold]
     fn expected(&self, what: &str) -> Box<Fault> {
@@ -348,8 +357,11 @@ impl<'a> JsonReader<'a> {
             Some(b'{') => "an object",
             Some(b'[') => "a list",
             Some(b'"') => "a string",
-            Some(b't' | b'f') => "a bool",
-            Some(b'n') => "null",
+            Some(b'a'..=b'z' | b'A'..=b'Z') => match self.word() {
+                "true" | "false" => "a bool",
+                "null" => "null",
+                word => return Fault::new(self.pos, format!("expected {what}, found `{word}`, which is no JSON")),
+            },
             Some(b'-' | b'0'..=b'9') => "a number",
             Some(byte @ 0x21..=0x7e) => {
                 return Fault::new(self.pos, format!("expected {what}, found `{}`", char::from(byte)));

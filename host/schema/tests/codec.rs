@@ -72,6 +72,11 @@ fn json_faults_name_field_and_offset() {
     let replaced = |from: &str, to: &str| AN_ORDER.replacen(from, to, 1);
     check_json_fault("", &expect!["JSON is no valid `example.order.v1`: expected an object, found the end at byte 0"]);
     check_json_fault("{}", &expect!["JSON is no valid `example.order.v1`: field `id` is missing at byte 2"]);
+    let nonsense = expect![
+        "JSON is no valid `example.order.v1`: expected an object, found `nonsense`, which is no JSON at byte 0"
+    ];
+    check_json_fault("nonsense", &nonsense);
+    check_json_fault("null", &expect!["JSON is no valid `example.order.v1`: expected an object, found null at byte 0"]);
     check_json_fault("[]", &expect!["JSON is no valid `example.order.v1`: expected an object, found a list at byte 0"]);
     check_json_fault(
         &replaced("quantity", "quantitty"),

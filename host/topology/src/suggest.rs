@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use flowctl_intent::Endpoint;
-use flowctl_registry::{ChainError, ChainQuery, Entry, MAX_HOPS, Registry, SourceQuery, Target, arrows};
+use flowctl_registry::{ChainError, ChainQuery, Entry, MAX_HOPS, Registry, SourceQuery, Target, Wording, arrows};
 use flowctl_schema::{Role, Schema};
 use flowctl_types::{EventType, Reference};
 
@@ -98,10 +98,16 @@ impl Part {
 }
 
 impl SuggestError {
-    /// What to do about it, where that is known.
+    /// What to do about it, where that is known, in the words of a pipeline file.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.error.hint()
+    }
+
+    /// What to do about it, where that is known, in the words of `topology suggest`.
+    #[must_use]
+    pub fn command_line_hint(&self) -> Option<String> {
+        self.error.hint_in(Wording::CommandLine)
     }
 }
 
@@ -184,13 +190,21 @@ pub(crate) fn resolve<'a>(
         faults.push(SuggestError { part: Part::To(0), error: ChainError::TooMany { n_chains, limit: MAX_CHAINS } });
         return Vec::new();
     }
+    // a source that an entry of `from` names is configured for that entry, not for others
+    let bound: BTreeSet<&str> = wish
+        .from
+        .iter()
+        .filter_map(|endpoint| registry.find(Role::Source, endpoint.source.as_deref()?).ok())
+        .map(|source| source.name.as_str())
+        .collect();
+    let configured = wish.configured.difference(&bound).copied().collect();
     let mut chains = Vec::new();
     for (from, endpoint) in wish.from.iter().enumerate() {
         let query = SourceQuery {
             event_type: &endpoint.event_type,
             source: endpoint.source.as_deref(),
             filter: wish.filter,
-            configured: &wish.configured,
+            configured: &configured,
         };
         let (source, emitted) = match registry.source(&query) {
             Ok(found) => found,

@@ -31,7 +31,7 @@ pub use transfer::{Kind, Muxed, Transfer};
 /// is rejected as a whole.
 #[flowctl_sdk::processor(input = "stellar.ledger.v1", output = "stellar.token.transfer.v1")]
 pub mod plugin {
-    use crate::{Mode, Network, Rules};
+    use crate::{Network, Rules};
 
     /// Derives transfers, mints, burns, clawbacks and fees from Stellar ledgers (CAP-67).
     pub struct TtpProcessor {
@@ -45,14 +45,25 @@ pub mod plugin {
         /// Where transfers are read from: `derive` takes operations, results and ledger
         /// changes, and works on every ledger; `unified` takes the events that stellar-core
         /// wrote with EMIT_CLASSIC_EVENTS and BACKFILL_STELLAR_ASSET_EVENTS.
-        #[config(default = "derive")]
-        pub mode: String,
+        #[config(default = Mode::Derive)]
+        pub mode: Mode,
+    }
+
+    /// Where transfers are read from.
+    pub enum Mode {
+        /// From operations, results and ledger changes.
+        Derive,
+        /// From the events that stellar-core wrote.
+        Unified,
     }
 
     impl TtpProcessor {
         fn new(config: Config) -> Result<Self, String> {
             let network = Network::new(&config.network).map_err(|error| error.to_string())?;
-            let mode: Mode = config.mode.parse().map_err(|error: crate::SettingError| error.to_string())?;
+            let mode = match config.mode {
+                Mode::Derive => crate::Mode::Derive,
+                Mode::Unified => crate::Mode::Unified,
+            };
             Ok(Self { rules: Rules::new(network, mode) })
         }
 

@@ -18,8 +18,6 @@ use crate::{Events, Failure, Received, Reject};
 /// or the enum `Output` where there are several.
 ///
 /// ```
-/// use flowctl_sdk::prelude::*;
-///
 /// #[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
 /// mod splitter {
 ///     pub struct Splitter;

@@ -5,8 +5,6 @@
 //! says itself which event types it takes and gives.
 //!
 //! ```
-//! use flowctl_sdk::prelude::*;
-//!
 //! #[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
 //! mod order_filter {
 //!     /// Passes orders of at least `minimum`.
@@ -143,7 +141,8 @@ pub use flowctl_sdk_macros::event_types;
 /// ```
 pub use flowctl_sdk_macros::processor;
 
-/// What a processor's module needs; the macro imports it there.
+/// What a processor's module needs; the macro imports it there. To code beside the
+/// module it is of use too.
 ///
 /// ```
 /// use flowctl_sdk::prelude::*;

@@ -80,6 +80,22 @@ pub trait Event {
 
 /// An event type, or a set of them, that can be read from a payload of kind
 /// `kind`; generated for `Order`, `OrderRef<'a>`, and the enums of several.
+///
+/// ```
+/// use flowctl_sdk::FromPayload;
+/// use flowctl_sdk::codec::to_bytes;
+///
+/// mod types {
+///     flowctl_sdk::event_types!("stellar.volume.v1");
+/// }
+/// use types::{Volume, VolumeRef};
+///
+/// let volume = Volume { asset: None, from_ledger: 1, to_ledger: 9, count: 2, sum: "7".into() };
+/// let payload = to_bytes(&volume);
+/// assert_eq!(VolumeRef::from_payload(0, &payload).unwrap().sum, "7");
+/// assert_eq!(Volume::from_payload(0, &payload).unwrap(), volume);
+/// assert!(Volume::from_payload(0, &payload[1..]).is_err());
+/// ```
 pub trait FromPayload<'a>: Sized {
     /// Reads a whole payload.
     ///
@@ -105,6 +121,16 @@ impl<'a> FromPayload<'a> for Vec<u8> {
 
 /// A value that is an event of `Set`, which is what an [`Emitter`] takes:
 /// generated for owned and borrowed events, and references to them.
+///
+/// ```
+/// use flowctl_sdk::Emit;
+///
+/// // the payload of an opaque event is its bytes
+/// let ledger: &[u8] = b"xdr";
+/// let mut payload = Vec::new();
+/// Emit::<Vec<u8>>::write_payload(ledger, &mut payload);
+/// assert_eq!((Emit::<Vec<u8>>::kind(ledger), payload.as_slice()), (0, ledger));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no event of `{Set}`",
     label = "not what this processor declares as its output"
@@ -160,6 +186,18 @@ impl<Set, E: Emit<Set> + ?Sized> Emit<Set> for &E {
 
 /// A set of output types that holds every input type too, so that an event can
 /// be passed on as it came; see [`Emitter::forward`].
+///
+/// ```
+/// use flowctl_sdk::{Emitter, Passthrough};
+///
+/// /// Passes the event at hand on, whatever its type.
+/// fn sample<T: Passthrough>(n_seen: &mut u64, out: &mut Emitter<'_, T>) {
+///     *n_seen += 1;
+///     if n_seen.is_multiple_of(100) {
+///         out.forward();
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`forward` needs an output type that is the input type",
     note = "emit an event of the output type instead"

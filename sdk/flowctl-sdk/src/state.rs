@@ -9,8 +9,6 @@ use crate::codec::{Decode, DecodeError, Encode, Reader};
 /// and the component exports `flowctl:processor/state`.
 ///
 /// ```
-/// use flowctl_sdk::prelude::*;
-///
 /// #[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
 /// mod first_order {
 ///     use std::collections::HashMap;

@@ -3,7 +3,6 @@
 //! It is the same code that a component runs, except for the crossing itself.
 //!
 //! ```
-//! use flowctl_sdk::prelude::*;
 //! use flowctl_sdk::testing::Host;
 //!
 //! #[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]

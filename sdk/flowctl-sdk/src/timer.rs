@@ -9,8 +9,6 @@ use crate::{Emitter, Failure, Processor};
 /// A timer has no event to refuse: a [`Failure::Reject`] from it counts as fatal.
 ///
 /// ```
-/// use flowctl_sdk::prelude::*;
-///
 /// #[flowctl_sdk::processor(input = "example.order.v1", output = "example.order.v1")]
 /// mod last_order {
 ///     /// Passes the very last order.

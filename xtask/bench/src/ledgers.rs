@@ -12,7 +12,7 @@ use flowctl_sdk::__private::Instance;
 use flowctl_sdk::contract;
 use flowctl_types::Columns;
 use serde_json::json;
-use ttp_processor::plugin::{Config, TtpProcessor};
+use ttp_processor::plugin::{Config, Mode, TtpProcessor};
 
 use crate::ledger_sets::{self, LedgerSet};
 use crate::measure::{self, Figure, timed};
@@ -72,7 +72,7 @@ fn measure(sandbox: &Sandbox, set: &LedgerSet) -> Result<Measured> {
     let feed: Feed = Arc::new(move |batch| Ok(source[batch].clone()));
     let ends = Ends { schema: plugin.input()?, feed, n_batches: batches.len(), purpose: Use::Count };
     let pipeline = Pipeline::new(sandbox, ends, vec![plugin])?;
-    let config = Config { network: set.passphrase.to_owned(), mode: "derive".to_owned() };
+    let config = Config { network: set.passphrase.to_owned(), mode: Mode::Derive };
     let mut processor: Instance<TtpProcessor> = Instance::new(config).map_err(|error| anyhow!(error))?;
 
     let native = RefCell::new(process(&mut processor, inputs(&batches))?);

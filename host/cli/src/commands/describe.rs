@@ -44,6 +44,16 @@ struct FieldDescription {
     is_optional: bool,
     default: Option<serde_json::Value>,
     docs: Option<String>,
+    /// What is said of the fields and cases within its type.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartDescription>,
+}
+
+#[derive(Serialize)]
+struct PartDescription {
+    /// The way to it from the field, `muxed.id`.
+    name: String,
+    docs: String,
 }
 
 impl Description {
@@ -156,6 +166,7 @@ impl TypeDescription {
             is_optional: field.ty.is_option(),
             default: None,
             docs: field.docs.clone(),
+            parts: parts(&field.ty),
         };
         let fields = match schema.root() {
             Type::Record(record) => record.fields.iter().map(field).collect(),
@@ -165,6 +176,7 @@ impl TypeDescription {
                 is_optional: false,
                 default: None,
                 docs: None,
+                parts: parts(other),
             }],
         };
         Self {
@@ -206,8 +218,39 @@ fn config(config: Option<&ConfigSchema>) -> Vec<FieldDescription> {
         is_optional: field.is_optional,
         default: field.default.clone(),
         docs: field.docs.clone(),
+        parts: parts(&field.ty),
     });
     described.collect()
+}
+
+/// The fields and cases within a type that have docs, each under the way to it.
+fn parts(ty: &Type) -> Vec<PartDescription> {
+    fn collect(ty: &Type, way: &str, parts: &mut Vec<PartDescription>) {
+        let mut part = |name: &str, docs: Option<&String>, ty: Option<&Type>| {
+            let name = if way.is_empty() { name.to_owned() } else { format!("{way}.{name}") };
+            parts.extend(docs.map(|docs| PartDescription { name: name.clone(), docs: docs.clone() }));
+            if let Some(ty) = ty {
+                collect(ty, &name, parts);
+            }
+        };
+        match ty {
+            Type::Option(inner) | Type::List(inner) => collect(inner, way, parts),
+            Type::Tuple(types) => types.iter().for_each(|ty| collect(ty, way, parts)),
+            Type::Record(record) => {
+                record.fields.iter().for_each(|field| part(&field.snake_name, field.docs.as_ref(), Some(&field.ty)));
+            }
+            Type::Enum(cases) => {
+                cases.cases.iter().for_each(|case| part(&case.snake_name, case.docs.as_ref(), None));
+            }
+            Type::Variant(cases) => {
+                cases.cases.iter().for_each(|case| part(&case.snake_name, case.docs.as_ref(), case.ty.as_ref()));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(ty, "", &mut found);
+    found
 }
 
 /// A type with its structure, on one line: `option<enum(text | hash)>`.
@@ -242,6 +285,9 @@ fn fields(text: &mut String, fields: &[FieldDescription]) {
         let default = field.default.as_ref().map(|value| format!(" = {value}")).unwrap_or_default();
         let _ = writeln!(text, "  {:width$}  {}{default}", field.name, field.r#type);
         docs(text, width + 4, field.docs.as_deref());
+        for part in &field.parts {
+            docs(text, width + 4, Some(&format!("{}: {}", part.name, part.docs)));
+        }
     }
 }
 

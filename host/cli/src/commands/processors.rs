@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum as _};
 use flowctl_registry::{Accepts, Declarations, Emits, Entry, Origin};
+use flowctl_schema::Schema;
 use flowctl_types::EventType;
 use serde::Serialize;
 
@@ -42,7 +43,7 @@ pub(crate) struct Find {
     #[arg(long, value_name = "TYPE", required_unless_present_any = ["output", "metadata"])]
     input: Option<EventType>,
     /// Event type that it emits
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = emitted_type)]
     output: Option<EventType>,
     /// Metadata that it must not contradict, `network=pubnet`; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
@@ -87,7 +88,16 @@ impl Processors {
             }
             Self::Find(find) => {
                 let registry = catalog::load(&find.plugins.plugins, Vec::new(), Declarations::default())?;
-                print(find.format, registry.all_entries().filter(|entry| find.matches(entry)))
+                let known = |wanted: &EventType| match registry.event_type(wanted) {
+                    Ok(schema) => Ok(schema),
+                    Err(error) => {
+                        let hint = error.hint().unwrap_or_default();
+                        Err(Hinted::error(error.to_string(), hint))
+                    }
+                };
+                let input = find.input.as_ref().map(known).transpose()?;
+                find.output.as_ref().map(known).transpose()?;
+                print(find.format, registry.all_entries().filter(|entry| find.matches(entry, input)))
             }
             Self::Show(show) => {
                 let registry = catalog::load(&show.plugins.plugins, Vec::new(), Declarations::default())?;
@@ -110,14 +120,15 @@ impl Processors {
 }
 
 impl Find {
-    fn matches(&self, entry: &Entry) -> bool {
-        let reads = |wanted: &EventType| match &entry.accepts {
+    fn matches(&self, entry: &Entry, input: Option<&Schema>) -> bool {
+        let reads = |wanted: &Schema| match &entry.accepts {
             Accepts::Nothing => false,
-            Accepts::Types(types) => types.iter().any(|schema| schema.event_type() == wanted),
-            Accepts::Any | Accepts::AnyRecord => true,
+            Accepts::Types(types) => types.iter().any(|schema| schema.event_type() == wanted.event_type()),
+            Accepts::Any => true,
+            Accepts::AnyRecord => !wanted.is_opaque(),
         };
         let agrees = |(key, value): &(String, String)| entry.metadata.get(key).is_none_or(|said| said == value);
-        self.input.as_ref().is_none_or(reads)
+        input.is_none_or(reads)
             && self.output.as_ref().is_none_or(|wanted| entry.emits_type(wanted))
             && self.metadata.iter().all(agrees)
     }
@@ -164,6 +175,14 @@ impl Row {
             self.origin.clone(),
         ]
     }
+}
+
+/// Reads `--output` of `find`, which is the format everywhere else.
+fn emitted_type(text: &str) -> Result<EventType, String> {
+    if Format::from_str(text, true).is_ok() {
+        return Err(format!("here it names an event type; for the format write `-o {text}` or `--format {text}`"));
+    }
+    text.parse().map_err(|error: flowctl_types::EventTypeError| error.to_string())
 }
 
 fn print<'a>(format: Format, entries: impl Iterator<Item = &'a Entry>) -> Result<ExitCode> {

@@ -110,7 +110,7 @@ impl Suggest {
             max_hops: self.max_hops,
         };
         let chains = suggest(&wish, &registry).map_err(|errors| {
-            let texts = errors.iter().map(|error| (error.to_string(), error.hint()));
+            let texts = errors.iter().map(|error| (error.to_string(), error.command_line_hint()));
             all(texts).expect_err("there is one at least")
         })?;
         output::value(self.output, &chains.names(), || chains.to_string())?;

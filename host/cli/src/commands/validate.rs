@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::args::PluginArgs;
-use crate::{output, pipeline};
+use crate::{output, pipeline, status};
 
 /// Check a pipeline file without starting anything
 ///
@@ -34,11 +34,12 @@ impl Validate {
         };
         let planned = pipeline::load(&file, &self.plugins.plugins)?;
         for node in planned.topology.unavailable() {
-            eprintln!("warning: node `{}` cannot be run by this build of flowctl", node.id);
+            status::warn(&format!("node `{}` cannot be run by this build of flowctl", node.id));
         }
         let topology = &planned.topology;
         let nodes = topology.nodes.len();
-        eprintln!("`{}` is valid: {nodes} nodes, {} edges", planned.document.name, topology.edges.len());
+        let (name, edges) = (&planned.document.name, topology.edges.len());
+        status::say(&format!("`{name}` is valid: {nodes} nodes, {edges} edges"));
         Ok(ExitCode::SUCCESS)
     }
 }

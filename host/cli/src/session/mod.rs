@@ -29,7 +29,7 @@ impl Voice {
     /// Says something of the run's status.
     pub(crate) fn say(self, text: &str) {
         if self == Self::Normal {
-            eprintln!("{text}");
+            crate::status::say(text);
         }
     }
 }

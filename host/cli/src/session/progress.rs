@@ -8,6 +8,8 @@ use flowctl_runtime::Snapshot;
 use flowctl_types::NodeId;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::status;
+
 /// Time between two snapshots.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -29,7 +31,9 @@ impl Progress {
         let is_mixed = writes_stdout && std::io::stdout().is_terminal();
         let is_shown = !is_quiet && !is_mixed && std::io::stderr().is_terminal();
         let target = if is_shown { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
-        Self { lines: MultiProgress::with_draw_target(target), by_node: HashMap::new() }
+        let lines = MultiProgress::with_draw_target(target);
+        status::attach(lines.clone());
+        Self { lines, by_node: HashMap::new() }
     }
 
     /// Shows what the run looks like now.
@@ -56,6 +60,7 @@ impl Progress {
 
     /// Takes the lines away.
     pub(crate) fn clear(&self) {
+        status::detach();
         // a terminal that went away needs no cleaning
         let _ = self.lines.clear();
     }

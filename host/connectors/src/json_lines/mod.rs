@@ -62,6 +62,12 @@ pub(crate) fn file(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     Ok(Box::new(Background::new(JsonLines::files(schema, files::find(FILE, &path)?))))
 }
 
+/// What is wrong with a configuration of `file` that has the right fields.
+pub(crate) fn check_file(config: &serde_json::Value) -> Vec<ConnectorError> {
+    let read = config::read_value(FILE, config);
+    read.and_then(|FileConfig { path, .. }| files::check_pattern(FILE, &path)).err().into_iter().collect()
+}
+
 pub(crate) fn stdin(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     let StdinConfig { r#type } = config::read(STDIN, node)?;
     Ok(Box::new(Background::new(JsonLines::stdin(emitted(STDIN, node, &r#type)?))))

@@ -57,15 +57,13 @@ struct Config {
 }
 
 pub(crate) fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
-    let Config { r#type, count, rate, seed, size } = config::read(NAME, node)?;
+    let config: Config = config::read(NAME, node)?;
+    if let Some(fault) = faults(&config).into_iter().next() {
+        return Err(fault);
+    }
+    let Config { r#type, count, rate, seed, size } = config;
     let schema = json_lines::emitted(NAME, node, &r#type)?;
-    if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(ConnectorError::field(NAME, "rate", "must be above 0: events a second"));
-    }
     let size = size.unwrap_or(256);
-    if size > MAX_SIZE_BYTES {
-        return Err(ConnectorError::field(NAME, "size", format!("must be at most {MAX_SIZE_BYTES} bytes")));
-    }
     Ok(Box::new(Load {
         values: Values::new(&schema, size as usize),
         schema,
@@ -74,6 +72,22 @@ pub(crate) fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
         pace: rate.map(|rate| Pace { rate, since: None }),
         n_made: 0,
     }))
+}
+
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
+    config::read_value(NAME, config).map_or_else(|error| vec![error], |config| faults(&config))
+}
+
+fn faults(config: &Config) -> Vec<ConnectorError> {
+    let mut faults = Vec::new();
+    if config.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+        faults.push(ConnectorError::field(NAME, "rate", "must be above 0: events a second"));
+    }
+    if config.size.is_some_and(|size| size > MAX_SIZE_BYTES) {
+        faults.push(ConnectorError::field(NAME, "size", format!("must be at most {MAX_SIZE_BYTES} bytes")));
+    }
+    faults
 }
 
 struct Load {

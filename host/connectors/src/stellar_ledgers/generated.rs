@@ -27,30 +27,50 @@ pub(super) struct Config {
     start: Option<u32>,
 }
 
-pub(super) fn source(config: &Config, network: Option<String>) -> Result<Box<dyn Source>, ConnectorError> {
-    let refuse = |reason: String| Err(ConnectorError::field(NAME, "generate", reason));
-    let n_ledgers = config.ledgers.unwrap_or(100);
-    let transactions_per_ledger = config.transactions_per_ledger.unwrap_or(50);
-    let start = config.start.unwrap_or(1_000);
-    if transactions_per_ledger > MAX_TRANSACTIONS {
-        return refuse(format!(
-            "asks for {transactions_per_ledger} `transactions_per_ledger`; at most {MAX_TRANSACTIONS} are made"
-        ));
+impl Config {
+    fn n_ledgers(&self) -> u32 {
+        self.ledgers.unwrap_or(100)
     }
-    if start == 0 || start.checked_add(n_ledgers).is_none() {
-        return refuse(format!("has `start` {start}: sequence numbers go from 1 to {}", u32::MAX));
+
+    fn transactions_per_ledger(&self) -> u32 {
+        self.transactions_per_ledger.unwrap_or(50)
     }
+
+    fn start(&self) -> u32 {
+        self.start.unwrap_or(1_000)
+    }
+}
+
+/// What is wrong with a configuration that has the right fields.
+pub(super) fn faults(config: &Config) -> Vec<ConnectorError> {
+    let mut faults = Vec::new();
+    let (n_transactions, start) = (config.transactions_per_ledger(), config.start());
+    if n_transactions > MAX_TRANSACTIONS {
+        let reason = format!("is {n_transactions}; at most {MAX_TRANSACTIONS} are made");
+        faults.push(ConnectorError::field(NAME, "generate.transactions_per_ledger", reason));
+    }
+    if start == 0 || start.checked_add(config.n_ledgers()).is_none() {
+        let reason = format!("is {start}: sequence numbers go from 1 to {}", u32::MAX);
+        faults.push(ConnectorError::field(NAME, "generate.start", reason));
+    }
+    faults
+}
+
+/// The source for a configuration without [`faults`].
+pub(super) fn source(config: &Config, network: Option<String>) -> Box<dyn Source> {
+    let (n_ledgers, start) = (config.n_ledgers(), config.start());
+    let transactions_per_ledger = config.transactions_per_ledger();
     let network = network.unwrap_or_else(|| DEFAULT_NETWORK.to_owned());
     let passphrase = passphrase(&network).to_owned();
     let seed = config.seed.unwrap_or(1);
-    Ok(Box::new(Background::new(Generated {
+    Box::new(Background::new(Generated {
         generator: Generator::new(GeneratorSettings { passphrase, seed, start, transactions_per_ledger }),
         settings: Settings { seed, start, transactions_per_ledger },
         n_ledgers,
         n_read: 0,
         carried: None,
         attributes: [("network".to_owned(), network)].into(),
-    })))
+    }))
 }
 
 struct Generated {

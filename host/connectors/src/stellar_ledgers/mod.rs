@@ -66,25 +66,42 @@ struct Config {
 }
 
 pub(crate) fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
-    let Config { path, network, generate } = config::read(NAME, node)?;
-    match (path, generate) {
-        (Some(path), None) => {
-            let files = files::find(NAME, &path)?;
+    let config: Config = config::read(NAME, node)?;
+    if let Some(fault) = faults(&config).into_iter().next() {
+        return Err(fault);
+    }
+    let Config { path, network, generate } = config;
+    match generate {
+        Some(generate) => Ok(generated::source(&generate, network)),
+        None => {
+            let files = files::find(NAME, &path.unwrap_or_default())?;
             let attributes = network.map(|network| ("network".to_owned(), network)).into_iter().collect();
             Ok(Box::new(Background::new(Ledgers::new(files, attributes))))
         }
-        (None, Some(generate)) => generated::source(&generate, network),
-        (Some(_), Some(_)) => Err(ConnectorError::field(
-            NAME,
-            "path",
-            "stands beside `generate`: ledgers are read or made, so leave out one",
-        )),
+    }
+}
+
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
+    config::read_value(NAME, config).map_or_else(|error| vec![error], |config| faults(&config))
+}
+
+fn faults(config: &Config) -> Vec<ConnectorError> {
+    let mut faults = config.generate.as_ref().map(generated::faults).unwrap_or_default();
+    match (&config.path, &config.generate) {
+        (Some(path), None) => faults.extend(files::check_pattern(NAME, path).err()),
+        (None, Some(_)) => {}
+        (Some(_), Some(_)) => {
+            let reason = "stands beside `generate`: ledgers are read or made, so leave out one";
+            faults.push(ConnectorError::field(NAME, "path", reason));
+        }
         (None, None) => {
             let reason =
                 "is missing: name a file, or a glob such as `ledgers/*.zst`, or have ledgers made with `generate: {}`";
-            Err(ConnectorError::field(NAME, "path", reason))
+            faults.push(ConnectorError::field(NAME, "path", reason));
         }
     }
+    faults
 }
 
 /// Reads files of ledgers one after the other.

@@ -138,13 +138,13 @@ fn errors_name_connector_field_and_remedy() {
         Source,
         "stellar-ledgers",
         json!({"generate": {"transactions_per_ledger": 5001}}),
-        expect!["`generate` of `stellar-ledgers` asks for 5001 `transactions_per_ledger`; at most 5000 are made"],
+        expect!["`generate.transactions_per_ledger` of `stellar-ledgers` is 5001; at most 5000 are made"],
     );
     check(
         Source,
         "stellar-ledgers",
         json!({"generate": {"start": 0}}),
-        expect!["`generate` of `stellar-ledgers` has `start` 0: sequence numbers go from 1 to 4294967295"],
+        expect!["`generate.start` of `stellar-ledgers` is 0: sequence numbers go from 1 to 4294967295"],
     );
     check(
         Source,

@@ -69,7 +69,9 @@ impl Checker<'_> {
                 }
             }
         };
+        let n_faults = self.faults.len();
         self.within(name.to_owned(), |checker| checker.fault(format!("unknown field `{name}`"), Some(hint)));
+        self.faults[n_faults..].iter_mut().for_each(|fault| fault.is_key = true);
     }
 
     fn value(&mut self, ty: &Type, value: &Value) {
@@ -197,7 +199,7 @@ impl Checker<'_> {
 
     fn fault(&mut self, message: String, hint: Option<String>) {
         if self.faults.len() < MAX_FAULTS {
-            self.faults.push(ConfigFault { path: self.path.clone(), message, hint });
+            self.faults.push(ConfigFault { path: self.path.clone(), is_key: false, message, hint });
         }
     }
 

@@ -38,7 +38,10 @@ impl<'a> Planner<'a> {
             max_hops: Wish::MAX_HOPS,
         };
         let chains = resolve(&wish, self.registry, &targets, &mut faults);
-        let is_complete = faults.is_empty();
+        let is_complete = faults.is_empty() && self.document.is_whole();
+        if self.document.holes().any(decides_the_way) {
+            faults.retain(|fault| !is_about_the_way(&fault.error));
+        }
         for fault in faults {
             self.unfulfilled(&fault);
         }
@@ -99,6 +102,25 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// Whether a hole in this part of `spec` leaves it open which chain is meant. A key that
+/// means nothing may have been meant for one that does.
+fn decides_the_way(key: &str) -> bool {
+    let others = ["from", "to", "config", "nodes", "dead_letter", "limits", "batch", "queue", "checkpoint", "retry"];
+    !others.contains(&key)
+}
+
+/// Whether an error is about the way between two ends, not about an end.
+const fn is_about_the_way(error: &ChainError) -> bool {
+    !matches!(
+        error,
+        ChainError::Lookup(_)
+            | ChainError::UnknownType { .. }
+            | ChainError::SourceType { .. }
+            | ChainError::Filtered { .. }
+            | ChainError::TooMany { .. }
+    )
 }
 
 fn draft<'a>(node: &Shared<'a>, nodes: &[Shared<'a>], intent: &'a DiscoverIntent) -> Draft<'a> {

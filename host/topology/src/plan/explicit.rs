@@ -62,6 +62,10 @@ impl<'a> Planner<'a> {
         let mut of_id: HashMap<&NodeId, usize> = HashMap::new();
         let mut inputs = Vec::new();
         for node in written {
+            // of nodes with one id the second has its own fault
+            if of_id.contains_key(node.id) {
+                continue;
+            }
             let place = Place::Written { section: node.section, id: node.id.to_string() };
             let Some(entry) = self.component(node.role, node.component, &place) else { continue };
             of_id.insert(node.id, drafts.len());
@@ -76,12 +80,14 @@ impl<'a> Planner<'a> {
                 place,
             });
         }
-        for (draft, inputs) in drafts.iter_mut().zip(inputs) {
-            // an input whose component is unknown has its own fault
+        let is_sink: Vec<bool> = drafts.iter().map(|draft| draft.entry.role == Role::Sink).collect();
+        for (to, (draft, inputs)) in drafts.iter_mut().zip(inputs).enumerate() {
+            // an input that is unknown, a sink, or the node itself has its own fault
             draft.inputs = inputs
                 .iter()
                 .enumerate()
                 .filter_map(|(index, id)| Some(Input { from: *of_id.get(id)?, only: None, index }))
+                .filter(|input| input.from != to && !is_sink[input.from])
                 .collect();
         }
         drafts

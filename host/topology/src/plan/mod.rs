@@ -31,7 +31,8 @@ pub(crate) struct Planner<'a> {
 ///
 /// `env` gives the value of an environment variable that `allow:` grants. A component
 /// that is known but not part of this build is planned like any other; see
-/// [`Topology::unavailable`].
+/// [`Topology::unavailable`]. Of a document with faults of its own the rest is planned,
+/// for the faults that are found there.
 ///
 /// # Errors
 ///
@@ -69,10 +70,19 @@ pub fn declaration_faults(document: &Document, faults: &[DeclarationFault]) -> V
 }
 
 impl Planner<'_> {
-    /// Notes a fault at the value that `path` leads to.
+    /// Notes a fault at the value that `path` leads to, unless that value could not be
+    /// read: then its fault is known.
     fn fault(&mut self, path: &[String], message: impl Into<String>, hint: Option<String>) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        self.faults.push(self.document.fault_at(&path, message.into(), hint));
+        if !self.document.is_unreadable(&path) {
+            self.faults.push(self.document.fault_at(&path, message.into(), hint));
+        }
+    }
+
+    /// Notes a fault of the key that `path` ends with.
+    fn key_fault(&mut self, path: &[String], message: impl Into<String>, hint: Option<String>) {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        self.faults.push(self.document.fault_at_key(&path, message.into(), hint));
     }
 
     /// The one of `keys` that is written below `path`.

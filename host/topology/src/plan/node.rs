@@ -77,24 +77,26 @@ impl Planner<'_> {
         let Some(schema) = &entry.config else {
             if let Some(key) = shown.keys().next() {
                 let message = format!("`{}` has nothing to configure", draft.id);
-                self.fault(
-                    &draft.place.config(std::slice::from_ref(key)),
-                    message,
-                    Some("leave `config` out".to_owned()),
-                );
+                let path = draft.place.config(std::slice::from_ref(key));
+                self.key_fault(&path, message, Some("leave `config` out".to_owned()));
             }
             return (value.into(), shown.into());
         };
         let mut value = Value::from(value);
         let shown = Value::from(shown);
-        for ConfigFault { path, message, hint } in schema.check(&value).err().unwrap_or_default() {
+        let faults = schema.check(&value).err().unwrap_or_else(|| self.registry.check_config(entry, &value));
+        for ConfigFault { path, is_key, message, hint } in faults {
             let message = without_secret(message, &value, &shown, &path);
             let hint = hint.map(|hint| without_secret(hint, &value, &shown, &path));
             let hint = match (hint, &draft.config) {
                 (Some(hint), None) => Some(format!("{hint}, below `{}:` in `config:`", draft.id)),
                 (hint, _) => hint,
             };
-            self.fault(&draft.place.config(&path), format!("node `{}`: {message}", draft.id), hint);
+            let message = format!("node `{}`: {message}", draft.id);
+            match is_key {
+                true => self.key_fault(&draft.place.config(&path), message, hint),
+                false => self.fault(&draft.place.config(&path), message, hint),
+            }
         }
         let mut shown = shown;
         for fields in [&mut value, &mut shown].into_iter().filter_map(Value::as_object_mut) {
@@ -188,6 +190,7 @@ impl Planner<'_> {
             self.fault(&path(), message, Some("leave `parallelism` out".to_owned()));
         } else if asked > NonZeroU16::MIN
             && draft.options.key.is_none()
+            && self.written_key(&draft.place.option(&[]), &["key"]).is_none()
             && draft.entry.contract().is_some_and(|contract| contract.has_state)
         {
             let message = format!("`{}` keeps state, so its instances cannot share the work without a key", draft.id);
