@@ -1,13 +1,17 @@
-//! Real Stellar ledgers, and the token transfers that must come out of them.
+//! Real Stellar ledgers, and the token transfers that must come out of them; servers to
+//! test against.
 //!
 //! Owns the knowledge of the shared data: where it is, which file holds which ledgers
 //! of which network, and how the expected events look in flowctl's JSON form of
 //! `stellar.token.transfer.v1`. The data is no part of the repository: a test that
 //! needs it asks [`shared_data`] and reports itself as ignored without it, or as
 //! failed where [`must_have_data`] says so.
+//!
+//! Beside them: servers that tests run against, see [`postgres`].
 
 mod event;
 mod formats;
+pub mod postgres;
 mod proto;
 mod unit;
 
