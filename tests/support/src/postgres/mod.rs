@@ -11,6 +11,7 @@ mod programs;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use self::certificates::Certificates;
 use self::process::Process;
@@ -45,6 +46,23 @@ impl Server {
     #[must_use]
     pub fn start() -> Self {
         Self::start_in(|_, _| None)
+    }
+
+    /// A server that tests of one program share, each with a database of its own. It
+    /// runs as long as one of them has it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    #[must_use]
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
     }
 
     /// Starts a server that takes TLS, with a certificate for `localhost` alone.
