@@ -5,21 +5,11 @@ use std::collections::BTreeMap;
 use flowctl_registry::{Accepts, Emits, Entry, Origin};
 use flowctl_schema::{ConfigSchema, Role, Schema};
 
+use crate::sql::postgres;
 use crate::{ConnectorError, blackhole, file_sink, json_lines, load, stdout, stellar_ledgers};
 
 /// The WIT package of the one type that a connector emits by itself.
 const LEDGER_WIT: &str = include_str!("../../../wit/events/stellar-ledger/event.wit");
-
-/// Configuration of the sink `postgres`, which is known but not built in yet.
-const POSTGRES_CONFIG: &str = "
-record config {
-    /// Where the database is, `postgres://user:password@host/database`. Default: the
-    /// environment variable DATABASE_URL.
-    url: option<string>,
-    /// The table to write to. Default: one table for each event type, named after it.
-    table: option<string>,
-}
-";
 
 /// Every connector, those included that this build knows of but cannot run.
 #[must_use]
@@ -63,12 +53,15 @@ pub fn catalogue() -> Vec<Entry> {
             file_sink::CONFIG,
             "writes events to a file, one line of JSON each",
         ),
-        unavailable(entry(
-            ("postgres", Role::Sink),
-            (Accepts::AnyRecord, Emits::Nothing),
-            POSTGRES_CONFIG,
-            "writes events to a PostgreSQL database, one row each",
-        )),
+        with_env(
+            entry(
+                (postgres::NAME, Role::Sink),
+                (Accepts::AnyRecord, Emits::Nothing),
+                postgres::CONFIG,
+                "writes events to a PostgreSQL database, one row each, exactly once",
+            ),
+            ("url", postgres::URL_VARIABLE),
+        ),
         entry(
             (stdout::NAME, Role::Sink),
             (Accepts::Any, Emits::Nothing),
@@ -100,10 +93,7 @@ fn entry((name, role): (&str, Role), (accepts, emits): (Accepts, Emits), config:
     Entry { name: name.to_owned(), role, accepts, emits, config, metadata: BTreeMap::new(), origin }
 }
 
-fn unavailable(entry: Entry) -> Entry {
-    let origin = match entry.origin {
-        Origin::BuiltIn { summary, .. } => Origin::BuiltIn { summary, is_available: false },
-        plugin @ Origin::Plugin { .. } => plugin,
-    };
-    Entry { origin, ..entry }
+/// Lets an environment variable stand in for a field.
+fn with_env(entry: Entry, (field, variable): (&str, &str)) -> Entry {
+    Entry { config: entry.config.map(|config| config.with_env(field, variable)), ..entry }
 }

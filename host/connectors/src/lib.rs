@@ -21,12 +21,15 @@ mod load;
 mod output;
 mod pipeline;
 mod random;
+mod sql;
 mod stdout;
 mod stellar_ledgers;
 
 use flowctl_runtime::{Sink, Source};
 use flowctl_schema::Role;
 use flowctl_topology::{Component, Node};
+
+use self::sql::postgres;
 
 pub use catalogue::catalogue;
 pub use dead_letters::{dead_letter_file, dead_letters};
@@ -60,10 +63,10 @@ pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, Conne
 /// [`ConnectorError`] when the node's connector is no sink of this build, or cannot run
 /// as it is configured.
 pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
-    let _ = pipeline;
     match connector(node) {
         blackhole::NAME => blackhole::sink(node),
         file_sink::NAME => file_sink::sink(node),
+        postgres::NAME => postgres::sink(node, pipeline),
         stdout::NAME => stdout::sink(node),
         other => Err(catalogue::missing(Role::Sink, other)),
     }
