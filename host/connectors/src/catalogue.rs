@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flowctl_registry::{Accepts, Emits, Entry, Origin};
 use flowctl_schema::{ConfigSchema, Role, Schema};
 
-use crate::sql::postgres;
+use crate::sql::{postgres, sqlite};
 use crate::{ConnectorError, blackhole, file_sink, json_lines, load, stdout, stellar_ledgers};
 
 /// The WIT package of the one type that a connector emits by itself.
@@ -61,6 +61,12 @@ pub fn catalogue() -> Vec<Entry> {
                 "writes events to a PostgreSQL database, one row each, exactly once",
             ),
             ("url", postgres::URL_VARIABLE),
+        ),
+        entry(
+            (sqlite::NAME, Role::Sink),
+            (Accepts::AnyRecord, Emits::Nothing),
+            sqlite::CONFIG,
+            "writes events to an SQLite database, a file, one row each, exactly once",
         ),
         entry(
             (stdout::NAME, Role::Sink),

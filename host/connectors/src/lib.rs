@@ -29,7 +29,7 @@ use flowctl_runtime::{Sink, Source};
 use flowctl_schema::Role;
 use flowctl_topology::{Component, Node};
 
-use self::sql::postgres;
+use self::sql::{postgres, sqlite};
 
 pub use catalogue::catalogue;
 pub use dead_letters::{dead_letter_file, dead_letters};
@@ -67,6 +67,7 @@ pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Connector
         blackhole::NAME => blackhole::sink(node),
         file_sink::NAME => file_sink::sink(node),
         postgres::NAME => postgres::sink(node, pipeline),
+        sqlite::NAME => sqlite::sink(node, pipeline),
         stdout::NAME => stdout::sink(node),
         other => Err(catalogue::missing(Role::Sink, other)),
     }

@@ -10,6 +10,7 @@
 
 mod fit;
 pub(crate) mod postgres;
+pub(crate) mod sqlite;
 mod table;
 
 use flowctl_topology::Node;

@@ -82,6 +82,15 @@ fn errors_name_connector_field_and_remedy() {
         ],
     );
     check(
+        Sink,
+        "sqlite",
+        json!({}),
+        expect![[r#"
+        the configuration of `sqlite` cannot be read
+          caused by: missing field `path`
+        hint: `flowctl processors show sqlite` lists the fields and what they mean"#]],
+    );
+    check(
         Source,
         "stellar-ledgers",
         json!({}),

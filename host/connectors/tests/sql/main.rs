@@ -11,6 +11,7 @@ mod database;
 mod once;
 mod proxy;
 mod rules;
+mod sqlite;
 mod tables;
 mod tls;
 mod upsert;
