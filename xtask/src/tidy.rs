@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell::Workspace;
 
 /// One owner for each heavy dependency: whoever upgrades it looks in one place.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("wasmtime", &["host/engine"]),
     ("wasmtime-wasi", &["host/engine"]),
     ("wit-parser", &["host/schema", "sdk/flowctl-sdk-macros"]),
@@ -21,6 +21,8 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("zstd", &["host/connectors", "tests/support"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
+    ("tokio-postgres", &["host/connectors"]),
+    ("rusqlite", &["host/connectors", "host/store"]),
 ];
 
 /// Words that say that something is not finished.
