@@ -1,4 +1,4 @@
-//! What a fresh machine lacks: the wasm target, and cargo-deny.
+//! What a fresh machine lacks: the wasm target, cargo-deny, and PostgreSQL to test against.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,7 +16,41 @@ pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 /// Installs everything.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     wasm_target(workspace)?;
-    cargo_deny(workspace).map(drop)
+    cargo_deny(workspace)?;
+    postgres()
+}
+
+/// Makes sure that PostgreSQL's server is installed: tests start servers of their own.
+/// Root on Debian gets its package; anybody else is told to install it.
+pub(crate) fn postgres() -> Result<()> {
+    const PACKAGE: &str = "postgresql";
+    if has_postgres() {
+        return Ok(());
+    }
+    let user = Command::new("id").arg("-u").output().context("cannot start `id`")?;
+    if user.stdout.trim_ascii() != b"0" || !shell::succeeds(Command::new("apt-get").arg("--version")) {
+        bail!("PostgreSQL's server is missing: install it (on Debian, as root: `apt-get install {PACKAGE}`)");
+    }
+    let apt = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        shell::run(apt.args(["--quiet", "--yes"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let wanted = ["install", "--no-install-recommends", PACKAGE];
+    // the lists of packages may be missing or old
+    apt(&wanted).or_else(|_| apt(&["update"]).and_then(|()| apt(&wanted)))?;
+    if !has_postgres() {
+        bail!("the package `{PACKAGE}` was installed, but its program `initdb` is not where it was looked for");
+    }
+    Ok(())
+}
+
+/// Whether PostgreSQL's programs are where Debian puts them, or in the PATH.
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders = versions.map(|entry| entry.path().join("bin"));
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    folders.any(|folder| folder.join("initdb").is_file())
+        || std::env::split_paths(&search).any(|folder| folder.join("initdb").is_file())
 }
 
 /// Makes sure that rustc can build for [`WASM_TARGET`]. rustup's automatic install may

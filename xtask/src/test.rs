@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, run};
-use crate::{checks, guests, tidy, wit};
+use crate::{checks, guests, setup, tidy, wit};
 
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
@@ -41,6 +41,7 @@ pub(crate) fn tests(workspace: &Workspace) -> Result<()> {
 }
 
 fn run_tests(workspace: &Workspace) -> Result<()> {
+    setup::postgres()?;
     let with_guests = |mut command: std::process::Command| {
         command
             .env("FLOWCTL_TEST_PLUGINS", guests::folder(workspace))

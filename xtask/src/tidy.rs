@@ -27,6 +27,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls-platform-verifier", &["host/connectors"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
+    ("tokio-postgres", &["host/connectors"]),
 ];
 
 /// Words that say that something is not finished.

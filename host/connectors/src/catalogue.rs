@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flowctl_registry::{Accepts, Emits, Entry, Origin};
 use flowctl_schema::{ConfigSchema, Role, Schema};
 
+use crate::sql::{postgres, sqlite};
 use crate::{
     ConnectorError, blackhole, file_sink, http_sink, http_source, json_lines, load, stdout, stellar_ledgers,
     stellar_rpc,
@@ -12,17 +13,6 @@ use crate::{
 
 /// The WIT package of the one type that connectors emit by themselves.
 const LEDGER_WIT: &str = include_str!("../../../wit/events/stellar-ledger/event.wit");
-
-/// Configuration of the sink `postgres`, which is known but not built in yet.
-const POSTGRES_CONFIG: &str = "
-record config {
-    /// Where the database is, `postgres://user:password@host/database`. Default: the
-    /// environment variable DATABASE_URL.
-    url: option<string>,
-    /// The table to write to. Default: one table for each event type, named after it.
-    table: option<string>,
-}
-";
 
 /// Every connector, those included that this build knows of but cannot run.
 #[must_use]
@@ -84,12 +74,21 @@ pub fn catalogue() -> Vec<Entry> {
             http_sink::CONFIG,
             "posts events to an HTTP server as JSON, at least once",
         ),
-        unavailable(entry(
-            ("postgres", Role::Sink),
+        with_env(
+            entry(
+                (postgres::NAME, Role::Sink),
+                (Accepts::AnyRecord, Emits::Nothing),
+                postgres::CONFIG,
+                "writes events to a PostgreSQL database, one row each, exactly once",
+            ),
+            ("url", postgres::URL_VARIABLE),
+        ),
+        entry(
+            (sqlite::NAME, Role::Sink),
             (Accepts::AnyRecord, Emits::Nothing),
-            POSTGRES_CONFIG,
-            "writes events to a PostgreSQL database, one row each",
-        )),
+            sqlite::CONFIG,
+            "writes events to an SQLite database, a file, one row each, exactly once",
+        ),
         entry(
             (stdout::NAME, Role::Sink),
             (Accepts::Any, Emits::Nothing),
@@ -121,10 +120,7 @@ fn entry((name, role): (&str, Role), (accepts, emits): (Accepts, Emits), config:
     Entry { name: name.to_owned(), role, accepts, emits, config, metadata: BTreeMap::new(), origin }
 }
 
-fn unavailable(entry: Entry) -> Entry {
-    let origin = match entry.origin {
-        Origin::BuiltIn { summary, .. } => Origin::BuiltIn { summary, is_available: false },
-        plugin @ Origin::Plugin { .. } => plugin,
-    };
-    Entry { origin, ..entry }
+/// Lets an environment variable stand in for a field.
+fn with_env(entry: Entry, (field, variable): (&str, &str)) -> Entry {
+    Entry { config: entry.config.map(|config| config.with_env(field, variable)), ..entry }
 }

@@ -25,6 +25,7 @@ mod load;
 mod output;
 mod pipeline;
 mod random;
+mod sql;
 mod stdout;
 mod stellar_ledgers;
 mod stellar_rpc;
@@ -33,6 +34,8 @@ use flowctl_registry::Entry;
 use flowctl_runtime::{Sink, Source};
 use flowctl_schema::{ConfigFault, Role};
 use flowctl_topology::{Component, Node};
+
+use self::sql::{postgres, sqlite};
 
 pub use catalogue::catalogue;
 pub use dead_letters::{dead_letter_file, dead_letters};
@@ -87,6 +90,8 @@ pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Connector
         blackhole::NAME => blackhole::sink(node),
         file_sink::NAME => file_sink::sink(node, pipeline),
         http_sink::NAME => http_sink::sink(node, pipeline),
+        postgres::NAME => postgres::sink(node, pipeline),
+        sqlite::NAME => sqlite::sink(node, pipeline),
         stdout::NAME => stdout::sink(node),
         other => Err(catalogue::missing(Role::Sink, other)),
     }

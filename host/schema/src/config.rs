@@ -38,6 +38,9 @@ pub struct ConfigField {
     pub is_optional: bool,
     /// What stands in where it is left out.
     pub default: Option<Value>,
+    /// The environment variable that stands in where it is left out. Only who plans a
+    /// pipeline looks it up; where it is not set, the field stays left out.
+    pub env: Option<String>,
     /// Its doc comment, where known.
     pub docs: Option<String>,
 }
@@ -72,7 +75,7 @@ impl ConfigSchema {
             {
                 return Err((name, fault));
             }
-            fields.push(ConfigField { name, ty, is_optional, default, docs });
+            fields.push(ConfigField { name, ty, is_optional, default, env: None, docs });
         }
         Ok(Self { fields, docs: record.docs.clone(), defaults })
     }
@@ -94,6 +97,16 @@ impl ConfigSchema {
         if let Some(field) = self.fields.iter_mut().find(|field| field.name == name) {
             field.default = Some(default.into());
             field.is_optional = true;
+        }
+        self
+    }
+
+    /// Lets an environment variable stand in for an optional field that is left out.
+    /// Does nothing where there is no field of that name.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, variable: &str) -> Self {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.name == name) {
+            field.env = Some(variable.to_owned());
         }
         self
     }

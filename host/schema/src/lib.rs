@@ -1,7 +1,7 @@
 //! WIT as schema: what a component says about itself, and what its events look like.
 //!
 //! A [`Schema`] is the structure of one event type. It translates payloads to and
-//! from JSON, and says whether events of one schema can be read as another. A
+//! from JSON, shows them as rows of cells, and says whether events of one schema can be read as another. A
 //! [`Contract`] is all that a component's bytes tell: its role, the schemas of its
 //! inputs and outputs, its configuration record, what it asks for.
 //!
@@ -19,6 +19,7 @@ mod lower;
 mod nearest;
 mod payload;
 mod plan;
+mod row;
 mod schema;
 mod text;
 mod ty;
@@ -31,6 +32,7 @@ pub use contract::{CONTRACT_VERSION, Contract, ContractError, MAX_COMPONENT_BYTE
 pub use difference::Difference;
 pub use fault::MAX_EVENT_BYTES;
 pub use lower::TypeError;
+pub use row::{Cell, RowError};
 pub use schema::{JsonError, PayloadError, Schema};
 pub use ty::{Case, EnumCase, EnumType, Field, Record, Type, Variant};
 pub use wit::{WitError, WitFile, WitPackage, WitPlace, event_types};

@@ -245,7 +245,7 @@ impl<'a> PayloadReader<'a> {
         Ok(())
     }
 
-    fn bool(&mut self) -> Outcome<bool> {
+    pub(crate) fn bool(&mut self) -> Outcome<bool> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -253,7 +253,7 @@ impl<'a> PayloadReader<'a> {
         }
     }
 
-    fn char(&mut self) -> Outcome<&'a str> {
+    pub(crate) fn char(&mut self) -> Outcome<&'a str> {
         let start = self.pos;
         let bytes = self.slice()?;
         let text = self.utf8(bytes)?;
@@ -265,21 +265,21 @@ impl<'a> PayloadReader<'a> {
     }
 
     #[inline]
-    fn byte(&mut self) -> Outcome<u8> {
+    pub(crate) fn byte(&mut self) -> Outcome<u8> {
         let Some(byte) = self.bytes.get(self.pos) else { return Err(self.ended()) };
         self.pos += 1;
         Ok(*byte)
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Outcome<&'a [u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Outcome<&'a [u8; N]> {
         let Some(array) = self.bytes[self.pos..].first_chunk::<N>() else { return Err(self.ended()) };
         self.pos += N;
         Ok(array)
     }
 
     #[inline]
-    fn varint(&mut self, bits: u32) -> Outcome<u64> {
+    pub(crate) fn varint(&mut self, bits: u32) -> Outcome<u64> {
         let start = self.pos;
         match varint::read(self.bytes, &mut self.pos, bits) {
             Some(value) => Ok(value),
@@ -291,14 +291,14 @@ impl<'a> PayloadReader<'a> {
     }
 
     #[inline]
-    fn slice(&mut self) -> Outcome<&'a [u8]> {
+    pub(crate) fn slice(&mut self) -> Outcome<&'a [u8]> {
         let length = self.length()?;
         let bytes = &self.bytes[self.pos..self.pos + length];
         self.pos += length;
         Ok(bytes)
     }
 
-    fn utf8(&self, bytes: &'a [u8]) -> Outcome<&'a str> {
+    pub(crate) fn utf8(&self, bytes: &'a [u8]) -> Outcome<&'a str> {
         std::str::from_utf8(bytes)
             .map_err(|error| Fault::new(self.pos - bytes.len() + error.valid_up_to(), "text that is not UTF-8"))
     }

@@ -196,6 +196,10 @@ impl Schema {
         reader.skip(&self.0.plan).and_then(|()| reader.finish()).map_err(|fault| self.payload_error(&fault))
     }
 
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
     pub(crate) fn payload_error(&self, fault: &Fault) -> PayloadError {
         PayloadError {
             event_type: self.0.event_type.clone(),

@@ -1,7 +1,7 @@
 //! Arbitrary types and arbitrary values of them, arbitrary bytes and arbitrary text.
 #![allow(clippy::unwrap_used)]
 
-use flowctl_schema::Schema;
+use flowctl_schema::{Cell, RowError, Schema};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -204,6 +204,37 @@ fn written(schema: &Schema, payload: &[u8]) -> String {
     String::from_utf8(out).unwrap()
 }
 
+/// The JSON text that the cells of a row stand for.
+fn written_by_cells(schema: &Schema, payload: &[u8], scratch: &mut Vec<u8>) -> Result<String, RowError<()>> {
+    use base64::Engine as _;
+    let mut cells = Vec::new();
+    schema.visit_row(payload, scratch, |index, cell| {
+        assert_eq!(index, cells.len());
+        cells.push(match cell {
+            Cell::Null => "null".to_owned(),
+            Cell::Bool(value) => value.to_string(),
+            Cell::Unsigned(value) => value.to_string(),
+            Cell::Signed(value) => value.to_string(),
+            Cell::F32(value) => float(value.is_finite(), f64::from(value), serde_json::to_string(&value)),
+            Cell::F64(value) => float(value.is_finite(), value, serde_json::to_string(&value)),
+            Cell::Text(text) => serde_json::to_string(text).unwrap(),
+            Cell::Bytes(bytes) => format!("\"{}\"", base64::engine::general_purpose::STANDARD.encode(bytes)),
+            Cell::Json(text) => String::from_utf8(text.to_vec()).unwrap(),
+        });
+        Ok(())
+    })?;
+    Ok(format!("{{\"value\":{},\"last\":{}}}", cells[0], cells[1]))
+}
+
+fn float(is_finite: bool, value: f64, written: serde_json::Result<String>) -> String {
+    match () {
+        () if is_finite => written.unwrap(),
+        () if value.is_nan() => "\"NaN\"".to_owned(),
+        () if value > 0.0 => "\"Infinity\"".to_owned(),
+        () => "\"-Infinity\"".to_owned(),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -216,6 +247,7 @@ proptest! {
         schema.check_payload(&bytes).unwrap();
         let json = written(&schema, &bytes);
         prop_assert_eq!(&serde_json::from_str::<Value>(&json).unwrap(), &value);
+        prop_assert_eq!(written_by_cells(&schema, &bytes, &mut b"old".to_vec()).unwrap(), json.as_str());
         prop_assert_eq!(payload(&schema, &json), bytes, "its own text, in the order of the type");
     }
 
@@ -233,6 +265,7 @@ proptest! {
         let mut json = Vec::new();
         let is_read = schema.payload_to_json(&bytes, &mut json).is_ok();
         prop_assert_eq!(is_read, schema.check_payload(&bytes).is_ok());
+        prop_assert_eq!(is_read, written_by_cells(&schema, &bytes, &mut Vec::new()).is_ok());
         if is_read {
             let json = String::from_utf8(json).unwrap();
             prop_assert_eq!(written(&schema, &payload(&schema, &json)), json);

@@ -110,6 +110,22 @@ fn every_file_becomes_what_is_written_beside_it() {
 }
 
 #[test]
+fn what_is_left_out_comes_from_the_environment_and_is_shown_as_written() {
+    let registry = common::registry("s: -> a, out[fallback: option<string>]: a ->");
+    let check = |written: &str, env: &dyn Fn(&str) -> Option<String>, config: &str, shown: &str| {
+        let text = format!(
+            "apiVersion: flowctl/v2\nkind: Topology\nspec: {{from: test.a.v1, to: out, config: {{out: {written}}}}}"
+        );
+        let topology = plan(&parse("file.yaml", &text, env).unwrap(), &registry, env).unwrap();
+        let node = topology.nodes.iter().find(|node| node.id.as_str() == "out").unwrap();
+        assert_eq!((node.config.to_string().as_str(), node.shown_config.to_string().as_str()), (config, shown));
+    };
+    check("{}", &environment, r#"{"fallback":"hunter2"}"#, r#"{"fallback":"${SECRET}"}"#);
+    check("{fallback: mine}", &environment, r#"{"fallback":"mine"}"#, r#"{"fallback":"mine"}"#);
+    check("{}", &|_| None, "{}", "{}");
+}
+
+#[test]
 fn planning_twice_gives_the_same() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans/draw-fan-out.yaml");
     let (first, second) = (planned(&file).unwrap(), planned(&file).unwrap());

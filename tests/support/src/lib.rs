@@ -6,10 +6,13 @@
 //! `stellar.token.transfer.v1`. The data is no part of the repository: a test that
 //! needs it asks [`shared_data`] and reports itself as ignored without it, or as
 //! failed where [`must_have_data`] says so.
+//!
+//! Beside them: servers that tests run against, see [`postgres`].
 
 mod event;
 mod formats;
 pub mod http_server;
+pub mod postgres;
 mod proto;
 pub mod rpc_server;
 mod unit;

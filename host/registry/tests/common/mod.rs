@@ -88,6 +88,7 @@ pub fn entry(text: &str) -> Entry {
         _ => record,
     };
     let config = record.map(|fields| ConfigSchema::from_wit(&format!("record config {{ {fields} }}")).unwrap());
+    let config = config.map(|config| config.with_env("fallback", "SECRET"));
     let origin = if head.starts_with('%') {
         Origin::BuiltIn { summary: "is built in", is_available: name != "postgres" }
     } else {

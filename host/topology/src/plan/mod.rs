@@ -29,7 +29,8 @@ pub(crate) struct Planner<'a> {
 /// Plans the pipeline of a file: finds or looks up its components, checks what is
 /// configured, and joins the nodes by the types of their events.
 ///
-/// `env` gives the value of an environment variable that `allow:` grants. A component
+/// `env` gives the value of an environment variable, where `allow:` grants it or a
+/// component's configuration falls back on it. A component
 /// that is known but not part of this build is planned like any other; see
 /// [`Topology::unavailable`]. Of a document with faults of its own the rest is planned,
 /// for the faults that are found there.

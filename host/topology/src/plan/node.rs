@@ -60,7 +60,8 @@ impl Planner<'_> {
     }
 
     /// Checks the configuration against the component's record, and fills in its
-    /// defaults: the values, and how they are written.
+    /// defaults, from the environment where the record says so: the values, and how
+    /// they are written.
     fn config(&mut self, draft: &Draft<'_>) -> (Value, Value) {
         let entry = draft.entry;
         let written = |config: Option<&Value>| match config {
@@ -99,13 +100,14 @@ impl Planner<'_> {
             }
         }
         let mut shown = shown;
-        for fields in [&mut value, &mut shown].into_iter().filter_map(Value::as_object_mut) {
-            for field in &schema.fields {
-                if let Some(default) = &field.default
-                    && fields.get(&field.name).is_none_or(Value::is_null)
-                {
-                    fields.insert(field.name.clone(), default.clone());
-                }
+        for field in &schema.fields {
+            let default = match field.env.as_ref().and_then(|name| Some((name, (self.env)(name)?))) {
+                Some((name, found)) => Some((found.into(), format!("${{{name}}}").into())),
+                None => field.default.clone().map(|default| (default.clone(), default)),
+            };
+            if let Some((value_default, shown_default)) = default {
+                fill_in(&mut value, &field.name, value_default);
+                fill_in(&mut shown, &field.name, shown_default);
             }
         }
         (value, shown)
@@ -237,6 +239,15 @@ impl Planner<'_> {
         let message = format!("`{}` has no timer to tick", draft.id);
         self.fault(&draft.place.option(&["tick"]), message, Some("leave `tick` out".to_owned()));
         None
+    }
+}
+
+/// Gives a field that is left out its default.
+fn fill_in(config: &mut Value, name: &str, default: Value) {
+    if let Some(fields) = config.as_object_mut()
+        && fields.get(name).is_none_or(Value::is_null)
+    {
+        fields.insert(name.to_owned(), default);
     }
 }
 
