@@ -173,7 +173,8 @@ async fn each_type_of_several_has_its_table() {
     let mut other = (*batch(&schemas[1], &[json!({"note": "two"})])).clone();
     other.columns.kind = 1;
     assert_eq!(sink.write(&other.into()).await, Ok(vec![]));
+    crate::database::write(&mut *sink, &[(3, "three")]).await;
     sink.flush(1).await.unwrap();
-    assert_eq!(database.notes_there(), "1:one");
+    assert_eq!(database.notes_there(), "1:one 3:three");
     assert_eq!(database.sql("SELECT note FROM test_other_v1"), "two");
 }

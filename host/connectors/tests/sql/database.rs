@@ -89,6 +89,20 @@ pub(crate) async fn write(sink: &mut dyn Sink, these: &[(u32, &str)]) {
     assert_eq!(sink.write(&notes(these)).await, Ok(vec![]));
 }
 
+/// Writes the notes again and again, until the sink says that what it had is lost.
+pub(crate) async fn write_until_lost(sink: &mut dyn Sink, these: &[(u32, &str)]) -> Fault {
+    loop {
+        match sink.write(&notes(these)).await {
+            // nobody waits for the server's word before the flush
+            Ok(rejected) => assert_eq!(rejected, []),
+            Err(fault) => {
+                assert!(said(&fault).starts_with("lost: "), "{fault:?}");
+                return fault;
+            }
+        }
+    }
+}
+
 /// What a fault says, after its kind. It never has the password.
 pub(crate) fn said(fault: &Fault) -> String {
     let kind = match fault {

@@ -78,7 +78,8 @@ async fn a_rule_that_comes_while_events_flow_is_found_when_they_come_again() {
     sink.flush(1).await.unwrap();
     database.sql("ALTER TABLE test_note_v1 ADD CONSTRAINT short CHECK (length(text) < 9)");
     write(&mut *sink, &[(2, "two")]).await;
-    let fault = sink.write(&notes(&[(3, "far too long")])).await.unwrap_err();
+    write(&mut *sink, &[(3, "far too long")]).await;
+    let fault = sink.flush(2).await.unwrap_err();
     assert!(said(&fault).starts_with("lost: cannot write to \"public\".\"test_note_v1\": new row"), "{fault:?}");
     assert_eq!(sink.rewind().await, Ok(Some(1)));
     write(&mut *sink, &[(2, "two")]).await;
@@ -94,7 +95,8 @@ async fn what_the_server_cannot_do_is_said_with_table_and_column() {
         "{TABLE}; ALTER TABLE test_note_v1 ADD inverse double precision GENERATED ALWAYS AS (1 / id) STORED"
     ));
     let mut sink = database.notes(json!({})).await;
-    let fault = sink.write(&notes(&[(0, "zero")])).await.unwrap_err();
+    write(&mut *sink, &[(0, "zero")]).await;
+    let fault = sink.flush(1).await.unwrap_err();
     let want = "fatal: cannot write to \"public\".\"test_note_v1\": division by zero (SQLSTATE 22012)";
     assert_eq!(said(&fault), want);
 }

@@ -14,11 +14,11 @@ use flowctl_types::Batch;
 use crate::sql::table::{Kind, Table};
 
 /// What a binary COPY starts with: its signature, no flags, no extension.
-const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with.
-const TAIL: &[u8] = &(-1_i16).to_be_bytes();
+pub(super) const TAIL: &[u8] = &(-1_i16).to_be_bytes();
 /// Most bytes that are handed to the connection at once, which copies them.
-const MAX_CHUNK: usize = 256 << 10;
+const MAX_PIECE: usize = 256 << 10;
 
 /// Writes rows for one table, into one buffer that it keeps.
 #[derive(Debug, Default)]
@@ -99,13 +99,12 @@ impl Rows {
         self.events[row]
     }
 
-    /// The rows of `range` as a whole COPY, in pieces.
+    /// The rows of `range`, in pieces.
     pub(super) fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = Bytes> {
         let start = if range.start == 0 { 0 } else { self.ends[range.start - 1] };
         let end = if range.is_empty() { start } else { self.ends[range.end - 1] };
         let rows = self.bytes.slice(start..end);
-        let chunks = (0..rows.len()).step_by(MAX_CHUNK).map(move |at| rows.slice(at..rows.len().min(at + MAX_CHUNK)));
-        std::iter::once(Bytes::from_static(HEAD)).chain(chunks).chain([Bytes::from_static(TAIL)])
+        (0..rows.len()).step_by(MAX_PIECE).map(move |at| rows.slice(at..rows.len().min(at + MAX_PIECE)))
     }
 }
 

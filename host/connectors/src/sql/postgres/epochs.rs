@@ -53,7 +53,8 @@ impl Epochs {
     /// none is left to refuse the commit.
     pub(super) async fn begin(&self, session: &mut Session, has_rules: bool) -> Result<(), Fault> {
         let rules = if has_rules { "; SET CONSTRAINTS ALL IMMEDIATE" } else { "" };
-        self.open(session, LOCK_TIMEOUT_MS, rules).await
+        // a COPY takes as long as there are events for it
+        self.open(session, LOCK_TIMEOUT_MS, &format!("; SET LOCAL statement_timeout = 0{rules}")).await
     }
 
     /// Commits the transaction as `epoch`. An error that the server answers means that

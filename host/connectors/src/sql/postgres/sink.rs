@@ -156,7 +156,11 @@ impl Postgres {
 
     async fn write_to(&mut self, kind: usize, batch: &Batch) -> Result<Vec<Rejection>, Fault> {
         let mut live = self.begin().await?;
-        match self.targets[kind].write(&mut live.tables[kind], &mut live.session, batch).await {
+        let written = match self.settle(&mut live, Some(kind)).await {
+            Ok(()) => self.targets[kind].write(&mut live.tables[kind], &mut live.session, batch).await,
+            Err(failure) => Err(failure),
+        };
+        match written {
             Ok(rejected) => {
                 live.has_rows |= rejected.len() < batch.len();
                 self.state = State::Writing(live);
@@ -168,11 +172,22 @@ impl Postgres {
         }
     }
 
+    /// Waits for what is on its way to the tables, one aside.
+    async fn settle(&mut self, live: &mut Live, but: Option<usize>) -> Result<(), Failure> {
+        for (kind, (target, open)) in self.targets.iter_mut().zip(&mut live.tables).enumerate() {
+            if but != Some(kind) {
+                target.settle(open, &mut live.session).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn commit(&mut self, epoch: u64) -> Result<(), Fault> {
         if matches!(self.state, State::Unknown) {
             return self.look(epoch).await;
         }
         let mut live = self.begin().await?;
+        self.settle(&mut live, None).await.map_err(Failure::lost)?;
         for (target, open) in self.targets.iter_mut().zip(&mut live.tables) {
             if let Err(failure) = target.merge(open, &mut live.session).await {
                 return Err(failure.lost());
@@ -209,6 +224,7 @@ impl Postgres {
 
     /// Rolls back what the session has open; none where it cannot be used any more.
     async fn roll_back(&self, mut live: Live) -> Option<(Live, Option<u64>)> {
+        live.tables.iter_mut().for_each(Open::begin);
         live.session.client.batch_execute("ROLLBACK").await.ok()?;
         let held = self.epochs.held(&mut live.session, &live.epochs).await.ok()?;
         Some((live, held))

@@ -1,24 +1,26 @@
 //! Writes the events of one type into their table.
 //!
-//! Rows of a table without rules of its own go in as they come: nothing but the types
-//! of its columns could refuse them, and those were checked. Where a table has rules
-//! (constraints, indexes, triggers), every batch has a savepoint, and one that is
-//! refused is halved until the events that break a rule are found.
+//! Rows of a table without rules of its own go in as they come, in one COPY that stays
+//! open until the flush: nothing but the types of its columns could refuse them, and
+//! those were checked, so nobody waits for the server's word. Where a table has rules
+//! (constraints, indexes, triggers), every batch has a savepoint and is waited for, and
+//! one that is refused is halved until the events that break a rule are found.
 //!
 //! With a key, rows go to a temporary table first, and from there into the table: with
 //! the batch where there are rules, else once an epoch, so that rows of it are locked
 //! for moments only.
 
 use std::ops::Range;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use flowctl_runtime::Rejection;
 use flowctl_schema::Schema;
 use flowctl_types::Batch;
 use futures_util::SinkExt as _;
-use tokio_postgres::{Client, Error, Statement};
+use tokio_postgres::{Client, CopyInSink, Error, Statement};
 
-use super::copy::{Encoder, Rows, Sequence};
+use super::copy::{Encoder, HEAD, Rows, Sequence, TAIL};
 use super::definition::Ready;
 use super::fault::{self, Meaning};
 use super::session::{Failure, Session};
@@ -45,8 +47,12 @@ pub(super) struct Open {
     pub(super) place: String,
     has_rules: bool,
     copy: Statement,
+    /// The COPY that rows go to; none before the first row.
+    copying: Option<Copying>,
     stage: Option<Stage>,
 }
+
+type Copying = Pin<Box<CopyInSink<Bytes>>>;
 
 /// The temporary table of a session, and what of it is of the transaction at hand.
 struct Stage {
@@ -77,7 +83,7 @@ impl Target {
             None => format!("COPY {place} ({columns}) FROM STDIN (FORMAT binary)"),
         };
         match session.client.prepare(&copy).await {
-            Ok(copy) => Ok(Open { has_rules: may_refuse || self.has_surprised, place, copy, stage }),
+            Ok(copy) => Ok(Open { has_rules: may_refuse || self.has_surprised, place, copy, copying: None, stage }),
             Err(error) => Err(session.failure(&format!("prepare to write to {place}"), error).await),
         }
     }
@@ -98,7 +104,7 @@ impl Target {
         let written = if open.has_rules {
             open.write_one_by_one(&session.client, &rows, &mut rejected).await
         } else {
-            open.write_all(&session.client, &rows).await
+            open.stream(&session.client, &rows).await
         };
         match written {
             Ok(()) => {
@@ -106,6 +112,15 @@ impl Target {
                 Ok(rejected)
             }
             Err(error) => Err(self.failure(session, &doing, error).await),
+        }
+    }
+
+    /// Waits for the server's word on the rows that went in as they came. The session
+    /// can run no other statement before.
+    pub(super) async fn settle(&mut self, open: &mut Open, session: &mut Session) -> Result<(), Failure> {
+        match open.settle().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.failure(session, &format!("write to {}", open.place), error).await),
         }
     }
 
@@ -134,8 +149,9 @@ impl Open {
         self.has_rules
     }
 
-    /// Forgets what was of the transaction before.
+    /// Forgets what was of the transaction before; a COPY that is open fails.
     pub(super) fn begin(&mut self) {
+        self.copying = None;
         if let Some(stage) = &mut self.stage {
             stage.is_made = false;
             stage.has_rows = false;
@@ -143,13 +159,28 @@ impl Open {
         }
     }
 
-    async fn write_all(&mut self, client: &Client, rows: &Rows) -> Result<(), Error> {
-        self.make_stage(client).await?;
-        copy(client, &self.copy, rows, 0..rows.len()).await?;
-        if let Some(stage) = &mut self.stage {
-            stage.has_rows = true;
+    async fn stream(&mut self, client: &Client, rows: &Rows) -> Result<(), Error> {
+        let copying = match &mut self.copying {
+            Some(copying) => copying,
+            none => {
+                if let Some(stage) = &mut self.stage {
+                    stage.make(client).await?;
+                    stage.has_rows = true;
+                }
+                none.insert(start(client, &self.copy).await?)
+            }
+        };
+        for piece in rows.pieces(0..rows.len()) {
+            copying.feed(piece).await?;
         }
         Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), Error> {
+        match self.copying.take() {
+            Some(copying) => finish(copying).await,
+            None => Ok(()),
+        }
     }
 
     async fn write_one_by_one(
@@ -158,7 +189,9 @@ impl Open {
         rows: &Rows,
         rejected: &mut Vec<Rejection>,
     ) -> Result<(), Error> {
-        self.make_stage(client).await?;
+        if let Some(stage) = &mut self.stage {
+            stage.make(client).await?;
+        }
         let mut ranges: Vec<Range<usize>> = std::iter::once(0..rows.len()).collect();
         while let Some(range) = ranges.pop() {
             client.batch_execute(SAVEPOINT).await?;
@@ -187,16 +220,6 @@ impl Open {
         Ok(())
     }
 
-    async fn make_stage(&mut self, client: &Client) -> Result<(), Error> {
-        if let Some(stage) = &mut self.stage
-            && !stage.is_made
-        {
-            client.batch_execute(&stage.create).await?;
-            stage.is_made = true;
-        }
-        Ok(())
-    }
-
     async fn merge(&mut self, client: &Client) -> Result<(), Error> {
         if let Some(stage) = &mut self.stage
             && stage.has_rows
@@ -209,6 +232,15 @@ impl Open {
 }
 
 impl Stage {
+    /// Makes the temporary table, once a transaction.
+    async fn make(&mut self, client: &Client) -> Result<(), Error> {
+        if !self.is_made {
+            client.batch_execute(&self.create).await?;
+            self.is_made = true;
+        }
+        Ok(())
+    }
+
     fn of(table: &Table, place: &str, index: usize) -> Self {
         let (name, sequence) = (stage_name(index), quoted(SEQUENCE));
         let columns = quoted_list(table.column_names());
@@ -238,10 +270,20 @@ fn stage_name(index: usize) -> String {
 }
 
 async fn copy(client: &Client, statement: &Statement, rows: &Rows, range: Range<usize>) -> Result<(), Error> {
-    let sink = client.copy_in::<_, Bytes>(statement).await?;
-    let mut sink = std::pin::pin!(sink);
+    let mut copying = start(client, statement).await?;
     for piece in rows.pieces(range) {
-        sink.send(piece).await?;
+        copying.feed(piece).await?;
     }
-    sink.finish().await.map(drop)
+    finish(copying).await
+}
+
+async fn start(client: &Client, statement: &Statement) -> Result<Copying, Error> {
+    let mut copying = Box::pin(client.copy_in(statement).await?);
+    copying.feed(Bytes::from_static(HEAD)).await?;
+    Ok(copying)
+}
+
+async fn finish(mut copying: Copying) -> Result<(), Error> {
+    copying.feed(Bytes::from_static(TAIL)).await?;
+    copying.as_mut().finish().await.map(drop)
 }
