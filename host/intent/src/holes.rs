@@ -1,6 +1,6 @@
 //! What of a file could not be read, for whoever goes on with the rest.
 //!
-//! Invariant: an item of `from`, `to`, `via` or `inputs` that the intent lacks is not in
+//! Invariant: an item of `from`, `to`, `via`, `types` or `inputs` that the intent lacks is not in
 //! the tree either, so that an index means the same item in both.
 
 use std::collections::{BTreeSet, HashSet};
@@ -33,7 +33,7 @@ impl Holes {
                 holes.keys.insert(entry.name.clone());
             }
             match (entry.name.as_str(), &mut entry.value.kind) {
-                ("from" | "to" | "via", Kind::Sequence(items)) => holes.prune(items),
+                ("from" | "to" | "via" | "types", Kind::Sequence(items)) => holes.prune(items),
                 ("processors" | "sinks", Kind::Sequence(nodes)) => {
                     for node in nodes {
                         if let Some(Kind::Sequence(items)) = value_of(node, "inputs").map(|inputs| &mut inputs.kind) {

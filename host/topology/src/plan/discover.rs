@@ -52,7 +52,7 @@ impl<'a> Planner<'a> {
     }
 
     fn unfulfilled(&mut self, fault: &SuggestError) {
-        if self.registry.is_explained(&fault.error) {
+        if self.is_explained(&fault.error) {
             return;
         }
         let mut path = fault.part.path();
@@ -107,7 +107,8 @@ impl<'a> Planner<'a> {
 /// Whether a hole in this part of `spec` leaves it open which chain is meant. A key that
 /// means nothing may have been meant for one that does.
 fn decides_the_way(key: &str) -> bool {
-    let others = ["from", "to", "config", "nodes", "dead_letter", "limits", "batch", "queue", "checkpoint", "retry"];
+    let others =
+        ["from", "to", "config", "nodes", "types", "dead_letter", "limits", "batch", "queue", "checkpoint", "retry"];
     !others.contains(&key)
 }
 

@@ -13,7 +13,7 @@ mod join;
 mod node;
 
 use flowctl_intent::{Document, Fault, Faults, Intent};
-use flowctl_registry::{DeclarationFault, Registry};
+use flowctl_registry::{ChainError, DeclarationFault, Registry};
 
 use crate::Topology;
 use crate::suggest::full_text;
@@ -84,6 +84,13 @@ impl Planner<'_> {
     fn key_fault(&mut self, path: &[String], message: impl Into<String>, hint: Option<String>) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         self.faults.push(self.document.fault_at_key(&path, message.into(), hint));
+    }
+
+    /// Whether an error follows from a fault that is known: the type may be declared where
+    /// something could not be read.
+    fn is_explained(&self, error: &ChainError) -> bool {
+        let is_unknown = matches!(error, ChainError::UnknownType { .. });
+        self.registry.is_explained(error) || is_unknown && self.document.has_hole("types")
     }
 
     /// The one of `keys` that is written below `path`.

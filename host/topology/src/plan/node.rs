@@ -147,7 +147,7 @@ impl Planner<'_> {
         }
         let known = match text.parse::<EventType>() {
             Ok(event_type) => match self.registry.event_type(&event_type) {
-                Err(error) if self.registry.is_explained(&error) => return None,
+                Err(error) if self.is_explained(&error) => return None,
                 found => found.map_err(|error| (error.to_string(), error.hint())),
             },
             Err(error) => Err((error.to_string(), None)),
