@@ -34,9 +34,11 @@ use End::{Failed as Fails, Harmless, Rejected};
 
 /// The guests, and how each ends on twenty events. The limits of the pipeline are
 /// small, so that none of them takes long.
-const GUESTS: [(&str, End); 20] = [
+const GUESTS: [(&str, End); 22] = [
     ("bad_kind", Rejected("`kind` is")),
     ("bad_utf8", Rejected("utf-8")),
+    ("big_log", Rejected("CPU")),
+    ("big_write", Rejected("bytes at once")),
     ("bomb", Rejected("memory")),
     ("descending", Rejected("before the end")),
     ("exits", Rejected("exit")),

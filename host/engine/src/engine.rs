@@ -46,7 +46,7 @@ pub struct Engine {
 /// does, and the clock with it: a call without a clock could not be stopped.
 pub(crate) struct Core {
     pub(crate) engine: wasmtime::Engine,
-    _ticker: Ticker,
+    pub(crate) ticker: Ticker,
     pub(crate) config: EngineConfig,
     settings: CodeSettings,
     linker: Linker<State>,
@@ -104,7 +104,7 @@ impl Engine {
         let core = Core {
             settings: CodeSettings::new(layout, config.max_memory_bytes),
             engine,
-            _ticker: ticker,
+            ticker,
             config,
             linker,
             cache,

@@ -6,7 +6,7 @@
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Component, Linker, ResourceTable, WasmStr};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::{LOG, Level, METRICS};
@@ -41,22 +41,23 @@ impl WasiView for State {
     }
 }
 
-/// Links all that guests may import.
+/// Links all that guests may import. What they say stays in their memory: it is read
+/// there once, to see that it is text, and only what the log keeps of it is copied.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasi::link_name_lookup(&mut linker)?;
     linker.instance(LOG)?.func_wrap(
         "log",
-        |store: StoreContextMut<'_, State>, (level, message): (Level, String)| {
-            store.data().log.log(level, &message);
+        |store: StoreContextMut<'_, State>, (level, message): (Level, WasmStr)| {
+            store.data().log.log(level, &message.to_str(&store)?);
             Ok(())
         },
     )?;
     linker.instance(METRICS)?.func_wrap(
         "counter",
-        |store: StoreContextMut<'_, State>, (name, by): (String, u64)| {
-            store.data().log.count(&name, by);
+        |store: StoreContextMut<'_, State>, (name, by): (WasmStr, u64)| {
+            store.data().log.count(&name.to_str(&store)?, by);
             Ok(())
         },
     )?;

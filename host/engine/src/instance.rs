@@ -18,6 +18,7 @@ use crate::bindings::{self, Answer, BatchIn, FaultOut};
 use crate::crash::{self, Call, Cause};
 use crate::host::State;
 use crate::logs::printable;
+use crate::meter::Meter;
 use crate::outcome::{self, Lie};
 use crate::stage::Shared;
 use crate::ticker;
@@ -69,8 +70,8 @@ impl Instance {
         let mut live = self.begin()?;
         let mut answer = [Val::Bool(false)];
         let args = [config];
-        let called =
-            timeout(self.shared.limits.timeout, configure.call_async(&mut live.store, &args, &mut answer)).await;
+        let (limit, meter) = (self.shared.limits.timeout, live.meter());
+        let called = timeout(limit, meter.run(configure.call_async(&mut live.store, &args, &mut answer))).await;
         self.finish(live, Call::Configure, called)?;
         let [answer] = answer;
         Ok(match answer {
@@ -93,8 +94,13 @@ impl Instance {
     }
 
     /// Puts the live half back if the call ended well.
-    fn finish<T>(&mut self, live: Live, call: Call, called: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, Fault> {
-        let answer = end_call(&live.store, &self.shared, call, called)?;
+    fn finish<T>(
+        &mut self,
+        mut live: Live,
+        call: Call,
+        called: Result<wasmtime::Result<T>, Elapsed>,
+    ) -> Result<T, Fault> {
+        let answer = end_call(&mut live.store, &self.shared, call, called)?;
         self.live = Some(live);
         Ok(answer)
     }
@@ -120,6 +126,13 @@ impl Instance {
     }
 }
 
+impl Live {
+    /// What its calls run in.
+    fn meter(&self) -> Meter {
+        self.store.data().usage.meter().clone()
+    }
+}
+
 /// Gives a store what one call may use; `answer_bytes` bounds what it may hand over.
 pub(crate) fn begin_call(store: &mut Store<State>, shared: &Shared, answer_bytes: usize) {
     store.set_hostcall_fuel(answer_bytes);
@@ -127,13 +140,14 @@ pub(crate) fn begin_call(store: &mut Store<State>, shared: &Shared, answer_bytes
     store.set_epoch_deadline(1);
 }
 
-/// Makes a fault of a call that did not end well.
+/// Charges a call that is over, and makes a fault of one that did not end well.
 pub(crate) fn end_call<T>(
-    store: &Store<State>,
+    store: &mut Store<State>,
     shared: &Shared,
     call: Call,
     called: Result<wasmtime::Result<T>, Elapsed>,
 ) -> Result<T, Fault> {
+    store.data_mut().usage.settle();
     let state = store.data();
     let crashed =
         |cause: Cause<'_>| Err(Fault::Crashed { reason: shared.describe(call, &cause), log_tail: state.log.tail() });
@@ -172,7 +186,8 @@ impl Processor for Instance {
             attributes: &batch.attributes,
         };
         let process: TypedFunc<(BatchIn<'_>,), Answer> = live.functions.process;
-        let called = timeout(self.shared.limits.timeout, process.call_async(&mut live.store, (input,))).await;
+        let (limit, meter) = (self.shared.limits.timeout, live.meter());
+        let called = timeout(limit, meter.run(process.call_async(&mut live.store, (input,)))).await;
         let answer = self.finish(live, Call::Process, called)?;
         self.accept(Call::Process, answer, columns.len())
     }
@@ -185,7 +200,8 @@ impl Processor for Instance {
         // state may be as large as the memory that it comes from
         let memory_bytes = usize::try_from(self.shared.limits.memory_bytes).unwrap_or(usize::MAX);
         live.store.set_hostcall_fuel(memory_bytes.max(self.shared.answer_bytes));
-        let called = timeout(self.shared.limits.timeout, save.call_async(&mut live.store, ())).await;
+        let (limit, meter) = (self.shared.limits.timeout, live.meter());
+        let called = timeout(limit, meter.run(save.call_async(&mut live.store, ()))).await;
         let (parts,) = self.finish(live, Call::Save, called)?;
         match outcome::check_parts(&parts) {
             Ok(()) => Ok(parts),
@@ -208,7 +224,8 @@ impl Processor for Instance {
         };
         let mut live = self.begin()?;
         let restore: TypedFunc<RestoreArgs<'_>, bindings::Restored> = restore;
-        let called = timeout(self.shared.limits.timeout, restore.call_async(&mut live.store, (version, &parts))).await;
+        let (limit, meter) = (self.shared.limits.timeout, live.meter());
+        let called = timeout(limit, meter.run(restore.call_async(&mut live.store, (version, &parts)))).await;
         let (restored,) = self.finish(live, Call::Restore, called)?;
         restored.map_err(|reason| Fault::Fatal(printable(reason.as_bytes())))
     }
@@ -218,7 +235,8 @@ impl Processor for Instance {
             return self.without_export(Outcome::default());
         };
         let mut live = self.begin()?;
-        let called = timeout(self.shared.limits.timeout, tick.call_async(&mut live.store, (now,))).await;
+        let (limit, meter) = (self.shared.limits.timeout, live.meter());
+        let called = timeout(limit, meter.run(tick.call_async(&mut live.store, (now,)))).await;
         let answer = self.finish(live, Call::Tick, called)?;
         self.accept(Call::Tick, answer, 0)
     }
@@ -228,7 +246,8 @@ impl Processor for Instance {
             return self.without_export(Outcome::default());
         };
         let mut live = self.begin()?;
-        let called = timeout(self.shared.limits.timeout, end.call_async(&mut live.store, ())).await;
+        let (limit, meter) = (self.shared.limits.timeout, live.meter());
+        let called = timeout(limit, meter.run(end.call_async(&mut live.store, ()))).await;
         let answer = self.finish(live, Call::End, called)?;
         self.accept(Call::End, answer, 0)
     }

@@ -19,6 +19,7 @@ mod host;
 mod instance;
 mod limits;
 mod logs;
+mod meter;
 mod outcome;
 mod plugin;
 mod stage;

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use crate::meter::Meter;
+
 /// Bytes that one entry of a table takes.
 const TABLE_ENTRY_BYTES: usize = size_of::<usize>();
 
@@ -45,8 +47,9 @@ impl Tenant {
         self.memory_bytes.load(Ordering::Relaxed)
     }
 
-    /// Ticks of about a millisecond that its guests have executed so far. Calls
-    /// shorter than a tick are charged by chance, right on average.
+    /// Ticks of about a millisecond for which its guests have kept threads of the host
+    /// so far, with what the host did for them. Calls shorter than a tick are charged by
+    /// chance, right on average.
     #[must_use]
     pub fn cpu_ticks(&self) -> u64 {
         self.cpu_ticks.load(Ordering::Relaxed)
@@ -70,6 +73,7 @@ pub(crate) struct Usage {
     max_single_bytes: u64,
     memory_bytes: u64,
     refused: Option<Refusal>,
+    meter: Meter,
     ticks_left: u64,
 }
 
@@ -97,8 +101,13 @@ pub(crate) enum LimitOf {
 
 impl Usage {
     /// `max_memory_bytes` holds for the sum, `max_single_bytes` for each memory.
-    pub(crate) fn new(tenant: Arc<Tenant>, max_memory_bytes: u64, max_single_bytes: u64) -> Self {
-        Self { tenant, max_memory_bytes, max_single_bytes, memory_bytes: 0, refused: None, ticks_left: 0 }
+    pub(crate) fn new(tenant: Arc<Tenant>, max_memory_bytes: u64, max_single_bytes: u64, meter: Meter) -> Self {
+        Self { tenant, max_memory_bytes, max_single_bytes, memory_bytes: 0, refused: None, meter, ticks_left: 0 }
+    }
+
+    /// What its calls have to run in, to be charged.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Starts a call that may execute for `n_ticks`.
@@ -107,11 +116,18 @@ impl Usage {
         self.refused = None;
     }
 
-    /// Counts a tick; whether the call may go on.
-    pub(crate) fn charge_tick(&mut self) -> bool {
-        self.tenant.cpu_ticks.fetch_add(1, Ordering::Relaxed);
-        self.ticks_left = self.ticks_left.saturating_sub(1);
+    /// Charges what the call has run until now, from within it; whether it may go on.
+    pub(crate) fn charge(&mut self) -> bool {
+        self.meter.measure();
+        self.settle();
         self.ticks_left > 0
+    }
+
+    /// Charges what has been measured of a call that is over.
+    pub(crate) fn settle(&mut self) {
+        let n_ticks = self.meter.take();
+        self.tenant.cpu_ticks.fetch_add(n_ticks, Ordering::Relaxed);
+        self.ticks_left = self.ticks_left.saturating_sub(n_ticks);
     }
 
     /// Whether the call has used up its ticks.
@@ -179,6 +195,8 @@ impl ResourceLimiter for Usage {
 
 impl Drop for Usage {
     fn drop(&mut self) {
+        // a call that was given up has not been settled
+        self.settle();
         self.tenant.give_back_memory(self.memory_bytes);
     }
 }
@@ -193,9 +211,10 @@ pub(crate) const MAX_MEMORIES: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ticker::Clock;
 
     fn usage(tenant: &Arc<Tenant>, max_memory_bytes: u64) -> Usage {
-        Usage::new(Arc::clone(tenant), max_memory_bytes, u64::MAX)
+        Usage::new(Arc::clone(tenant), max_memory_bytes, u64::MAX, Meter::new(Clock::default()))
     }
 
     #[test]
@@ -236,19 +255,35 @@ mod tests {
     #[test]
     fn single_memory_stays_below_the_hosts_maximum() {
         let tenant = Tenant::new("t", 1000);
-        let mut usage = Usage::new(tenant, 600, 300);
+        let mut usage = Usage::new(tenant, 600, 300, Meter::new(Clock::default()));
         assert!(!usage.memory_growing(0, 301, None).unwrap());
         assert_eq!(usage.refusal().unwrap().of, LimitOf::Single);
     }
 
-    #[test]
-    fn ticks_run_out() {
-        let tenant = Tenant::new("t", 0);
-        let mut usage = usage(&tenant, 0);
-        usage.begin_call(2);
-        assert!(usage.charge_tick());
-        assert!(!usage.charge_tick());
+    #[tokio::test]
+    async fn all_ticks_that_passed_are_charged_however_seldom_it_is_asked() {
+        let (tenant, clock) = (Tenant::new("t", 0), Clock::default());
+        let mut usage = Usage::new(Arc::clone(&tenant), 0, 0, Meter::new(clock.clone()));
+        usage.begin_call(10);
+        let meter = usage.meter().clone();
+        meter
+            .run(async {
+                clock.advance(9);
+                assert!(usage.charge());
+                clock.advance(25);
+                assert!(!usage.charge());
+            })
+            .await;
         assert!(usage.is_out_of_ticks());
-        assert_eq!(tenant.cpu_ticks(), 2);
+        assert_eq!(tenant.cpu_ticks(), 34);
+    }
+
+    #[tokio::test]
+    async fn call_that_was_given_up_is_charged() {
+        let (tenant, clock) = (Tenant::new("t", 0), Clock::default());
+        let usage = Usage::new(Arc::clone(&tenant), 0, 0, Meter::new(clock.clone()));
+        usage.meter().run(async { clock.advance(7) }).await;
+        drop(usage);
+        assert_eq!(tenant.cpu_ticks(), 7);
     }
 }

@@ -15,6 +15,7 @@ use crate::host::State;
 use crate::instance::{Instance, Live, begin_call, end_call};
 use crate::limits::{Tenant, Usage};
 use crate::logs::NodeLog;
+use crate::meter::Meter;
 use crate::outcome::Terms;
 use crate::plugin::Plugin;
 use crate::{EngineError, values, wasi};
@@ -89,19 +90,21 @@ impl PluginStage {
         let log = self.log.instance();
         let wasi = wasi::context(&self.node, &self.hosts, &log)?;
         let max_memory_bytes = shared.core.config.max_memory_bytes;
-        let usage = Usage::new(Arc::clone(&self.tenant), shared.limits.memory_bytes, max_memory_bytes);
+        let meter = Meter::new(shared.core.ticker.clock());
+        let usage = Usage::new(Arc::clone(&self.tenant), shared.limits.memory_bytes, max_memory_bytes, meter);
         let mut store = Store::new(&shared.core.engine, State::new(usage, log, Arc::clone(&self.hosts), wasi));
         store.limiter(|state| &mut state.usage);
         store.epoch_deadline_callback(|mut store| {
-            Ok(if store.data_mut().usage.charge_tick() {
+            Ok(if store.data_mut().usage.charge() {
                 UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
             } else {
                 UpdateDeadline::Interrupt
             })
         });
         begin_call(&mut store, shared, shared.answer_bytes);
-        let called = timeout(shared.limits.timeout, self.plugin.instantiate(&mut store)).await;
-        let functions = end_call(&store, shared, Call::Instantiate, called).map_err(crashed)?;
+        let meter = store.data().usage.meter().clone();
+        let called = timeout(shared.limits.timeout, meter.run(self.plugin.instantiate(&mut store))).await;
+        let functions = end_call(&mut store, shared, Call::Instantiate, called).map_err(crashed)?;
 
         let configure = functions.configure;
         let argument = configure.map(|configure| {

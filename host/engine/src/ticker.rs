@@ -1,8 +1,10 @@
-//! The engine's clock: advances its epoch once a millisecond.
+//! The engine's clock: advances its epoch once a millisecond, and counts.
 //!
 //! Invariant: the thread ends with the [`Ticker`], and holds nothing alive.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,6 +17,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// The running clock of an engine.
 #[derive(Debug)]
 pub(crate) struct Ticker {
+    clock: Clock,
     stop: Option<mpsc::SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,13 +31,38 @@ impl Ticker {
     pub(crate) fn start(engine: &Engine) -> io::Result<Self> {
         let (stop, stopped) = mpsc::sync_channel::<()>(0);
         let engine = engine.weak();
+        let clock = Clock::default();
+        let ticked = clock.clone();
         let thread = thread::Builder::new().name("flowctl-ticker".to_owned()).spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let Some(engine) = engine.upgrade() else { break };
+                // first the clock, so that whoever is woken by the epoch finds it advanced
+                ticked.0.fetch_add(1, Ordering::Relaxed);
                 engine.increment_epoch();
             }
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { clock, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// What it shows.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+}
+
+/// How many ticks have passed since the engine started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Goes on by `n_ticks`, where no engine ticks.
+    #[cfg(test)]
+    pub(crate) fn advance(&self, n_ticks: u64) {
+        self.0.fetch_add(n_ticks, Ordering::Relaxed);
     }
 }
 

@@ -19,7 +19,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup;
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, Network};
-use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, SocketError, StreamResult};
+use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, SocketError, StreamError, StreamResult};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView as _};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
@@ -29,8 +29,9 @@ use crate::logs::{InstanceLog, Stream};
 
 /// Most random bytes that a guest may ask for at once.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
-/// Most bytes that a guest may write to a stream at once.
-const MAX_WRITE_BYTES: usize = 64 << 10;
+/// Most bytes that a guest may write to a stream at once. Every one may be a line end,
+/// so this bounds how long a single write keeps the host's thread.
+const MAX_WRITE_BYTES: usize = 4 << 10;
 
 /// Hosts that may be connected to: name and port, as granted.
 pub(crate) type Hosts = Arc<[(String, u16)]>;
@@ -211,7 +212,14 @@ impl Pollable for Output {
 
 #[wasmtime_wasi::async_trait]
 impl OutputStream for Output {
+    /// Traps where more is written than `check_write` allowed, as WASI says.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > MAX_WRITE_BYTES {
+            let n_bytes = bytes.len();
+            return Err(StreamError::Trap(wasmtime::format_err!(
+                "wrote {n_bytes} bytes at once to a stream that takes {MAX_WRITE_BYTES}"
+            )));
+        }
         self.log.write(self.stream, &bytes);
         Ok(())
     }
@@ -227,6 +235,7 @@ impl OutputStream for Output {
 
 impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let bytes = &bytes[..bytes.len().min(MAX_WRITE_BYTES)];
         self.log.write(self.stream, bytes);
         Poll::Ready(Ok(bytes.len()))
     }

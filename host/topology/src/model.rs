@@ -103,7 +103,8 @@ pub struct Grants {
 pub struct CallLimits {
     /// Bytes of all its memories and tables together. Default 256 MiB.
     pub memory_bytes: u64,
-    /// Time it may execute in one call. Default 5 s.
+    /// Time that one call may keep a thread of the host, executing or having the host work
+    /// for it, waiting aside. Default 5 s.
     pub cpu: Duration,
     /// Time one call may take on the wall clock, waiting included. Default 30 s.
     pub timeout: Duration,

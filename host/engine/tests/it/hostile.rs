@@ -1,8 +1,8 @@
 //! Each misbehaviour ends as a fault that names plugin, node, call and cause.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flowctl_runtime::Fault;
+use flowctl_runtime::{Fault, Stage as _};
 use flowctl_topology::CallLimits;
 
 use crate::support::{batch, crash, guest, instance, node};
@@ -104,13 +104,33 @@ async fn reason_that_is_no_utf8_is_refused() {
 #[tokio::test]
 async fn output_of_a_guest_is_bounded_and_harmless() {
     let stage = crate::support::stage(&crate::support::engine(), &node("suspect", &guest("log_flood"))).await.unwrap();
-    let mut instance = flowctl_runtime::Stage::instantiate(&*stage).await.unwrap();
+    let mut instance = stage.instantiate().await.unwrap();
     instance.process(&batch(["one"])).await.unwrap();
     let lines = stage.log_lines();
     assert!(lines.iter().map(String::len).sum::<usize>() <= 64 << 10);
     assert!(lines.contains(&"line 19999 \\u{1b}[2J".to_owned()));
     assert_eq!(lines.last().unwrap(), "stdout 19999");
     assert_eq!(stage.counters().len(), 256);
+}
+
+#[tokio::test]
+async fn write_of_more_than_the_stream_takes_is_refused() {
+    check("big_write", "broke the contract: wrote 100000 bytes at once to a stream that takes 4096").await;
+}
+
+#[tokio::test]
+async fn work_of_the_host_is_charged_to_the_guest_that_asked_for_it() {
+    let (engine, tenant) = (crate::support::engine(), crate::support::tenant());
+    let mut node = node("suspect", &guest("big_log"));
+    node.limits.cpu = Duration::from_secs(1);
+    let mut instance = engine.stage(&node, &tenant).await.unwrap().instantiate().await.unwrap();
+    let start = Instant::now();
+    let (reason, _) = crash(instance.process(&batch(["one"])).await);
+    let took = start.elapsed();
+    assert!(reason.contains("crashed in `process`: used its CPU budget of 1 s"), "{reason}");
+    // nearly all of the time passes in calls of the host, each of them many ticks long
+    let charged = Duration::from_millis(tenant.cpu_ticks());
+    assert!(charged * 2 > took, "{charged:?} of {took:?}");
 }
 
 #[tokio::test]
