@@ -5,7 +5,6 @@
 //! `flowctl run`, and all of them beside an honest pipeline in one process.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -8,6 +8,7 @@ mod bad_input;
 mod commands;
 mod flowctl;
 mod hostile;
+mod kills;
 mod pipelines;
 mod stellar;
 mod tutorial;
@@ -23,6 +24,7 @@ fn main() -> std::process::ExitCode {
         commands::trials(),
         bad_input::trials(),
         hostile::trials(),
+        kills::trials(),
         tutorial::trials(),
         types::trials(),
     ]

@@ -15,9 +15,11 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Finds the workspace that this program was built from.
+    /// Finds the workspace that cargo runs this program for. Where several clones share a
+    /// target directory, that need not be the one it was built in.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?.to_owned();
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&manifest).parent().context("xtask lies in the workspace")?.to_owned();
         let answer = Command::new(cargo())
             .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
             .current_dir(&root)

@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let pipeline = |round: usize| Pipeline {
         name: "bench".parse().expect("the name is one"),
         state_id: round.to_string(),
+        is_new: true,
         state_dir: folder.path().to_owned(),
     };
     // makes the table

@@ -177,7 +177,8 @@ impl Core {
 
     async fn load(&self, name: &str, digest: Digest, bytes: Vec<u8>) -> Result<Plugin, EngineError> {
         let contract = Contract::read(&bytes, name);
-        let contract = contract.map_err(|source| EngineError::Contract { plugin: name.to_owned(), source })?;
+        let contract =
+            contract.map_err(|source| EngineError::Contract { plugin: name.to_owned(), source: Box::new(source) })?;
         let component = match self.cached(&digest) {
             Some(component) => component,
             None => self.compile(name, &digest, bytes).await?,

@@ -65,7 +65,7 @@ pub enum EngineError {
         plugin: String,
         /// What is wrong.
         #[source]
-        source: ContractError,
+        source: Box<ContractError>,
     },
     /// The component does something else than the topology has it do.
     #[error("`{plugin}` is a {found}, but node `{node}` runs a {wanted}")]

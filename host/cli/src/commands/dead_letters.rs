@@ -157,7 +157,7 @@ impl Replay {
         let file = letter_file(&planned.topology, &self.of.state.dir(name)?)?;
         let state = self.of.state.open(name)?;
         let voice = if self.quiet { Voice::Quiet } else { Voice::Normal };
-        let Some(replayed) = replay::run(&planned, &state, &file, self.selection, voice)? else {
+        let Some(replayed) = replay::run(&planned, &state, &file, &self.selection, voice)? else {
             voice.say("no letters to put back");
             return Ok(ExitCode::SUCCESS);
         };

@@ -45,10 +45,10 @@ pub(crate) fn run(
     planned: &Planned,
     state: &PipelineState,
     file: &Path,
-    selection: Selection,
+    selection: &Selection,
     voice: Voice,
 ) -> Result<Option<Replayed>> {
-    let Some(ways) = Ways::find(&planned.topology, file, &selection)? else { return Ok(None) };
+    let Some(ways) = Ways::find(&planned.topology, file, selection)? else { return Ok(None) };
     let ways = Arc::new(ways);
     let topology = ways.topology(&planned.topology);
     let engine = Arc::new(LocalWorkshop::start(state::pipeline(&planned.document.name, state)?)?);
@@ -72,7 +72,7 @@ pub(crate) fn run(
     let summary = session::run(&topology, (Arc::new(workshop), &engine), options, voice, done)?;
     let has_all = *finished.borrow();
     if summary.status != Status::Failed && has_all {
-        remove(file, end, &selection, &ways)?;
+        remove(file, end, selection, &ways)?;
     } else {
         voice.say("all letters stay: not every event was taken");
     }
