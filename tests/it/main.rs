@@ -10,6 +10,7 @@ mod flowctl;
 mod hostile;
 mod kills;
 mod pipelines;
+mod resumes;
 mod stellar;
 mod tutorial;
 mod types;
@@ -25,6 +26,7 @@ fn main() -> std::process::ExitCode {
         bad_input::trials(),
         hostile::trials(),
         kills::trials(),
+        resumes::trials(),
         tutorial::trials(),
         types::trials(),
     ]

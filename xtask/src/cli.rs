@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::shell::Workspace;
-use crate::{bench, checks, demo, guests, setup, test, tidy, wit};
+use crate::{bench, checks, demo, guests, setup, soak, test, tidy, wit};
 
 /// Development commands of flowctl.
 #[derive(Parser)]
@@ -37,6 +37,15 @@ enum Command {
         json: Option<PathBuf>,
         /// Run only the benchmarks whose name contains this text
         filter: Option<String>,
+    },
+    /// Kill pipelines and their database over and over, and count what was lost or doubled
+    Soak {
+        /// How often each pipeline is killed
+        #[arg(long, default_value_t = 50)]
+        kills: u64,
+        /// Also write the figures as JSON to this file
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
     /// Compare the SDK's copies of the WIT packages with wit/
     Wit {
@@ -74,6 +83,7 @@ pub(crate) fn run() -> Result<()> {
         Command::Test => test::everything(&workspace),
         Command::Demo { ledgers } => demo::run(&workspace, ledgers),
         Command::Bench { json, filter } => bench::run(&workspace, json.as_deref(), filter.as_deref()),
+        Command::Soak { kills, json } => soak::run(&workspace, kills, json.as_deref()),
         Command::Wit { update: true } => wit::update(&workspace),
         Command::Wit { update: false } => wit::check(&workspace),
         Command::Tidy => tidy::check(&workspace),

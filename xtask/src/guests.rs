@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -46,6 +47,11 @@ pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
 /// The folder of the misbehaving guests.
 pub(crate) fn test_guests(workspace: &Workspace) -> PathBuf {
     built(workspace).join("examples")
+}
+
+/// Tells the tests that `command` runs where the guests are.
+pub(crate) fn name_folders(workspace: &Workspace, command: &mut Command) {
+    command.env("FLOWCTL_TEST_PLUGINS", folder(workspace)).env("FLOWCTL_TEST_GUESTS", test_guests(workspace));
 }
 
 /// The names of the first-party plugins: the folders of `plugins/`.

@@ -11,6 +11,7 @@ mod demo;
 mod guests;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 mod wit;

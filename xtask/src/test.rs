@@ -43,9 +43,7 @@ pub(crate) fn tests(workspace: &Workspace) -> Result<()> {
 fn run_tests(workspace: &Workspace) -> Result<()> {
     setup::postgres()?;
     let with_guests = |mut command: std::process::Command| {
-        command
-            .env("FLOWCTL_TEST_PLUGINS", guests::folder(workspace))
-            .env("FLOWCTL_TEST_GUESTS", guests::test_guests(workspace));
+        guests::name_folders(workspace, &mut command);
         command
     };
     run(&mut with_guests(workspace.cargo(["test"])))?;
