@@ -1,9 +1,12 @@
 //! Ledgers from the [`Generator`] as a source.
 //!
-//! The position is the number of ledgers that were made. To go on from there all of
+//! An id is `NODE/SEQUENCE`. The position is the number of ledgers that were made. To go on from there all of
 //! them are made again, since each depends on those before it.
 
+use std::sync::Arc;
+
 use flowctl_runtime::{Bounds, Fault, Piece, Position, Source};
+use flowctl_topology::Node;
 use flowctl_types::{Attributes, Batch, Columns, Ids};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +30,7 @@ pub(super) struct Config {
     start: Option<u32>,
 }
 
-pub(super) fn source(config: &Config, network: Option<String>) -> Result<Box<dyn Source>, ConnectorError> {
+pub(super) fn source(node: &Node, config: &Config, network: Option<String>) -> Result<Box<dyn Source>, ConnectorError> {
     let refuse = |reason: String| Err(ConnectorError::field(NAME, "generate", reason));
     let n_ledgers = config.ledgers.unwrap_or(100);
     let transactions_per_ledger = config.transactions_per_ledger.unwrap_or(50);
@@ -44,6 +47,7 @@ pub(super) fn source(config: &Config, network: Option<String>) -> Result<Box<dyn
     let passphrase = passphrase(&network).to_owned();
     let seed = config.seed.unwrap_or(1);
     Ok(Box::new(Background::new(Generated {
+        node: node.id.as_str().into(),
         generator: Generator::new(GeneratorSettings { passphrase, seed, start, transactions_per_ledger }),
         settings: Settings { seed, start, transactions_per_ledger },
         n_ledgers,
@@ -54,6 +58,8 @@ pub(super) fn source(config: &Config, network: Option<String>) -> Result<Box<dyn
 }
 
 struct Generated {
+    /// Its node, which its ids start with.
+    node: Arc<str>,
     generator: Generator,
     settings: Settings,
     /// Ledgers to make.
@@ -124,7 +130,7 @@ impl Reader for Generated {
             self.n_read += 1;
         }
         let batch = (!columns.is_empty()).then(|| {
-            let mut batch = Batch::new(columns, Ids::numbered("generated", first));
+            let mut batch = Batch::new(columns, Ids::numbered(Arc::clone(&self.node), first));
             batch.attributes = self.attributes.clone();
             batch
         });
