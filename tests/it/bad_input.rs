@@ -1,6 +1,7 @@
 //! Whatever is wrong with what flowctl is given: a clear error, exit 1, no panic, and no
 //! half-written output.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use libtest_mimic::Trial;
@@ -125,22 +126,41 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         fact("bad_input::truncated_zstd_names_file_and_offset", || {
             let flowctl = Flowctl::new();
-            let ledgers = zstd::encode_all(ledgers(&flowctl).as_bytes(), 3).unwrap();
+            let text = ledgers(&flowctl);
+            let ledgers = zstd::encode_all(text.as_bytes(), 3).unwrap();
             flowctl.write("ledgers.zst", &ledgers[..ledgers.len() - 7]);
-            let answer = flowctl.run("run ledgers.yaml");
-            answer.failure(&["ledgers.zst"]);
+            damaged_ledger(&flowctl, &text, "the zstd data is damaged or cut off");
         }),
-        fact("bad_input::flipped_byte_in_zstd_names_the_file", || {
+        fact("bad_input::flipped_byte_in_zstd_names_file_and_offset", || {
             let flowctl = Flowctl::new();
-            let mut ledgers = zstd::encode_all(ledgers(&flowctl).as_bytes(), 3).unwrap();
-            let middle = ledgers.len() / 2;
-            ledgers[middle] ^= 0x40;
-            flowctl.write("ledgers.zst", &ledgers);
-            let answer = flowctl.run("run ledgers.yaml");
-            assert!(!answer.stderr.contains("panicked"), "{}", answer.stderr);
-            // a flip within a literal may survive decompression: then it is the XDR that is wrong
-            if answer.code == Some(1) {
-                answer.failure(&["ledgers.zst"]);
+            let text = ledgers(&flowctl);
+            let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+            encoder.include_checksum(true).unwrap();
+            encoder.write_all(text.as_bytes()).unwrap();
+            let whole = encoder.finish().unwrap();
+            for at in [whole.len() / 4, whole.len() / 2, whole.len() - 3] {
+                let mut flipped = whole.clone();
+                flipped[at] ^= 0x40;
+                flowctl.write("ledgers.zst", &flipped);
+                damaged_ledger(&flowctl, &text, "");
+            }
+        }),
+        fact("bad_input::flipped_byte_in_a_raw_ledger_names_file_and_offset", || {
+            let flowctl = Flowctl::new();
+            let text = ledgers(&flowctl);
+            let second = text.find('\n').unwrap() + 1;
+            // the version of the ledger; a digit that there is not; and one that makes it longer than it is
+            for (at, byte, wanted) in [
+                (second, b'Q', "at byte SECOND: not a ledger: xdr value invalid"),
+                (second + 999, b'*', "at byte SECOND: the line is not base64"),
+                (text.len() - 1, b'A', "at byte THIRD: "),
+            ] {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] = byte;
+                flowctl.write("ledgers.zst", &bytes);
+                let third = second + text[second..].find('\n').unwrap() + 1;
+                let wanted = wanted.replace("SECOND", &second.to_string()).replace("THIRD", &third.to_string());
+                damaged_ledger(&flowctl, &text, &wanted);
             }
         }),
         fact("bad_input::empty_ledger_file_and_missing_ones_are_named", || {
@@ -201,6 +221,18 @@ fn ledgers(flowctl: &Flowctl) -> String {
     flowctl.write("generate.yaml", format!("{head} {{generate: {{ledgers: 3}}, network: testnet}}\n"));
     flowctl.write("ledgers.yaml", format!("{head} {{path: ledgers.zst, network: testnet}}\n"));
     flowctl.run("run generate.yaml").success().stdout.replace('"', "")
+}
+
+/// Runs over a `ledgers.zst` that was made of `text` and damaged: the error says this,
+/// names the file, and a place in it where a ledger starts.
+#[track_caller]
+fn damaged_ledger(flowctl: &Flowctl, text: &str, wanted: &str) {
+    let answer = flowctl.run("run ledgers.yaml");
+    let answer = answer.failure(&["`ledgers.zst` at byte ", wanted]);
+    let (_, place) = answer.stderr.split_once("`ledgers.zst` at byte ").unwrap();
+    let offset: usize = place.split([' ', ':']).next().unwrap().parse().unwrap();
+    let starts_there = offset == 0 || text.as_bytes().get(offset - 1) == Some(&b'\n');
+    assert!(starts_there, "no ledger starts at byte {offset}: {}", answer.stderr);
 }
 
 fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

@@ -143,6 +143,14 @@ pub(crate) fn trials() -> Vec<Trial> {
                 assert!(show.contains(wanted), "no `{wanted}` in {show}");
             }
         }),
+        fact("commands::plugin_with_a_key_says_that_its_events_bring_one", || {
+            for (name, brings_keys) in [("volume-aggregator", true), ("transfer-filter", false)] {
+                let show = format!("processors show {name} -o json");
+                let json = Flowctl::new().run_with_plugins(&show).success().stdout;
+                let said: serde_json::Value = serde_json::from_str(&json).unwrap();
+                assert_eq!(said["brings_keys"], brings_keys, "{json}");
+            }
+        }),
         fact("commands::unknown_processor_is_answered_with_the_nearest", || {
             Flowctl::new().run_with_plugins("processors show ttp-procesor").failure(&["ttp-processor"]);
         }),

@@ -18,6 +18,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("pipelines::closed_stdout_ends_the_run", closed_stdout),
         fact("pipelines::parallel_instances_keep_the_order", parallel_keeps_order),
         fact("pipelines::aggregator_counts_what_the_ledgers_hold", aggregator),
+        fact("pipelines::ledgers_of_another_network_end_the_run", other_network),
+        fact("pipelines::generated_orders_pass_the_example_filter", generated_orders),
         fact("pipelines::second_start_is_fast_by_the_compiled_plugin", warm_start_uses_the_cache),
     ]
 }
@@ -167,6 +169,27 @@ fn aggregator() {
     let volumes = flowctl.run_with_plugins("run v.yaml").success().stdout;
     let counts = volumes.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["count"].as_u64());
     assert_eq!(counts.sum::<Option<u64>>(), Some(transfers as u64), "{volumes}");
+}
+
+fn other_network() {
+    let flowctl = Flowctl::new();
+    let text = "apiVersion: flowctl/v2\nkind: Topology\nspec:\n  from: stellar.ledger.v1\n  to: stdout\n  \
+        via: [ttp-processor]\n  config:\n    stellar-ledgers: {generate: {ledgers: 40}, network: testnet}\n    \
+        ttp-processor: {network: pubnet}\n";
+    flowctl.write("p.yaml", text);
+    let answer = flowctl.run_with_plugins("run p.yaml");
+    let answer = answer.failure(&["`ttp-processor`", "the ledgers are of the network `testnet`"]);
+    assert_eq!(answer.stdout, "");
+}
+
+fn generated_orders() {
+    let flowctl = Flowctl::new();
+    let source = "type: generate, config: {count: 500, type: example.order.v1}";
+    flowctl.write("p.yaml", FILTER.replace("type: file, config: {path: orders.jsonl, type: example.order.v1}", source));
+    let answer = flowctl.run_with_plugins("run p.yaml --summary summary.json").success();
+    let summary: serde_json::Value = serde_json::from_str(&flowctl.read("summary.json")).unwrap();
+    assert_eq!((&summary["events_in"], &summary["rejected"]), (&500.into(), &0.into()));
+    assert!(answer.stdout.lines().count() > 400, "most totals are above the minimum");
 }
 
 /// The second start finds the compiled plugin: said by the program, not timed here.

@@ -156,6 +156,7 @@ fn node(url: &str, schema: Schema) -> Node {
         parallelism: 1.try_into().expect("1 is not 0"),
         key: None,
         is_stateful: false,
+        brings_keys: false,
         has_timer: false,
         tick: None,
         limits: CallLimits::default(),

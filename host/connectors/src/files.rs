@@ -5,7 +5,7 @@
 //! So a place in a file is the same number each time it is read.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Stdin};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read, Seek, SeekFrom, Stdin};
 use std::path::Path;
 
 use crate::ConnectorError;
@@ -88,9 +88,12 @@ pub(crate) struct Input {
     is_live: bool,
 }
 
+/// What was read to tell the format, and the rest.
+type Peeked = Chain<Cursor<Vec<u8>>, Raw>;
+
 enum Bytes {
-    Plain(BufReader<Raw>),
-    Zstd(Box<BufReader<zstd::stream::read::Decoder<'static, BufReader<Raw>>>>),
+    Plain(BufReader<Peeked>),
+    Zstd(Box<BufReader<zstd::stream::read::Decoder<'static, BufReader<Peeked>>>>),
 }
 
 enum Raw {
@@ -111,9 +114,11 @@ impl Input {
         Self::new(Raw::Stdin(io::stdin()), true)
     }
 
-    fn new(raw: Raw, is_live: bool) -> io::Result<Self> {
-        let mut raw = BufReader::with_capacity(BUFFER_BYTES, raw);
-        let bytes = if raw.fill_buf()?.starts_with(&ZSTD_MAGIC) {
+    fn new(mut raw: Raw, is_live: bool) -> io::Result<Self> {
+        let start = peek(&mut raw)?;
+        let is_zstd = start.starts_with(&ZSTD_MAGIC);
+        let raw = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(start).chain(raw));
+        let bytes = if is_zstd {
             let decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
             Bytes::Zstd(Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder)))
         } else {
@@ -157,13 +162,14 @@ impl Input {
     pub(crate) fn skip_to(&mut self, offset: u64) -> io::Result<()> {
         let distance = offset.checked_sub(self.offset).ok_or(io::ErrorKind::InvalidInput)?;
         if let Bytes::Plain(bytes) = &mut self.bytes
-            && let Raw::File(file) = bytes.get_mut()
+            && let (start, Raw::File(file)) = bytes.get_mut().get_mut()
             && !self.is_live
         {
             if file.metadata()?.len() < offset {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             file.seek(SeekFrom::Start(offset))?;
+            start.set_position(u64::MAX);
             let n_buffered = bytes.buffer().len();
             bytes.consume(n_buffered);
             self.offset = offset;
@@ -172,6 +178,23 @@ impl Input {
         let skipped = io::copy(&mut self.by_ref().take(distance), &mut io::sink())?;
         if skipped < distance { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
+}
+
+/// Reads the first bytes: enough to tell whether they are zstd, however few a pipe gives
+/// at once, and no more than one read where they are not.
+fn peek(raw: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; BUFFER_BYTES];
+    let mut n_bytes = 0;
+    while n_bytes < ZSTD_MAGIC.len() && ZSTD_MAGIC.starts_with(&start[..n_bytes]) {
+        match raw.read(&mut start[n_bytes..]) {
+            Ok(0) => break,
+            Ok(n_read) => n_bytes += n_read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    start.truncate(n_bytes);
+    Ok(start)
 }
 
 impl Read for Raw {
@@ -208,5 +231,36 @@ impl BufRead for Input {
             Bytes::Zstd(bytes) => bytes.consume(n_bytes),
         }
         self.offset += n_bytes as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte at a time, and says where it was asked for more than there is.
+    struct OneByOne<'a>(&'a [u8]);
+
+    impl Read for OneByOne<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let (first, rest) = self.0.split_first().ok_or(io::ErrorKind::WouldBlock)?;
+            buffer[0] = *first;
+            self.0 = rest;
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn zstd_is_told_however_few_bytes_come_at_once() {
+        let compressed = zstd::encode_all(&b"events"[..], 1).unwrap();
+        assert_eq!(peek(&mut OneByOne(&compressed)).unwrap(), ZSTD_MAGIC);
+    }
+
+    #[test]
+    fn nothing_is_waited_for_that_cannot_change_what_it_is() {
+        assert_eq!(peek(&mut OneByOne(b"7")).unwrap(), b"7");
+        assert_eq!(peek(&mut OneByOne(b"(1")).unwrap(), b"(1");
+        assert_eq!(peek(&mut &b"(\xb5"[..]).unwrap(), b"(\xb5");
+        assert_eq!(peek(&mut &b""[..]).unwrap(), b"");
     }
 }

@@ -63,7 +63,7 @@ fn read_from_server(file: &DataFile, folder: &Path) -> Result<(), Failed> {
         assert_eq!(batch.attributes[..], [("network".to_owned(), file.passphrase.to_owned())]);
         for (index, xdr) in batch.columns.payloads().enumerate() {
             let header = support::header(xdr);
-            assert_eq!(batch.ids.get(index), format!("ledger/{}", header.ledger_seq));
+            assert_eq!(batch.ids.get(index), format!("node/{}", header.ledger_seq));
             assert_eq!(batch.columns.timestamps[index], header.scp_value.close_time.0 * 1_000_000_000);
         }
     }

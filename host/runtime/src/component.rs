@@ -84,7 +84,8 @@ pub struct Refused {
 /// Turns events into others.
 #[async_trait]
 pub trait Processor: Send {
-    /// Processes one batch. After [`Fault::Crashed`] the instance is not called again.
+    /// Processes one batch. After [`Fault::Fatal`] or [`Fault::Crashed`] the instance is
+    /// not called again.
     async fn process(&mut self, batch: &Batch) -> Result<Outcome, Fault>;
 
     /// The state in parts by key group. Empty where there is none.
@@ -183,7 +184,7 @@ pub enum Fault {
     /// Worth trying again later.
     #[error("{0}")]
     Retry(String),
-    /// Trying again would not help; the component is whole.
+    /// Trying again would not help. A processor that says so is made anew.
     #[error("{0}")]
     Fatal(String),
     /// What a sink had taken since its last flush is gone, such as with a connection

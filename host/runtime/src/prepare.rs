@@ -272,9 +272,13 @@ fn check(change: &Change) -> Vec<PrepareError> {
             }
             _ => {}
         }
-        if node.role == Role::Processor && node.is_stateful && node.parallelism.get() > 1 && node.key.is_none() {
+        let brings_keys = |id: &NodeId| change.nodes.iter().any(|from| from.id == *id && from.brings_keys);
+        let mut inputs = change.edges.iter().filter(|edge| edge.to == node.id);
+        let is_divided = node.key.is_some() || inputs.all(|edge| brings_keys(&edge.from));
+        if node.role == Role::Processor && node.is_stateful && node.parallelism.get() > 1 && !is_divided {
             let text = format!(
-                "`parallelism: {}` of a processor that keeps state needs `key:`, the field to partition by",
+                "`parallelism: {}` of a processor that keeps state needs `key:`, the field to partition by, or events \
+                 that bring keys",
                 node.parallelism
             );
             say(&node.id, text);

@@ -1,5 +1,5 @@
 //! One instance of a processor: calls it, repeats what is worth repeating, and never
-//! calls it again when it broke.
+//! calls it again when it broke or said that it cannot go on.
 //!
 //! Invariant: an outcome that leaves here names only events that were in the input.
 
@@ -129,8 +129,8 @@ impl Worker {
                     Err(Trouble::Node(NodeError::Exhausted { doing, attempts: attempt, source: Fault::Retry(reason) }))
                 }
             },
-            Fault::Fatal(_) | Fault::Lost(_) => Err(Trouble::Input(fault)),
-            Fault::Crashed { .. } => {
+            // the contract lets an instance that cannot go on rest, broken or not
+            Fault::Fatal(_) | Fault::Lost(_) | Fault::Crashed { .. } => {
                 self.instance = None;
                 Err(Trouble::Input(fault))
             }

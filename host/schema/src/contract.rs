@@ -65,6 +65,8 @@ pub struct Contract {
     pub has_state: bool,
     /// Whether it exports `timer`.
     pub has_timer: bool,
+    /// Whether the manifest says that every event it gives has a partition key.
+    pub brings_keys: bool,
     /// The version of `flowctl:processor` that it was built on.
     pub contract_version: semver::Version,
     /// The imports beyond what every guest with a standard library has. To import is
@@ -104,6 +106,7 @@ impl Contract {
             config,
             has_state: exports("state"),
             has_timer: exports("timer"),
+            brings_keys: manifest.brings_keys,
             contract_version,
             asks: imports::beyond_baseline(&component),
             name: manifest.name.unwrap_or_else(|| fallback_name.to_owned()),

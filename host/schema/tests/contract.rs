@@ -58,7 +58,10 @@ fn show(contract: &Contract) -> String {
     let mut lines = vec![
         format!("{} {} {:?}", contract.role, contract.name, contract.version),
         format!("{} -> {}", types(&contract.inputs), types(&contract.outputs)),
-        format!("state {} timer {} asks {:?}", contract.has_state, contract.has_timer, contract.asks),
+        format!(
+            "state {} timer {} keys {} asks {:?}",
+            contract.has_state, contract.has_timer, contract.brings_keys, contract.asks
+        ),
     ];
     for field in contract.config.iter().flat_map(|config| &config.fields) {
         lines.push(format!(
@@ -106,9 +109,9 @@ fn a_processor_tells_its_types_and_its_fallback_name() {
     check_world(
         PROCESSOR,
         &expect![[r#"
-        processor fallback None
-        stellar.ledger.v1@1.0.0 -> example.order.v1@1.0.0
-        state false timer false asks []"#]],
+            processor fallback None
+            stellar.ledger.v1@1.0.0 -> example.order.v1@1.0.0
+            state false timer false keys false asks []"#]],
     );
 }
 
@@ -131,7 +134,7 @@ fn sources_sinks_state_timer_and_several_types() {
         &expect![[r#"
             source fallback None
             nothing -> stellar.ledger.v1@1.0.0
-            state false timer false asks []"#]],
+            state false timer false keys false asks []"#]],
     );
     check_world(
         "include flowctl:processor/sink@0.1.0; export flowctl:processor/state@0.1.0; export flowctl:processor/timer@0.1.0;
@@ -144,7 +147,7 @@ fn sources_sinks_state_timer_and_several_types() {
         &expect![[r#"
             sink fallback None
             example.order.v1@1.0.0 stellar.ledger.v1@1.0.0 -> nothing
-            state true timer true asks ["secrets"]"#]],
+            state true timer true keys false asks ["secrets"]"#]],
     );
 }
 
@@ -154,9 +157,9 @@ fn an_event_that_is_a_variant_is_one_type() {
         "variant change { made(u32), gone }",
         "change",
         &expect![[r#"
-        sink fallback None
-        test.thing.v1@1.2.0 -> nothing
-        state false timer false asks []"#]],
+            sink fallback None
+            test.thing.v1@1.2.0 -> nothing
+            state false timer false keys false asks []"#]],
     );
 }
 
@@ -182,14 +185,14 @@ fn the_manifest_adds_names_docs_and_defaults() {
     check(
         &bytes,
         &expect![[r#"
-        processor ttp Some("1.2.3")
-        stellar.ledger.v1@1.0.0 -> example.order.v1@1.0.0
-        state false timer false asks []
-        network: string optional false default None docs Some("Which.")
-        mode: mode optional true default Some(String("by_hand")) docs None
-        batch_size: u32 optional true default Some(Number(10)) docs None
-        retry: retry optional false default None docs None
-        note: option<string> optional true default None docs None"#]],
+            processor ttp Some("1.2.3")
+            stellar.ledger.v1@1.0.0 -> example.order.v1@1.0.0
+            state false timer false keys false asks []
+            network: string optional false default None docs Some("Which.")
+            mode: mode optional true default Some(String("by_hand")) docs None
+            batch_size: u32 optional true default Some(Number(10)) docs None
+            retry: retry optional false default None docs None
+            note: option<string> optional true default None docs None"#]],
     );
     let contract = Contract::read(&bytes, "x").unwrap();
     assert_eq!(contract.description, None);

@@ -51,8 +51,11 @@ pub struct Node {
     pub grants: Grants,
     /// Instances that share the work.
     pub parallelism: NonZeroU16,
-    /// The field that events are partitioned by, where one was named.
+    /// The field that events are partitioned by, where one was named; else it is by the
+    /// keys that they bring.
     pub key: Option<String>,
+    /// Whether every event that it emits brings a partition key.
+    pub brings_keys: bool,
     /// Whether the component keeps state between batches.
     pub is_stateful: bool,
     /// Whether the component is told the time.

@@ -36,8 +36,9 @@ fn total_and_currency_decide() {
 }
 
 #[test]
-fn what_is_no_currency_is_rejected() {
+fn order_without_a_currency_is_rejected() {
     let mut host = Host::<OrderFilter>::start(Config { minimum: 0, currencies: vec![] }).unwrap();
-    let answer = host.send([order(1, "euros")]).unwrap();
-    assert_eq!(answer.rejected, [(0, "`euros` is no currency code".to_owned())]);
+    let answer = host.send([order(1, "EUR"), order(1, "")]).unwrap();
+    assert_eq!(answer.events, [order(1, "EUR")]);
+    assert_eq!(answer.rejected, [(1, "it has no currency".to_owned())]);
 }

@@ -1,6 +1,6 @@
 //! Why a ledger yields no transfers. An error is always the whole ledger's.
 
-use crate::xdr::Malformed;
+use flowctl_xdr::Malformed;
 
 /// Why a ledger was refused.
 #[derive(Debug, thiserror::Error)]

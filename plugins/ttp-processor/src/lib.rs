@@ -2,7 +2,7 @@
 //!
 //! Owns the rules (CAP-67) that turn one closed ledger into the transfers, mints,
 //! burns, clawbacks and fees that it holds. The data flows through the modules in this
-//! order: `ledger` reads the XDR in place (`xdr`), `rules` walks its transactions and
+//! order: `ledger` reads the XDR in place (`flowctl_xdr`), `rules` walks its transactions and
 //! asks `fees` or `unified`, `operations` and `contract_events` for movements, `render`
 //! writes them out as [`Transfer`]s.
 //!
@@ -19,9 +19,6 @@ mod render;
 mod rules;
 mod transfer;
 mod unified;
-#[doc(hidden)]
-pub mod xdr;
-
 pub use error::{OperationFault, RuleError, TransactionFault};
 pub use network::{Mode, Network, SettingError};
 pub use rules::{Rules, transfers};
@@ -35,12 +32,14 @@ pub mod plugin {
 
     /// Derives transfers, mints, burns, clawbacks and fees from Stellar ledgers (CAP-67).
     pub struct TtpProcessor {
+        network: Network,
         rules: Rules,
     }
 
     /// Which ledgers, and where to look.
     pub struct Config {
-        /// The network of the ledgers: `pubnet`, `testnet`, or a network passphrase.
+        /// The network of the ledgers: `pubnet`, `testnet`, or a network passphrase. Where
+        /// their batches say which network they are of, it has to be this one.
         pub network: String,
         /// Where transfers are read from: `derive` takes operations, results and ledger
         /// changes, and works on every ledger; `unified` takes the events that stellar-core
@@ -64,14 +63,21 @@ pub mod plugin {
                 Mode::Derive => crate::Mode::Derive,
                 Mode::Unified => crate::Mode::Unified,
             };
-            Ok(Self { rules: Rules::new(network, mode) })
+            Ok(Self { rules: Rules::new(network.clone(), mode), network })
         }
 
-        fn process(&mut self, ledger: LedgerRef<'_>, out: &mut Emitter<TokenTransfer>) -> Result<(), Reject> {
+        fn process(&mut self, ledger: LedgerRef<'_>, out: &mut Emitter<TokenTransfer>) -> Result<(), Failure> {
+            // what is set up wrongly is wrong for every ledger: none becomes a dead letter for it
+            if let Some(network) = out.attribute("network").filter(|network| !self.network.is(network)) {
+                let own = self.network.passphrase();
+                return Err(Failure::Fatal(format!(
+                    "the ledgers are of the network `{network}`, but `network` is `{own}`: configure both alike"
+                )));
+            }
             let outcome = self.rules.transfers(ledger, &mut |transfer| {
                 out.emit(record(transfer));
             });
-            outcome.map_err(Reject::new)
+            outcome.map_err(|error| Reject::new(error).into())
         }
     }
 

@@ -42,12 +42,10 @@ impl Network {
     ///
     /// [`SettingError::EmptyNetwork`] when it is blank.
     pub fn new(name_or_passphrase: &str) -> Result<Self, SettingError> {
-        let passphrase = match name_or_passphrase {
-            "pubnet" => PUBNET,
-            "testnet" => TESTNET,
-            blank if blank.trim().is_empty() => return Err(SettingError::EmptyNetwork),
-            passphrase => passphrase,
-        };
+        let passphrase = passphrase(name_or_passphrase);
+        if passphrase.trim().is_empty() {
+            return Err(SettingError::EmptyNetwork);
+        }
         Ok(Self { passphrase: passphrase.to_owned(), id: Sha256::digest(passphrase).into() })
     }
 
@@ -56,9 +54,22 @@ impl Network {
         &self.passphrase
     }
 
+    /// Whether that is this network's passphrase or name.
+    pub fn is(&self, name_or_passphrase: &str) -> bool {
+        passphrase(name_or_passphrase) == self.passphrase
+    }
+
     /// The hash of the passphrase, which signatures and contract ids include.
     pub fn id(&self) -> &[u8; 32] {
         &self.id
+    }
+}
+
+fn passphrase(name_or_passphrase: &str) -> &str {
+    match name_or_passphrase {
+        "pubnet" => PUBNET,
+        "testnet" => TESTNET,
+        passphrase => passphrase,
     }
 }
 

@@ -1,4 +1,6 @@
-//! Token transfers in; count and sum by asset and window of ledgers out.
+//! Token transfers in; count and sum by asset and window of ledgers out. A token that
+//! only a contract knows counts by its contract. Several instances share the assets
+//! with `key: asset`; all such tokens are on one of them.
 //!
 //! Windows are aligned: one of 10 ledgers runs from 10 to 19, from 20 to 29, and
 //! so on. A window comes out when the first transfer of a later one arrives, and
@@ -18,8 +20,7 @@ pub mod volume_aggregator {
         n_ledgers: u32,
         /// First ledger of the newest window.
         newest: u32,
-        /// By asset; the empty string stands for tokens that only a contract
-        /// knows.
+        /// By asset, or by the contract of a token that only a contract knows.
         windows: BTreeMap<String, Window>,
     }
 
@@ -59,7 +60,7 @@ pub mod volume_aggregator {
                 self.close(from_ledger.into(), out.timestamp(), out);
                 self.newest = from_ledger;
             }
-            let asset = transfer.asset.unwrap_or_default();
+            let asset = transfer.asset.unwrap_or(transfer.contract_address);
             match self.windows.get_mut(asset) {
                 Some(window) => {
                     window.sum = window
@@ -79,7 +80,7 @@ pub mod volume_aggregator {
 
         /// Volumes of one asset stay together.
         fn key(volume: &VolumeRef<'_>) -> String {
-            volume.asset.unwrap_or_default().to_owned()
+            volume.asset.to_owned()
         }
 
         /// Emits the windows that begin before `ledger`, by asset, with time `now`.
@@ -89,7 +90,7 @@ pub mod volume_aggregator {
                 let is_closed = u64::from(window.from_ledger) < ledger;
                 if is_closed {
                     out.emit(VolumeRef {
-                        asset: (!asset.is_empty()).then_some(asset),
+                        asset,
                         from_ledger: window.from_ledger,
                         to_ledger: window.from_ledger.saturating_add(n_ledgers - 1),
                         count: window.count,
@@ -102,10 +103,16 @@ pub mod volume_aggregator {
         }
     }
 
+    /// What the transfers of an asset are divided by on several instances: their field
+    /// `asset`, which tokens that only a contract knows do not have.
+    fn partition(asset: &str) -> &str {
+        if asset == "native" || asset.contains(':') { asset } else { "" }
+    }
+
     impl State for VolumeAggregator {
         fn save(&self, parts: &mut Parts) {
             for (asset, window) in &self.windows {
-                parts.put(asset, &(asset, window.from_ledger, window.count, window.sum, window.latest));
+                parts.put(partition(asset), &(asset, window.from_ledger, window.count, window.sum, window.latest));
             }
         }
 

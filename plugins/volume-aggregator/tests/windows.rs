@@ -5,6 +5,9 @@ use flowctl_sdk::state::{Parts, key_group};
 use flowctl_sdk::testing::Host;
 use volume_aggregator::volume_aggregator::{Config, Kind, TokenTransfer, Volume, VolumeAggregator};
 
+/// The contract of a token that has no asset.
+const TOKEN: &str = "CTOKEN";
+
 fn transfer(ledger_sequence: u32, asset: Option<&str>, amount: &str) -> TokenTransfer {
     TokenTransfer {
         kind: Kind::Transfer,
@@ -13,7 +16,7 @@ fn transfer(ledger_sequence: u32, asset: Option<&str>, amount: &str) -> TokenTra
         tx_hash: "ab".repeat(32),
         transaction_index: 1,
         operation_index: Some(1),
-        contract_address: "C".into(),
+        contract_address: TOKEN.into(),
         from: Some("GA".into()),
         to: Some("GB".into()),
         asset: asset.map(Into::into),
@@ -22,8 +25,8 @@ fn transfer(ledger_sequence: u32, asset: Option<&str>, amount: &str) -> TokenTra
     }
 }
 
-fn volume(asset: Option<&str>, from_ledger: u32, count: u64, sum: &str) -> Volume {
-    Volume { asset: asset.map(Into::into), from_ledger, to_ledger: from_ledger + 9, count, sum: sum.into() }
+fn volume(asset: &str, from_ledger: u32, count: u64, sum: &str) -> Volume {
+    Volume { asset: asset.into(), from_ledger, to_ledger: from_ledger + 9, count, sum: sum.into() }
 }
 
 fn host() -> Host<VolumeAggregator> {
@@ -41,12 +44,29 @@ fn window_comes_out_with_the_first_later_ledger_and_at_the_end() {
         transfer(29, None, "2"),
     ];
     let answer = host.send(first).unwrap();
-    assert_eq!(answer.events, [volume(None, 10, 1, "1"), volume(Some("native"), 10, 2, "3")]);
+    assert_eq!(answer.events, [volume(TOKEN, 10, 1, "1"), volume("native", 10, 2, "3")]);
     let output = &answer.outcome.outputs[0];
     assert_eq!((output.origins.as_slice(), output.timestamps.as_slice()), (&[3, 3][..], &[3, 3][..]));
-    assert_eq!((output.key_ends.as_slice(), output.keys.as_slice()), (&[0, 6][..], &b"native"[..]));
-    assert_eq!(host.end().unwrap().events, [volume(None, 20, 1, "2"), volume(Some("native"), 20, 1, "7")]);
+    assert_eq!((output.key_ends.as_slice(), output.keys.as_slice()), (&[6, 12][..], &b"CTOKENnative"[..]));
+    assert_eq!(host.end().unwrap().events, [volume(TOKEN, 20, 1, "2"), volume("native", 20, 1, "7")]);
     assert_eq!(host.end().unwrap().events, []);
+}
+
+#[test]
+fn tokens_of_different_contracts_are_not_added_up() {
+    let of = |contract: &str, amount: &str| TokenTransfer {
+        contract_address: contract.into(),
+        ..transfer(10, None, amount)
+    };
+    let mut host = host();
+    host.send([of("CB", "1"), of("CA", "20"), of("CB", "300")]).unwrap();
+    let parts = host.save();
+    let want = [volume("CA", 10, 1, "20"), volume("CB", 10, 2, "301")];
+    assert_eq!(host.end().unwrap().events, want);
+    // `key: asset` sends what has none to one instance, whatever its contract
+    assert_eq!(parts.groups().map(|(group, _)| group).collect::<Vec<_>>(), [key_group("")]);
+    let mut restored = Host::<VolumeAggregator>::restored(Config { window: 10 }, "0.1.0", &parts).unwrap();
+    assert_eq!(restored.end().unwrap().events, want);
 }
 
 #[test]
@@ -66,7 +86,7 @@ fn older_ledgers_and_overflow_are_rejected_and_leave_no_trace() {
         (3, "amount `x` is no integer of 128 bits".to_owned()),
     ];
     assert_eq!((answer.events.as_slice(), answer.rejected.as_slice()), (&[][..], &reasons[..]));
-    assert_eq!(host.end().unwrap().events, [volume(Some("native"), 30, 1, &max)]);
+    assert_eq!(host.end().unwrap().events, [volume("native", 30, 1, &max)]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(crate) fn processor(args: TokenStream, item: TokenStream) -> syn::Result<Tok
     let world = world::text(&packages, &input, &output, config.as_ref(), module.has_state, module.has_timer)
         .map_err(|message| syn::Error::new(module.processor.span(), message))?;
     let docs = processor_docs(&module);
-    let manifest = manifest::json(&args, &packages, &events, config.as_ref(), &docs);
+    let manifest = manifest::json(&args, &packages, &events, config.as_ref(), &docs, key.is_some());
 
     let type_modules = types.modules(&events);
     let event_impls = events.iter().filter_map(|event| Some(types.event_impls(event.definition?, &event.name)));

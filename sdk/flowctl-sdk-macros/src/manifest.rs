@@ -5,6 +5,7 @@
 //! ```json
 //! {
 //!   "schema": 1, "name": "order-filter", "version": "0.1.0", "description": "…",
+//!   "brings_keys": true,
 //!   "metadata": {"network": "pubnet"},
 //!   "types": {"example:order/event@1.0.0": {"order": {"docs": "One order.", "members": {"id": "The shop's number."}}}},
 //!   "config": {"docs": "…", "fields": {"minimum": {"docs": "Smallest total.", "default": 100}}}
@@ -14,7 +15,8 @@
 //! Names are WIT's. `members` are a record's fields or the cases of a variant or
 //! enum; the types that the settings are made of stand under the interface
 //! `config`. A default is in the JSON form of payloads (an enum is its case's
-//! name). What is not documented is left out.
+//! name). What is not documented is left out. `brings_keys` says that every event that
+//! comes out has a partition key, by `fn key`.
 
 use serde_json::{Map, Value, json};
 use wit_parser::{Docs, TypeDefKind};
@@ -31,6 +33,7 @@ pub(crate) fn json(
     events: &[&EventType],
     config: Option<&Config>,
     docs: &str,
+    brings_keys: bool,
 ) -> String {
     let cargo = |name: &str| std::env::var(name).unwrap_or_default();
     let description =
@@ -46,6 +49,7 @@ pub(crate) fn json(
         "name": cargo("CARGO_PKG_NAME"),
         "version": cargo("CARGO_PKG_VERSION"),
         "description": description,
+        "brings_keys": brings_keys,
         "metadata": metadata,
         "types": all_types,
         "config": config.map_or_else(|| json!({}), settings),

@@ -121,7 +121,7 @@ pub mod everything {
         fn tick(&mut self, now: u64, out: &mut Emitter<Output>) -> Result<(), Failure> {
             let count: u64 = self.n_seen.values().sum();
             let sum = count.to_string();
-            out.emit(Volume { asset: None, from_ledger: 0, to_ledger: 0, count, sum }).at(now);
+            out.emit(Volume { asset: "native".into(), from_ledger: 0, to_ledger: 0, count, sum }).at(now);
             Ok(())
         }
     }

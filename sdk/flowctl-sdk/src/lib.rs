@@ -73,7 +73,7 @@ pub use self::timer::Timer;
 /// }
 /// use flowctl_sdk::codec::{from_bytes, to_bytes};
 ///
-/// let volume = types::Volume { asset: None, from_ledger: 1, to_ledger: 9, count: 2, sum: "7".into() };
+/// let volume = types::Volume { asset: "native".into(), from_ledger: 1, to_ledger: 9, count: 2, sum: "7".into() };
 /// let bytes = to_bytes(&volume);
 /// let borrowed: types::VolumeRef<'_> = from_bytes(&bytes).unwrap();
 /// assert_eq!((borrowed.sum, borrowed.into_owned()), ("7", volume));
@@ -128,7 +128,7 @@ pub use flowctl_sdk_macros::event_types;
 ///                 return Err("an empty ledger".into());
 ///             }
 ///             let sum = ledger.len().to_string();
-///             out.emit(VolumeRef { asset: None, from_ledger: 0, to_ledger: 0, count: 1, sum: &sum });
+///             out.emit(VolumeRef { asset: "native", from_ledger: 0, to_ledger: 0, count: 1, sum: &sum });
 ///             Ok(())
 ///         }
 ///     }

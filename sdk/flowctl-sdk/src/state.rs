@@ -80,6 +80,12 @@ pub struct Parts {
 impl Parts {
     /// Appends an entry to the part of the key's group.
     ///
+    /// On several instances an entry comes back to the instance that gets the events of
+    /// its key. So the key has to be the bytes that the host divides events by: what
+    /// `fn key` gives, or, where the node has a `key:`, the text of that field. A string
+    /// or an enum is its own text, a number its decimal text (`7`, not eight bytes), an
+    /// option without a value the empty key, anything else its JSON form.
+    ///
     /// The encoding is that of [`codec`](crate::codec); the entry names its key
     /// itself where `restore` needs it.
     pub fn put(&mut self, key: impl AsRef<[u8]>, entry: &(impl Encode + ?Sized)) {
@@ -150,7 +156,9 @@ impl Parts {
 /// ```
 /// use flowctl_sdk::state::key_group;
 ///
+/// // an asset that is not there, and the ledger 1,000
 /// assert_eq!(key_group(""), 0xe1);
+/// assert_eq!(key_group(1_000u32.to_string()), key_group("1000"));
 /// assert_eq!(key_group("native"), key_group(b"native"));
 /// ```
 #[must_use]

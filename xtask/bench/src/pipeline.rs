@@ -208,6 +208,7 @@ fn node(id: &str, role: Role, component: Component, inputs: Vec<Schema>, outputs
         grants: Grants::default(),
         parallelism: NonZeroU16::MIN,
         key: None,
+        brings_keys: false,
         is_stateful: false,
         has_timer: false,
         tick: None,

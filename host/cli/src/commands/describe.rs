@@ -21,6 +21,7 @@ pub(crate) struct Description {
     is_available: bool,
     is_stateful: bool,
     has_timer: bool,
+    brings_keys: bool,
     inputs: Vec<TypeDescription>,
     outputs: Vec<TypeDescription>,
     config: Vec<FieldDescription>,
@@ -74,6 +75,7 @@ impl Description {
                 is_available: *is_available,
                 is_stateful: false,
                 has_timer: false,
+                brings_keys: false,
                 inputs: accepted(&entry.accepts),
                 outputs: emitted(&entry.emits),
                 config: config(entry.config.as_ref()),
@@ -98,6 +100,7 @@ impl Description {
             is_available: true,
             is_stateful: contract.has_state,
             has_timer: contract.has_timer,
+            brings_keys: contract.brings_keys,
             inputs: contract.inputs.iter().map(TypeDescription::of).collect(),
             outputs: contract.outputs.iter().map(TypeDescription::of).collect(),
             config: config(contract.config.as_ref()),
@@ -124,6 +127,7 @@ impl Description {
             ("contract", self.contract.clone()),
             ("state", self.is_stateful.then(|| "kept between batches".to_owned())),
             ("timer", self.has_timer.then(|| "told the time".to_owned())),
+            ("keys", self.brings_keys.then(|| "on every event that comes out".to_owned())),
             ("available", (!self.is_available).then(|| "no: this build knows it and cannot run it".to_owned())),
         ];
         for (label, value) in optional {

@@ -2,8 +2,8 @@
 //! names.
 //!
 //! Empty lines are passed over. A line that is no event is handed over as refused, with
-//! its number and what is wrong, and the stream goes on. An event's id is `FILE/LINE`,
-//! lines counted from 1. Events from a file have no time of their own (0), so that they
+//! its number and what is wrong, and the stream goes on. An event's id is `NODE/FILE/LINE`, of
+//! standard input `NODE/LINE`, lines counted from 1. Events from a file have no time of their own (0), so that they
 //! are the same when read again; those from standard input have the time they came.
 //! Standard input cannot be read again: its position only says how much was read.
 
@@ -59,7 +59,7 @@ struct StdinConfig {
 pub(crate) fn file(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     let FileConfig { path, r#type } = config::read(FILE, node)?;
     let schema = emitted(FILE, node, &r#type)?;
-    Ok(Box::new(Background::new(JsonLines::files(schema, files::find(FILE, &path)?))))
+    Ok(Box::new(Background::new(JsonLines::files(node, schema, files::find(FILE, &path)?))))
 }
 
 /// What is wrong with a configuration of `file` that has the right fields.
@@ -70,7 +70,7 @@ pub(crate) fn check_file(config: &serde_json::Value) -> Vec<ConnectorError> {
 
 pub(crate) fn stdin(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     let StdinConfig { r#type } = config::read(STDIN, node)?;
-    Ok(Box::new(Background::new(JsonLines::stdin(emitted(STDIN, node, &r#type)?))))
+    Ok(Box::new(Background::new(JsonLines::stdin(node, emitted(STDIN, node, &r#type)?))))
 }
 
 /// The schema of the one type that the node emits, which its configuration names.

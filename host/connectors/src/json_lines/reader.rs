@@ -6,18 +6,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flowctl_runtime::{Bounds, Fault, Piece, Position, Refused};
 use flowctl_schema::Schema;
-use flowctl_types::{Batch, Columns, Ids};
+use flowctl_topology::Node;
+use flowctl_types::{Batch, Columns, Ids, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::line::{self, Line, MAX_LINE_BYTES};
 use crate::background::Reader;
 use crate::files::Input;
 
-/// How ids and messages call standard input.
+/// How messages call standard input.
 const STDIN_NAME: &str = "stdin";
 
 /// Reads lines of JSON.
 pub(super) struct JsonLines {
+    node: NodeId,
+    /// What the ids of the current file start with.
+    prefix: Arc<str>,
     schema: Schema,
     origin: Origin,
     current: Option<Input>,
@@ -84,16 +88,34 @@ impl Place {
 }
 
 impl JsonLines {
-    pub(super) fn files(schema: Schema, files: Vec<String>) -> Self {
-        Self::new(schema, Origin::Files { files, next: 0 })
+    pub(super) fn files(node: &Node, schema: Schema, files: Vec<String>) -> Self {
+        Self::new(node, schema, Origin::Files { files, next: 0 })
     }
 
-    pub(super) fn stdin(schema: Schema) -> Self {
-        Self::new(schema, Origin::Stdin { is_taken: false })
+    pub(super) fn stdin(node: &Node, schema: Schema) -> Self {
+        Self::new(node, schema, Origin::Stdin { is_taken: false })
     }
 
-    fn new(schema: Schema, origin: Origin) -> Self {
-        Self { schema, origin, current: None, place: Place::start_of(""), line: Vec::new(), carried: None, fault: None }
+    fn new(node: &Node, schema: Schema, origin: Origin) -> Self {
+        Self {
+            node: node.id.clone(),
+            prefix: node.id.as_str().into(),
+            schema,
+            origin,
+            current: None,
+            place: Place::start_of(""),
+            line: Vec::new(),
+            carried: None,
+            fault: None,
+        }
+    }
+
+    /// Goes to `place`, in a file that is open or has been read.
+    fn go_to(&mut self, place: Place) {
+        if let Origin::Files { .. } = self.origin {
+            self.prefix = format!("{}/{}", self.node, place.file).into();
+        }
+        self.place = place;
     }
 
     /// Opens the next file, where there is one.
@@ -113,7 +135,8 @@ impl JsonLines {
             }
         };
         self.current = Some(input.map_err(|error| Fault::Fatal(format!("cannot read `{name}`: {error}")))?);
-        self.place = Place::start_of(name);
+        let place = Place::start_of(name);
+        self.go_to(place);
         Ok(true)
     }
 
@@ -186,7 +209,7 @@ impl Reader for JsonLines {
             })?;
             self.current = Some(input);
         }
-        self.place = Place { is_read: place.is_read && !has_grown, ..place };
+        self.go_to(Place { is_read: place.is_read && !has_grown, ..place });
         Ok(())
     }
 
@@ -199,7 +222,7 @@ impl Reader for JsonLines {
         let (mut n_refused_bytes, mut is_finished, mut position) = (0, false, None);
         if let Some(payload) = self.carried.take() {
             columns.push(self.now(), &payload);
-            ids.push(&self.place);
+            ids.push(&self.prefix, self.place.line);
         }
         while columns.len() + rejected.len() < bounds.max_events
             && columns.n_bytes() + n_refused_bytes < bounds.max_bytes
@@ -234,12 +257,12 @@ impl Reader for JsonLines {
                 }
                 Ok(()) => {
                     columns.finish_event(self.now());
-                    ids.push(&self.place);
+                    ids.push(&self.prefix, self.place.line);
                 }
                 Err(reason) => {
                     n_refused_bytes += self.line.len();
                     rejected.push(Refused {
-                        id: format!("{}/{}", self.place.file, self.place.line),
+                        id: format!("{}/{}", self.prefix, self.place.line),
                         payload: self.line.clone(),
                         reason: format!("line {} of `{}`: {reason}", self.place.line, self.place.file),
                     });
@@ -259,24 +282,24 @@ fn has_grown(file: &str, offset: u64) -> bool {
     length > offset && Input::open(file).is_ok_and(|input| !input.is_compressed())
 }
 
-/// Collects ids `NAME/LINE`, with no text made where lines follow one another.
+/// Collects ids `PREFIX/LINE`, with no text made where lines follow one another.
 #[derive(Default)]
 struct IdRuns {
     runs: Vec<(usize, Ids)>,
-    /// The name and line that would make the last run longer.
+    /// The prefix and line that would make the last run longer.
     next: Option<(Arc<str>, u64)>,
 }
 
 impl IdRuns {
-    fn push(&mut self, Place { file, line, .. }: &Place) {
+    fn push(&mut self, prefix: &Arc<str>, line: u64) {
         match (&mut self.next, self.runs.last_mut()) {
-            (Some((run_file, next)), Some((n_events, _))) if Arc::ptr_eq(run_file, file) && next == line => {
+            (Some((of_run, next)), Some((n_events, _))) if Arc::ptr_eq(of_run, prefix) && *next == line => {
                 *n_events += 1;
                 *next += 1;
             }
             _ => {
-                self.runs.push((1, Ids::numbered(Arc::clone(file), *line)));
-                self.next = Some((Arc::clone(file), line + 1));
+                self.runs.push((1, Ids::numbered(Arc::clone(prefix), line)));
+                self.next = Some((Arc::clone(prefix), line + 1));
             }
         }
     }

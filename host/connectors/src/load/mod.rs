@@ -1,12 +1,13 @@
 //! Source `generate`: synthetic events of any type, the same for a seed.
 //!
 //! An event depends on the seed, the type and its number only, so a position is a
-//! number and reading on from it costs nothing. An event's id is `generate/NUMBER`,
+//! number and reading on from it costs nothing. An event's id is `NODE/NUMBER`,
 //! numbers counted from 0; its time is when it was made, which is for measuring and the
 //! one thing that is not the same the next time.
 
 mod values;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -65,6 +66,7 @@ pub(crate) fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     let schema = json_lines::emitted(NAME, node, &r#type)?;
     let size = size.unwrap_or(256);
     Ok(Box::new(Load {
+        node: node.id.as_str().into(),
         values: Values::new(&schema, size as usize),
         schema,
         seed: seed.unwrap_or(1),
@@ -91,6 +93,8 @@ fn faults(config: &Config) -> Vec<ConnectorError> {
 }
 
 struct Load {
+    /// Its node, which its ids start with.
+    node: Arc<str>,
     schema: Schema,
     values: Values,
     seed: u64,
@@ -182,7 +186,7 @@ impl Source for Load {
         let first = self.n_made;
         self.n_made += columns.len() as u64;
         let position = serde_json::to_vec(&self.n_made).expect("a number is JSON");
-        let batch = (!columns.is_empty()).then(|| Batch::new(columns, Ids::numbered(NAME, first)));
+        let batch = (!columns.is_empty()).then(|| Batch::new(columns, Ids::numbered(Arc::clone(&self.node), first)));
         debug_assert!(batch.is_some() || self.n_made == last, "`{}` ended early", self.schema.event_type());
         let is_finished = self.n_made == self.count && bounds.until.is_none();
         Ok(Piece { batch, rejected: Vec::new(), position, is_finished })

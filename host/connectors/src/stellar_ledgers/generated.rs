@@ -1,9 +1,12 @@
 //! Ledgers from the [`Generator`] as a source.
 //!
-//! The position is the number of ledgers that were made. To go on from there all of
+//! An id is `NODE/SEQUENCE`. The position is the number of ledgers that were made. To go on from there all of
 //! them are made again, since each depends on those before it.
 
+use std::sync::Arc;
+
 use flowctl_runtime::{Bounds, Fault, Piece, Position, Source};
+use flowctl_topology::Node;
 use flowctl_types::{Attributes, Batch, Columns, Ids};
 use serde::{Deserialize, Serialize};
 
@@ -57,13 +60,14 @@ pub(super) fn faults(config: &Config) -> Vec<ConnectorError> {
 }
 
 /// The source for a configuration without [`faults`].
-pub(super) fn source(config: &Config, network: Option<String>) -> Box<dyn Source> {
+pub(super) fn source(node: &Node, config: &Config, network: Option<String>) -> Box<dyn Source> {
     let (n_ledgers, start) = (config.n_ledgers(), config.start());
     let transactions_per_ledger = config.transactions_per_ledger();
     let network = network.unwrap_or_else(|| DEFAULT_NETWORK.to_owned());
     let passphrase = passphrase(&network).to_owned();
     let seed = config.seed.unwrap_or(1);
     Box::new(Background::new(Generated {
+        node: node.id.as_str().into(),
         generator: Generator::new(GeneratorSettings { passphrase, seed, start, transactions_per_ledger }),
         settings: Settings { seed, start, transactions_per_ledger },
         n_ledgers,
@@ -74,6 +78,8 @@ pub(super) fn source(config: &Config, network: Option<String>) -> Box<dyn Source
 }
 
 struct Generated {
+    /// Its node, which its ids start with.
+    node: Arc<str>,
     generator: Generator,
     settings: Settings,
     /// Ledgers to make.
@@ -144,7 +150,7 @@ impl Reader for Generated {
             self.n_read += 1;
         }
         let batch = (!columns.is_empty()).then(|| {
-            let mut batch = Batch::new(columns, Ids::numbered("generated", first));
+            let mut batch = Batch::new(columns, Ids::numbered(Arc::clone(&self.node), first));
             batch.attributes = self.attributes.clone();
             batch
         });

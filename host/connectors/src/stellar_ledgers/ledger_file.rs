@@ -1,13 +1,15 @@
 //! One file of ledgers, read ledger by ledger.
 //!
 //! The format is told by the content: zstd or not, and within it RFC 5531 records,
-//! batches, or lines of base64. Invariant: a ledger is handed out whole or not at all,
-//! and a file that lies about lengths costs at most [`MAX_LEDGER_BYTES`].
+//! batches, or lines of base64. Invariant: what is handed out is a whole ledger,
+//! well-formed from its first byte to its last, or nothing, and a file that lies about
+//! lengths costs at most [`MAX_LEDGER_BYTES`].
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flowctl_xdr::Malformed;
 use stellar_xdr::Error as XdrError;
 
 use super::ledger::{self, Header, MAX_LEDGER_BYTES};
@@ -60,6 +62,8 @@ enum Reason {
     Header,
     #[error("not a ledger: {0}")]
     Xdr(#[source] XdrError),
+    #[error("not a ledger: {0} of it")]
+    Malformed(#[source] Malformed),
     #[error(
         "the file is shorter than when it was read before; put the old one back, or start anew without the stored position"
     )]
@@ -144,10 +148,7 @@ impl LedgerFile {
         let result = result.and_then(|offset| match offset {
             None => Ok(None),
             Some(offset) => {
-                let header = ledger::header(&xdr[length..]).map_err(|error| match error {
-                    XdrError::Io(_) => (offset, Reason::Header),
-                    error => (offset, Reason::Xdr(error)),
-                })?;
+                let header = self.check(&xdr[length..]).map_err(|reason| (offset, reason))?;
                 Ok(Some(Found { offset, header }))
             }
         });
@@ -156,6 +157,25 @@ impl LedgerFile {
             debug_assert!(offset >= start, "a ledger starts behind the one before it");
             self.error(offset, reason)
         })
+    }
+
+    /// Checks a ledger that was read, and answers its header.
+    fn check(&self, xdr: &[u8]) -> Result<Header, Reason> {
+        let header = ledger::header(xdr).map_err(|error| match error {
+            XdrError::Io(_) => Reason::Header,
+            error => Reason::Xdr(error),
+        });
+        // of a batch, the walk has found the end
+        let is_checked = self.format == Format::Batches;
+        let checked = header.and_then(|header| {
+            if !is_checked {
+                ledger::check(xdr).map_err(Reason::Malformed)?;
+            }
+            Ok(header)
+        });
+        // without a line end the file may have been cut off where base64 does not show it
+        let is_unfinished = self.format == Format::Lines && self.line.last() != Some(&b'\n');
+        checked.map_err(|reason| if is_unfinished { Reason::CutOff } else { reason })
     }
 
     fn read_record(&mut self, xdr: &mut Vec<u8>) -> Result<Option<u64>, (u64, Reason)> {
@@ -222,12 +242,7 @@ impl LedgerFile {
             if text.is_empty() {
                 continue;
             }
-            let length = xdr.len();
             STANDARD.decode_vec(text, xdr).map_err(|error| (start, Reason::Base64(error)))?;
-            // without a line end the file may have been cut off where base64 does not show it
-            if self.line.last() != Some(&b'\n') && !ledger::is_whole(&xdr[length..]) {
-                return Err((start, Reason::CutOff));
-            }
             return Ok(Some(start));
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! Files come in the order of their names, ledgers in the order of their file. A
 //! payload is the XDR of a LedgerCloseMeta as it stands in the file: its header is read
-//! here, the rest is for whoever processes it. An event's time is the ledger's close
-//! time, its id is `FILE/OFFSET`. The position is the file and the offset behind the
+//! here, the rest is walked over to see that it is well-formed, and is for whoever
+//! processes it. What no walk can see is a change that leaves it well-formed, such as
+//! another amount or key: only zstd with a checksum shows that. An event's time is the ledger's close
+//! time, its id is `NODE/FILE/OFFSET`. The position is the file and the offset behind the
 //! last ledger, see [`Place`].
 
 pub(crate) mod generate;
@@ -36,8 +38,9 @@ record config {
     /// content tells. Files are read in the order of their names.
     path: option<string>,
     /// The network that the ledgers are from: its passphrase, or `pubnet` or `testnet`.
-    /// Processors read it from the batches' attribute `network`. Generated ledgers are
-    /// made for it; without it, for `Standalone Network ; February 2017`.
+    /// It goes into the batches' attribute `network`, and `ttp-processor` stops where that
+    /// is another network than its own. Generated ledgers are made for it; without it, for
+    /// `Standalone Network ; February 2017`.
     network: option<string>,
     /// Makes ledgers instead of reading them: payments, path payments, offers, fee
     /// bumps and contract calls of a network that there is not.
@@ -72,11 +75,11 @@ pub(crate) fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     }
     let Config { path, network, generate } = config;
     match generate {
-        Some(generate) => Ok(generated::source(&generate, network)),
+        Some(generate) => Ok(generated::source(node, &generate, network)),
         None => {
             let files = files::find(NAME, &path.unwrap_or_default())?;
             let attributes = network.map(|network| ("network".to_owned(), network)).into_iter().collect();
-            Ok(Box::new(Background::new(Ledgers::new(files, attributes))))
+            Ok(Box::new(Background::new(Ledgers::new(node.id.to_string(), files, attributes))))
         }
     }
 }
@@ -106,6 +109,8 @@ fn faults(config: &Config) -> Vec<ConnectorError> {
 
 /// Reads files of ledgers one after the other.
 struct Ledgers {
+    /// Its node, which its ids start with.
+    node: String,
     /// All files, in the order of their names.
     files: Vec<String>,
     /// Index of the file to open next.
@@ -121,8 +126,9 @@ struct Ledgers {
 }
 
 impl Ledgers {
-    fn new(files: Vec<String>, attributes: Attributes) -> Self {
-        Self { files, next_file: 0, current: None, attributes, place: Place::default(), carried: None, fault: None }
+    fn new(node: String, files: Vec<String>, attributes: Attributes) -> Self {
+        let place = Place::default();
+        Self { node, files, next_file: 0, current: None, attributes, place, carried: None, fault: None }
     }
 
     /// Appends the next ledger of whichever file has one.
@@ -170,9 +176,10 @@ impl Reader for Ledgers {
         let until = bounds.until.as_deref().map(Place::decode).transpose()?;
         let (mut columns, mut names, mut is_finished) = (Columns::default(), Vec::new(), false);
         let mut reached = None;
+        let node = self.node.clone();
         let mut push = |columns: &mut Columns, found: Found, file: &str| {
             columns.finish_event(found.header.closed_at);
-            names.push(format!("{file}/{}", found.offset));
+            names.push(format!("{node}/{file}/{}", found.offset));
         };
         if let Some((xdr, found, place)) = self.carried.take() {
             columns.data = xdr;

@@ -3,7 +3,7 @@
 //! It reads from a ledger on and follows the head of the network; `getLedgers` is asked
 //! for a page at a time, one page ahead of what was handed over. A payload is the XDR of
 //! a LedgerCloseMeta as the server has it. An event's time is the ledger's close time,
-//! its id is `ledger/SEQUENCE`, whoever serves it. The position is the next ledger and
+//! its id is `NODE/SEQUENCE`, whoever serves it. The position is the next ledger and
 //! the hash of the one before, see [`Place`].
 //!
 //! Invariant: ledgers come out in order with none missing. Each must have the number in
@@ -138,5 +138,5 @@ pub(crate) fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>
     let server = Server::new(client, max_answer_bytes);
     let memo = Memo::new(start, node, pipeline);
     let plan = Plan { start, memo, end: config.end, limit, poll_interval, network: config.network };
-    Ok(Box::new(StellarRpc::new(Fetcher::new(node.id.to_string(), server, trouble, plan), config.end)))
+    Ok(Box::new(StellarRpc::new(node, Fetcher::new(node.id.to_string(), server, trouble, plan), config.end)))
 }

@@ -1,9 +1,11 @@
 //! Hands fetched ledgers over, in pieces of the size that is asked for.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use flowctl_runtime::{Bounds, Fault, Piece, Position, Source};
+use flowctl_topology::Node;
 use flowctl_types::{Attributes, Batch, Columns, Ids};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
@@ -15,6 +17,8 @@ use super::{NAME, Place};
 
 /// The source. Its fetcher runs beside it from `open` until it is dropped.
 pub(super) struct StellarRpc {
+    /// Its node, which its ids start with.
+    node: Arc<str>,
     /// Until it is opened.
     fetcher: Option<Fetcher>,
     running: Option<Running>,
@@ -38,9 +42,16 @@ impl Drop for Running {
 }
 
 impl StellarRpc {
-    pub(super) fn new(fetcher: Fetcher, end: Option<u32>) -> Self {
-        let attributes = [].into();
-        Self { fetcher: Some(fetcher), running: None, ledgers: VecDeque::new(), attributes, place: None, end }
+    pub(super) fn new(node: &Node, fetcher: Fetcher, end: Option<u32>) -> Self {
+        Self {
+            node: node.id.as_str().into(),
+            fetcher: Some(fetcher),
+            running: None,
+            ledgers: VecDeque::new(),
+            attributes: [].into(),
+            place: None,
+            end,
+        }
     }
 
     fn is_at_end(&self) -> bool {
@@ -73,7 +84,7 @@ impl StellarRpc {
             return Ok(None);
         }
         let batch = (!columns.is_empty()).then(|| {
-            let mut batch = Batch::new(columns, Ids::numbered("ledger", first));
+            let mut batch = Batch::new(columns, Ids::numbered(Arc::clone(&self.node), first));
             batch.attributes = self.attributes.clone();
             batch
         });

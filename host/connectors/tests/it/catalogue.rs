@@ -1,8 +1,9 @@
 //! What discovery is told, and what is said of configurations that cannot be used.
 
 use expect_test::{Expect, expect};
-use flowctl_connectors::{catalogue, sink, source};
+use flowctl_connectors::{Generator, GeneratorSettings, catalogue, sink, source};
 use flowctl_registry::Origin;
+use flowctl_runtime::Bounds;
 use flowctl_schema::Role;
 use serde_json::json;
 
@@ -263,4 +264,41 @@ fn errors_name_connector_field_and_remedy() {
           caused by: unknown field `pretty`, there are no fields
         hint: `flowctl processors show stdout` lists the fields and what they mean"#]],
     );
+}
+
+#[tokio::test]
+async fn sources_of_one_kind_do_not_share_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let order = r#"{"id":"o","customer":"c","status":"paid","total_cents":1,"currency":"EUR","items":[],"note":null,"placed_at":1}"#;
+    let orders = write("orders.jsonl", format!("{order}\nno order\n").as_bytes());
+    let settings = GeneratorSettings { passphrase: "test".to_owned(), seed: 1, start: 7, transactions_per_ledger: 1 };
+    let ledger = Generator::new(settings).next().unwrap().xdr;
+    let mark = (ledger.len() as u32 | 1 << 31).to_be_bytes();
+    let ledgers = write("ledgers.xdr", &[&mark[..], &ledger].concat());
+    let (orders_at, ledgers_at) = (orders.display(), ledgers.display());
+    let cases = [
+        ("generate", json!({"type": "example.order.v1", "count": 1}), "0".to_owned()),
+        ("file", json!({"type": "example.order.v1", "path": orders}), format!("{orders_at}/1")),
+        ("stellar-ledgers", json!({"generate": {"ledgers": 1}}), "1000".to_owned()),
+        ("stellar-ledgers", json!({"path": ledgers}), format!("{ledgers_at}/0")),
+    ];
+    let bounds = Bounds { max_events: 10, max_bytes: 1 << 20, until: None };
+    for (name, config, place) in cases {
+        for id in ["first", "second"] {
+            let mut node = node(name, Role::Source, config.clone(), vec![], vec![example_order()]);
+            node.id = id.parse().unwrap();
+            let mut source = source(&node, &pipeline()).unwrap();
+            source.open(None).await.unwrap();
+            let piece = source.next(&bounds).await.unwrap();
+            assert_eq!(piece.batch.unwrap().ids.get(0), format!("{id}/{place}"), "{name}");
+            if name == "file" {
+                assert_eq!(piece.rejected[0].id, format!("{id}/{orders_at}/2"));
+            }
+        }
+    }
 }

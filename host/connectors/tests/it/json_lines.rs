@@ -53,14 +53,14 @@ fn lines_that_are_no_events_are_refused_and_the_rest_goes_on() {
     let bounds = Bounds { max_events: 100, max_bytes: 1 << 20, until: None };
     let pieces = read(&folder.path().join("*.jsonl*"), None, &bounds).unwrap();
     expect![[r#"
-        dir/a.jsonl/1: {"x":1,"name":null}
-        dir/a.jsonl/3: {"x":2,"name":"two"}
-        dir/a.jsonl/7: {"x":4,"name":null}
-        dir/b.jsonl.zst/1: {"x":5,"name":null}
-        dir/a.jsonl/4 refused: nonsense (line 4 of `dir/a.jsonl`)
-        dir/a.jsonl/5 refused: {"x": -1} (line 5 of `dir/a.jsonl`)
-        dir/a.jsonl/6 refused: {"y": 3} (line 6 of `dir/a.jsonl`)
-        dir/b.jsonl.zst/2 refused: � (line 2 of `dir/b.jsonl.zst`)
+        node/dir/a.jsonl/1: {"x":1,"name":null}
+        node/dir/a.jsonl/3: {"x":2,"name":"two"}
+        node/dir/a.jsonl/7: {"x":4,"name":null}
+        node/dir/b.jsonl.zst/1: {"x":5,"name":null}
+        node/dir/a.jsonl/4 refused: nonsense (line 4 of `dir/a.jsonl`)
+        node/dir/a.jsonl/5 refused: {"x": -1} (line 5 of `dir/a.jsonl`)
+        node/dir/a.jsonl/6 refused: {"y": 3} (line 6 of `dir/a.jsonl`)
+        node/dir/b.jsonl.zst/2 refused: � (line 2 of `dir/b.jsonl.zst`)
     "#]]
     .assert_eq(&show(&pieces, folder.path()));
     assert!(pieces[0].batch.as_ref().unwrap().columns.timestamps.iter().all(|timestamp| *timestamp == 0));
@@ -174,10 +174,10 @@ fn standard_input_is_read_once_to_its_end() {
         // how many pieces there are depends on how the bytes came
         lines.sort();
         expect![[r#"
-            standard input was read to line 3 and cannot be read again from there; write it to a file and use the source `file`
-            stdin/1: {"x":1,"name":null}
-            stdin/2 refused: bad (line 2 of `stdin`)
-            stdin/3: {"x":2,"name":null}"#]]
+            node/1: {"x":1,"name":null}
+            node/2 refused: bad (line 2 of `stdin`)
+            node/3: {"x":2,"name":null}
+            standard input was read to line 3 and cannot be read again from there; write it to a file and use the source `file`"#]]
         .assert_eq(&lines.join("\n"));
     }
 }

@@ -30,6 +30,7 @@ pub fn node(name: &str, role: Role, config: serde_json::Value, inputs: Vec<Schem
         grants: Grants::default(),
         parallelism: 1.try_into().unwrap(),
         key: None,
+        brings_keys: false,
         is_stateful: false,
         has_timer: false,
         is_available: true,

@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flowctl_engine::{Engine, EngineConfig};
-use flowctl_runtime::Stage as _;
+use flowctl_runtime::{Fault, Stage as _};
 use flowctl_topology::Component;
 use flowctl_types::Digest;
 
@@ -105,9 +106,6 @@ async fn types_that_were_not_planned_are_refused() {
 async fn what_is_no_component_is_refused_without_harm() {
     let dir = tempfile::tempdir().unwrap();
     let whole = fs::read(guest("identity")).unwrap();
-    let mut flipped = whole.clone();
-    let middle = flipped.len() / 2;
-    flipped[middle] ^= 0xff;
     let cases: [(&str, &[u8], &str); 4] = [
         ("empty", b"", "cannot prepare node `bad`: `empty` is no flowctl plugin"),
         ("module", b"\0asm\x01\0\0\0", "cannot prepare node `bad`: `module` is no flowctl plugin"),
@@ -120,12 +118,44 @@ async fn what_is_no_component_is_refused_without_harm() {
         let text = chain(&stage(&engine(), &node("bad", &path)).await.err().unwrap());
         assert!(text.starts_with(want) && text.len() > want.len(), "{text}");
     }
-    let path = dir.path().join("flipped.wasm");
-    fs::write(&path, flipped).unwrap();
-    // most flipped bytes make the component invalid; none may do more than that
-    if let Err(error) = stage(&engine(), &node("bad", &path)).await {
-        assert!(chain(&error).contains("`flipped`"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn flipped_component_is_refused_or_crashes_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = fs::read(guest("identity")).unwrap();
+    let engine = engine();
+    let (mut n_refused, mut n_loaded) = (0, 0);
+    for at in (0..whole.len()).step_by(whole.len() / 16) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0xff;
+        let path = dir.path().join("flipped.wasm");
+        fs::write(&path, flipped).unwrap();
+        let mut node = node("bad", &path);
+        node.limits.timeout = Duration::from_secs(1);
+        let made = match stage(&engine, &node).await {
+            Ok(stage) => stage.instantiate().await,
+            Err(error) => Err(error),
+        };
+        match made {
+            Err(error) => {
+                n_refused += 1;
+                let text = chain(&error);
+                assert!(text.starts_with("cannot prepare node `bad`: ") && text.contains("`flipped`"), "{at}: {text}");
+            }
+            // what is valid all the same answers, or ends as any guest does
+            Ok(mut instance) => {
+                n_loaded += 1;
+                if let Err(Fault::Crashed { reason, .. }) = instance.process(&batch(["one"])).await {
+                    assert!(reason.contains("`flipped`"), "byte {at}: {reason}");
+                }
+            }
+        }
     }
+    assert!(n_refused > 0 && n_refused + n_loaded >= 16, "{n_refused} refused, {n_loaded} loaded");
+    let honest = stage(&engine, &node("echo", &guest("identity"))).await.unwrap();
+    let outcome = honest.instantiate().await.unwrap().process(&batch(["one"])).await.unwrap();
+    assert_eq!(outcome.outputs[0].columns.payload(0), b"one");
 }
 
 #[tokio::test]

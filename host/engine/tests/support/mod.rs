@@ -50,6 +50,7 @@ pub(crate) fn node(id: &str, path: &Path) -> Node {
         parallelism: NonZeroU16::MIN,
         is_available: true,
         key: None,
+        brings_keys: false,
         is_stateful: false,
         has_timer: false,
         tick: None,

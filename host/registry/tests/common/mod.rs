@@ -111,6 +111,7 @@ pub fn entry(text: &str) -> Entry {
             config: config.clone(),
             has_state: name.starts_with("stateful"),
             has_timer: name.starts_with("timed"),
+            brings_keys: name.starts_with("keyed"),
             contract_version: "0.1.0".parse().unwrap(),
             asks: Vec::new(),
             metadata: metadata.clone(),

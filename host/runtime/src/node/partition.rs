@@ -159,12 +159,13 @@ fn pick(batch: &Batch, indices: &[u32]) -> Batch {
     Batch { columns, ids, watermark: batch.watermark, attributes: Arc::clone(&batch.attributes) }
 }
 
-/// The group of a field of a JSON object; of its text where it is a string.
+/// The group of a field of a JSON object: that of its text where it is a string, that of
+/// the empty key where it is none, else that of its JSON form.
 fn field_group(json: &[u8], field: &str) -> u8 {
     let raw = serde_json::Deserializer::from_slice(json).deserialize_map(FieldOf(field)).ok().flatten();
     let Some(raw) = raw else { return key_group(b"") };
-    match serde_json::from_str::<Text<'_>>(raw.get()) {
-        Ok(text) => key_group(text.0.as_bytes()),
+    match serde_json::from_str::<Option<Text<'_>>>(raw.get()) {
+        Ok(text) => key_group(text.as_ref().map_or("", |text| text.0.as_ref()).as_bytes()),
         Err(_) => key_group(raw.get().as_bytes()),
     }
 }
@@ -214,10 +215,12 @@ mod tests {
 
     #[test]
     fn a_field_is_grouped_by_its_text() {
-        let json = br#"{"a": {"asset": "no"}, "asset": "na\u0074ive", "n": 7}"#;
+        let json = br#"{"a": {"asset": "no"}, "asset": "na\u0074ive", "n": 7, "no": null, "text": "null"}"#;
         assert_eq!(field_group(json, "asset"), key_group(b"native"));
         assert_eq!(field_group(json, "n"), key_group(b"7"));
         assert_eq!(field_group(json, "missing"), key_group(b""));
+        assert_eq!(field_group(json, "no"), key_group(b""));
+        assert_eq!(field_group(json, "text"), key_group(b"null"));
     }
 
     #[test]

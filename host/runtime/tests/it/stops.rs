@@ -94,6 +94,18 @@ async fn several_instances_with_state_need_a_key() {
     let pipe = Pipe::line(SourceSpec::new(10), rule, &sink).parallel("p", 2);
     let Err(ApplyError::Prepare(faults)) = pipe.start().await.map(drop) else { panic!("it started") };
     assert!(faults[0].source.to_string().contains("needs `key:`"), "{:?}", faults[0]);
+
+    // one input that brings keys is not enough where another brings none
+    let rule = Rule { is_sum: true, ..Rule::identity() };
+    let keys = Rule { gives: Some(|n| n.to_string()), ..Rule::identity() };
+    let pipe = Pipe::new()
+        .source("s", SourceSpec::new(10))
+        .processor("keys", keys, &["s"])
+        .processor("p", rule, &["keys", "s"])
+        .sink("out", &sink, &["p"])
+        .parallel("p", 2);
+    let Err(ApplyError::Prepare(faults)) = pipe.start().await.map(drop) else { panic!("it started") };
+    assert!(faults[0].source.to_string().contains("needs `key:`"), "{:?}", faults[0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ pub(super) struct Manifest {
     pub(super) version: Option<String>,
     #[serde(deserialize_with = "text")]
     pub(super) description: Option<String>,
+    pub(super) brings_keys: bool,
     pub(super) metadata: BTreeMap<String, String>,
     /// The record `config`.
     pub(super) config: ConfigNotes,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flowctl_intent::SinkSpec;
 use flowctl_registry::{Accepts, ChainError, Entry, Refusal, all_of, nearest, one_of};
-use flowctl_schema::{Schema, Type};
+use flowctl_schema::{Role, Schema, Type};
 
 use super::Planner;
 use super::draft::{Draft, Input, Place};
@@ -38,6 +38,7 @@ impl<'a> Planner<'a> {
             }
             planned[to].node.inputs = inputs;
             self.check_key(&planned[to]);
+            self.check_sharing(&planned[to], &planned);
         }
         let order = order(planned.len(), &edges);
         let mut rank = vec![0; planned.len()];
@@ -128,6 +129,26 @@ impl<'a> Planner<'a> {
             self.fault(&to.place.input(input.index), message, Some(hint.to_owned()));
         }
         routes
+    }
+
+    /// Checks that there is something to divide the events of a node by whose instances
+    /// have to own their keys.
+    fn check_sharing(&mut self, planned: &Planned<'_>, all: &[Planned<'_>]) {
+        let node = &planned.node;
+        if node.role != Role::Processor || !node.is_stateful || node.parallelism.get() == 1 || node.key.is_some() {
+            return;
+        }
+        let keyless = planned.inputs.iter().map(|input| &all[input.from].node).filter(|from| !from.brings_keys);
+        let keyless: Vec<&str> = keyless.map(|from| from.id.as_str()).collect();
+        if !keyless.is_empty() {
+            let message = format!(
+                "`{}` keeps state, so its instances cannot share the work without a key, and the events of {} bring none",
+                node.id,
+                all_of(&keyless)
+            );
+            let hint = "name the field to partition by: `key: FIELD`";
+            self.fault(&planned.place.option(&["parallelism"]), message, Some(hint.to_owned()));
+        }
     }
 
     /// Checks that every type that reaches the node has the field it is partitioned by.

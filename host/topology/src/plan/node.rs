@@ -46,6 +46,7 @@ impl Planner<'_> {
             grants: self.grants(draft),
             parallelism: self.parallelism(draft),
             key: self.key(draft),
+            brings_keys: entry.contract().is_some_and(|contract| contract.brings_keys),
             is_stateful: entry.contract().is_some_and(|contract| contract.has_state),
             has_timer: entry.contract().is_some_and(|contract| contract.has_timer),
             tick: self.tick(draft),
@@ -186,17 +187,9 @@ impl Planner<'_> {
 
     fn parallelism(&mut self, draft: &Draft<'_>) -> NonZeroU16 {
         let asked = u16::try_from(draft.options.parallelism).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
-        let path = || draft.place.option(&["parallelism"]);
         if asked > NonZeroU16::MIN && draft.entry.role != Role::Processor {
             let message = format!("`{}` is a {}: only processors run on several instances", draft.id, draft.entry.role);
-            self.fault(&path(), message, Some("leave `parallelism` out".to_owned()));
-        } else if asked > NonZeroU16::MIN
-            && draft.options.key.is_none()
-            && self.written_key(&draft.place.option(&[]), &["key"]).is_none()
-            && draft.entry.contract().is_some_and(|contract| contract.has_state)
-        {
-            let message = format!("`{}` keeps state, so its instances cannot share the work without a key", draft.id);
-            self.fault(&path(), message, Some("name the field to partition by: `key: FIELD`".to_owned()));
+            self.fault(&draft.place.option(&["parallelism"]), message, Some("leave `parallelism` out".to_owned()));
         }
         asked
     }

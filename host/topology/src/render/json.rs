@@ -16,8 +16,8 @@ use crate::{Component, Edge, Node, Settings, Topology};
 /// - `nodes`, each after those it reads from: `id`, `role`, `component` (`kind` plugin
 ///   or connector, `name`, and of plugins `version`, `file`, `digest`),
 ///   `is_available`, `inputs` and `outputs` (types), `config` as the file writes it,
-///   `allow` (of variables the names alone), `parallelism`, `key`, `is_stateful`,
-///   `has_timer`, `tick_ms`, `limits`, `settings`
+///   `allow` (of variables the names alone), `parallelism`, `key`, `brings_keys`,
+///   `is_stateful`, `has_timer`, `tick_ms`, `limits`, `settings`
 /// - `edges`: `from`, `to`, and `routes`, each with the types `emitted` and `received`
 ///   and whether payloads are re-encoded between them
 /// - `dead_letter`: a node, or null
@@ -63,6 +63,7 @@ pub(crate) fn node_json(node: &Node) -> Value {
         },
         "parallelism": node.parallelism,
         "key": node.key,
+        "brings_keys": node.brings_keys,
         "is_stateful": node.is_stateful,
         "has_timer": node.has_timer,
         "tick_ms": node.tick.map(millis),

@@ -8,6 +8,7 @@ mod view;
 
 use std::str;
 
+use flowctl_xdr::{Read, Reader};
 use stellar_strkey::ed25519::PublicKey as AccountKey;
 use stellar_xdr::{AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, PublicKey, ScAddress, Uint256};
 
@@ -16,7 +17,6 @@ pub(crate) use view::EventView;
 
 use crate::movement::{Movement, Place};
 use crate::transfer::Kind;
-use crate::xdr::{Read, Reader};
 
 /// How the topics of token events are laid out: until protocol 22 mint and clawback
 /// name an admin, and transfers from or to an issuer are no mints or burns.

@@ -1,10 +1,10 @@
 //! A contract event read in place: its contract, the first topics and the data.
 
+use flowctl_xdr::{self as xdr, Read, Reader};
 use stellar_xdr::ScAddress;
 
 use super::{decode_address, padded};
 use crate::movement::User;
-use crate::xdr::{self, Read, Reader};
 
 const U64: u32 = 5;
 const I128: u32 = 10;

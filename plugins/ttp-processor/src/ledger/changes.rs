@@ -1,8 +1,7 @@
 //! Changes to ledger entries, as the pairs of before and after that the rules ask for.
 
+use flowctl_xdr::{self as xdr, Malformed, Read, Reader};
 use stellar_xdr::{LedgerEntryData, LedgerEntryType};
-
-use crate::xdr::{self, Malformed, Read, Reader};
 
 const CREATED: u32 = 0;
 const UPDATED: u32 = 1;

@@ -2,11 +2,11 @@
 //!
 //! A fee bump is seen as its inner transaction with another fee account and hash.
 
+use flowctl_xdr::{self as xdr, Read, Reader};
 use sha2::{Digest, Sha256};
-use stellar_xdr::{MuxedAccount, OperationType, SorobanTransactionDataExt, Uint256};
+use stellar_xdr::{MuxedAccount, OperationType, Uint256};
 
 use crate::network::Network;
-use crate::xdr::{self, Read, Reader};
 
 /// What was submitted to the network.
 #[derive(Clone)]
@@ -101,7 +101,7 @@ pub(super) fn read<'a>(r: &mut Reader<'a>, network: &Network) -> Read<Envelope<'
                 return Err(r.malformed("unknown type of inner transaction"));
             }
             let mut envelope = read_v1(r)?;
-            signatures(r)?;
+            xdr::signatures(r)?;
             r.no_extension()?;
             envelope.fee_account = *account_key(&fee_source);
             envelope.hash = signature_hash(network, &[], r.since(start));
@@ -109,7 +109,7 @@ pub(super) fn read<'a>(r: &mut Reader<'a>, network: &Network) -> Read<Envelope<'
         }
         _ => return Err(r.malformed("unknown type of transaction envelope")),
     };
-    signatures(r)?;
+    xdr::signatures(r)?;
     Ok(envelope)
 }
 
@@ -128,15 +128,12 @@ fn read_v1<'a>(r: &mut Reader<'a>) -> Read<Envelope<'a>> {
     let source = r.decode::<MuxedAccount>()?;
     r.skip(4)?;
     let sequence = r.i64()?;
-    preconditions(r)?;
+    xdr::preconditions(r)?;
     let memo = read_memo(r)?;
     let (operations, n_operations) = read_operations(r)?;
     let is_soroban = r.choice(1, "unknown extension of a transaction")? == 1;
     if is_soroban {
-        r.skip_decoded::<SorobanTransactionDataExt>()?;
-        r.list(u32::MAX, xdr::key)?;
-        r.list(u32::MAX, xdr::key)?;
-        r.skip(4 + 4 + 4 + 8)?;
+        xdr::soroban_data(r)?;
     }
     Ok(inner(source, sequence, memo, is_soroban, operations, n_operations))
 }
@@ -167,29 +164,6 @@ fn read_memo<'a>(r: &mut Reader<'a>) -> Read<Memo<'a>> {
         3 | 4 => r.array().map(Memo::Hash),
         _ => Err(r.malformed("unknown type of memo")),
     }
-}
-
-fn preconditions(r: &mut Reader<'_>) -> Read<()> {
-    match r.u32()? {
-        0 => Ok(()),
-        1 => r.skip(16),
-        2 => {
-            r.optional(|r| r.skip(16))?;
-            r.optional(|r| r.skip(8))?;
-            r.optional(|r| r.skip(8))?;
-            r.skip(8 + 4)?;
-            r.list(2, xdr::signer_key).map(drop)
-        }
-        _ => Err(r.malformed("unknown type of preconditions")),
-    }
-}
-
-fn signatures(r: &mut Reader<'_>) -> Read<()> {
-    r.list(20, |r| {
-        r.skip(4)?;
-        r.opaque(64).map(drop)
-    })
-    .map(drop)
 }
 
 fn signature_hash(network: &Network, prefix: &[u8], signed: &[u8]) -> [u8; 32] {

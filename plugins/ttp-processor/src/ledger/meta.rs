@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 
+use flowctl_xdr::{self as xdr, Read, Reader};
 use stellar_xdr::SorobanTransactionMetaExt;
 
 use super::changes::Changes;
-use crate::xdr::{self, Read, Reader};
 
 /// What applying a transaction changed and announced.
 #[derive(Debug, Clone)]

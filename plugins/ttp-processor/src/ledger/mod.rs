@@ -11,6 +11,7 @@ mod meta;
 mod result;
 mod tx_set;
 
+use flowctl_xdr::{self as xdr, Read, Reader};
 use stellar_xdr::{LedgerCloseMetaExt, LedgerHeaderHistoryEntry, LedgerUpgrade, ScpHistoryEntry};
 
 pub(crate) use changes::{Changes, Entry};
@@ -22,7 +23,6 @@ use meta::OperationMetaAt;
 
 use crate::error::RuleError;
 use crate::network::Network;
-use crate::xdr::{self, Read, Reader};
 
 /// A closed ledger.
 pub(crate) struct Ledger<'a> {

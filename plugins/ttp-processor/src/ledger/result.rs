@@ -1,6 +1,6 @@
 //! Transaction results: the fee, the success and the results of the operations.
 
-use crate::xdr::{self, Read, Reader};
+use flowctl_xdr::{self as xdr, Read, Reader};
 
 const FEE_BUMP_INNER_SUCCESS: i32 = 1;
 const SUCCESS: i32 = 0;

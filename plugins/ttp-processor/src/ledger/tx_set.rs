@@ -1,8 +1,9 @@
 //! The transaction set: envelopes in an order of its own, found again by their hash.
 
+use flowctl_xdr::{Read, Reader};
+
 use super::envelope::{self, Envelope};
 use crate::network::Network;
-use crate::xdr::{Read, Reader};
 
 /// The envelopes of a ledger, sorted by hash.
 pub(super) struct Envelopes<'a>(Vec<Envelope<'a>>);

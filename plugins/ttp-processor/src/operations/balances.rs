@@ -1,5 +1,6 @@
 //! Claimable balances and clawbacks.
 
+use flowctl_xdr::Read;
 use stellar_xdr::{
     Asset, ClaimableBalanceEntry, ClaimableBalanceId, Hash, LedgerEntryData, LedgerEntryType, MuxedAccount,
     OperationType,
@@ -10,7 +11,6 @@ use crate::error::OperationFault;
 use crate::ledger::Changes;
 use crate::movement::{account, balance};
 use crate::transfer::Kind;
-use crate::xdr::Read;
 
 pub(super) fn create<'a>(op: &Applied<'_, 'a>, out: Movements<'_, 'a>) -> Result<(), OperationFault> {
     let mut body = op.body;

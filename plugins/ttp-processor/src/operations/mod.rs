@@ -10,13 +10,13 @@ mod reconcile;
 mod revocation;
 mod trades;
 
+use flowctl_xdr::{Read, Reader};
 use stellar_xdr::{MuxedAccount, OperationType};
 
 use crate::contract_events::{self, Contracts, Layout};
 use crate::error::OperationFault;
 use crate::ledger::{Envelope, Events, Memo, Operation, OperationMeta, Transaction};
 use crate::movement::{Movement, Place};
-use crate::xdr::{Read, Reader};
 
 /// An operation with all that the rules ask about it.
 pub(crate) struct Applied<'t, 'a> {

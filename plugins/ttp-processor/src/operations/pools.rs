@@ -1,5 +1,6 @@
 //! Liquidity pools: deposits and withdrawals, told from what became of the reserves.
 
+use flowctl_xdr::Read;
 use stellar_xdr::{Asset, LedgerEntryData, LedgerEntryType, LiquidityPoolEntry, LiquidityPoolEntryBody, PoolId};
 
 use super::{Applied, Movements};
@@ -7,7 +8,6 @@ use crate::contract_events::Contracts;
 use crate::error::OperationFault;
 use crate::ledger::{Changes, Entry};
 use crate::movement::{account, pool};
-use crate::xdr::Read;
 
 /// What an operation did to a pool's reserves. Amounts are without sign.
 pub(super) struct PoolChange {

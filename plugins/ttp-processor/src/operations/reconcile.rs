@@ -3,6 +3,7 @@
 //!
 //! Sums saturate: only ledgers that no network could close come near 128 bits.
 
+use flowctl_xdr::Read;
 use stellar_xdr::Asset;
 
 use super::{Applied, Movements};
@@ -10,7 +11,6 @@ use crate::error::OperationFault;
 use crate::ledger::account_key;
 use crate::movement::{Movement, account};
 use crate::transfer::Kind;
-use crate::xdr::Read;
 
 /// Compares what became of the source's lumens with the movements from `first` on.
 /// Lumens from nowhere are minted before them, those that are lost burned after them.

@@ -1,12 +1,12 @@
 //! Operations that trade: path payments and offers. Each offer or pool that was taken
 //! makes two movements, what the seller gave and what it got.
 
+use flowctl_xdr::Reader;
 use stellar_xdr::{AccountId, Asset, ClaimAtom, MuxedAccount, OperationType, PublicKey, ScAddress};
 
 use super::{Applied, Movements};
 use crate::error::OperationFault;
 use crate::movement::{account, account_of_key};
-use crate::xdr::Reader;
 
 pub(super) fn path_payment_strict_send<'a>(op: &Applied<'_, 'a>, out: Movements<'_, 'a>) -> Result<(), OperationFault> {
     let mut result = op.success(&[OperationType::PathPaymentStrictSend])?;

@@ -32,7 +32,7 @@ async fn at_the_head_it_waits_for_the_next_ledger() {
         () = server.http().was_asked(n_asked + 3) => {}
     }
     server.set_window(1_000..=1_004);
-    assert_eq!(ids(&[source.next(&BOUNDS).await.unwrap()]), ["ledger/1004"]);
+    assert_eq!(ids(&[source.next(&BOUNDS).await.unwrap()]), ["node/1004"]);
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ fn ids(pieces: &[Piece]) -> Vec<String> {
 
 /// Asserts that `pieces` hold `want`, all of it and nothing else.
 fn assert_ledgers(pieces: &[Piece], want: &[ServedLedger], network: &str) {
-    assert_eq!(ids(pieces), want.iter().map(|ledger| format!("ledger/{}", ledger.sequence)).collect::<Vec<_>>());
+    assert_eq!(ids(pieces), want.iter().map(|ledger| format!("node/{}", ledger.sequence)).collect::<Vec<_>>());
     assert!(payloads(pieces) == want.iter().map(|ledger| ledger.xdr.as_slice()).collect::<Vec<_>>());
     let batches: Vec<_> = pieces.iter().filter_map(|piece| piece.batch.as_ref()).collect();
     let times: Vec<u64> = batches.iter().flat_map(|batch| batch.columns.timestamps.clone()).collect();

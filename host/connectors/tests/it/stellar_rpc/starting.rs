@@ -16,7 +16,7 @@ async fn latest_is_the_default() {
     let (server, folder) = (server(10).await, tempfile::tempdir().unwrap());
     server.set_window(1_002..=1_007);
     let source = asking_for(&server, json!({"start": null}), &pipeline_in(folder.path(), "a"));
-    assert_eq!(first_id(source).await, "ledger/1007");
+    assert_eq!(first_id(source).await, "node/1007");
 }
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn oldest_is_what_the_server_still_has() {
     let (server, folder) = (server(10).await, tempfile::tempdir().unwrap());
     server.set_window(1_002..=1_007);
     let source = asking_for(&server, json!({"start": "oldest"}), &pipeline_in(folder.path(), "a"));
-    assert_eq!(first_id(source).await, "ledger/1002");
+    assert_eq!(first_id(source).await, "node/1002");
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn servers_without_health_say_their_range_another_way() {
     let (server, folder) = (server(10).await, tempfile::tempdir().unwrap());
     server.set_window(1_002..=1_007);
     server.be_old();
-    for (start, want) in [("latest", "ledger/1007"), ("oldest", "ledger/1002")] {
+    for (start, want) in [("latest", "node/1007"), ("oldest", "node/1002")] {
         let config = json!({"start": start, "network": NETWORK});
         let source = asking_for(&server, config, &pipeline_in(folder.path(), start));
         assert_eq!(first_id(source).await, want);
@@ -95,14 +95,14 @@ async fn a_ledger_that_has_not_closed_is_waited_for() {
         () = server.http().was_asked(5) => {}
     }
     server.set_window(1_000..=1_010);
-    assert_eq!(ids(&[source.next(&BOUNDS).await.unwrap()]), ["ledger/1010"]);
+    assert_eq!(ids(&[source.next(&BOUNDS).await.unwrap()]), ["node/1010"]);
 }
 
 #[tokio::test]
 async fn nothing_is_read_behind_the_last_ledger() {
     let (server, folder) = (server(10).await, tempfile::tempdir().unwrap());
     let pieces = drain(&mut *asking(&server, json!({"end": 1_000})), None, &BOUNDS).await.unwrap();
-    assert_eq!(ids(&pieces), ["ledger/1000"]);
+    assert_eq!(ids(&pieces), ["node/1000"]);
     let finished = pieces.last().unwrap().position.clone();
     let again = drain(&mut *asking(&server, json!({"end": 1_000})), Some(&finished), &BOUNDS).await.unwrap();
     assert!(ids(&again).is_empty());

@@ -12,7 +12,7 @@ use flowctl_runtime::{
 use flowctl_types::{Batch, Columns, Ids};
 use tokio::sync::watch;
 
-use super::{group, numbers, push};
+use super::{group, numbers, push, push_with};
 
 /// What a source is to emit: the numbers from 0 on.
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub(crate) struct SourceSpec {
     pub(crate) pause: Duration,
     /// The watermark of each batch is its last number.
     pub(crate) has_watermarks: bool,
+    /// Labels of its numbers: its events are [`super::labelled`] then.
+    pub(crate) label: Option<fn(u64) -> Option<String>>,
     pub(crate) log: Arc<Mutex<SourceLog>>,
 }
 
@@ -56,6 +58,7 @@ impl SourceSpec {
             faults: BTreeMap::new(),
             pause: Duration::ZERO,
             has_watermarks: false,
+            label: None,
             log: Arc::default(),
         }
     }
@@ -110,7 +113,7 @@ impl Source for TestSource {
             if self.spec.unreadable.contains(&n) {
                 rejected.push(Refused { id, payload: b"?".to_vec(), reason: "unreadable".to_owned() });
             } else {
-                push(&mut columns, n);
+                push_with(&mut columns, n, &self.spec.label.map_or_else(Vec::new, |label| encode(label(n))));
                 names.push(id);
             }
         }
@@ -131,6 +134,11 @@ impl Source for TestSource {
     fn is_replayable(&self) -> bool {
         self.spec.is_replayable
     }
+}
+
+/// An optional text as postcard.
+fn encode(text: Option<String>) -> Vec<u8> {
+    text.map_or_else(|| vec![0], |text| [&[1, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat())
 }
 
 /// What a processor does with an event.
@@ -159,8 +167,10 @@ pub(crate) struct Rule {
     pub(crate) delay: Arc<dyn Fn(u64) -> Duration + Send + Sync>,
     /// Adds up: emits running sums, and keeps them as state.
     pub(crate) is_sum: bool,
-    /// Adds up within each key group, the number being the key.
-    pub(crate) is_keyed: bool,
+    /// Adds up within each key group, by what this says is a number's key.
+    pub(crate) key: Option<fn(u64) -> String>,
+    /// The keys that its events bring.
+    pub(crate) gives: Option<fn(u64) -> String>,
     /// What `tick` and `end` emit.
     pub(crate) own: Option<(u64, u64)>,
     /// Time that a `tick` takes.
@@ -185,7 +195,8 @@ impl Rule {
             judge: Arc::new(judge),
             delay: Arc::new(|_| Duration::ZERO),
             is_sum: false,
-            is_keyed: false,
+            key: None,
+            gives: None,
             own: None,
             tick_takes: Duration::ZERO,
             calls: Arc::default(),
@@ -201,19 +212,19 @@ impl Rule {
 impl Stage for Rule {
     async fn instantiate(&self) -> Result<Box<dyn Processor>, PrepareError> {
         self.calls.lock().unwrap().n_instances += 1;
-        Ok(Box::new(TestProcessor { rule: self.clone(), sums: BTreeMap::new(), has_crashed: false }))
+        Ok(Box::new(TestProcessor { rule: self.clone(), sums: BTreeMap::new(), is_over: false }))
     }
 }
 
 struct TestProcessor {
     rule: Rule,
     sums: BTreeMap<u32, u64>,
-    has_crashed: bool,
+    is_over: bool,
 }
 
 impl TestProcessor {
     fn crash(&mut self, reason: String) -> Fault {
-        self.has_crashed = true;
+        self.is_over = true;
         self.rule.calls.lock().unwrap().n_crashes += 1;
         Fault::Crashed { reason, log_tail: "last words".to_owned() }
     }
@@ -229,7 +240,7 @@ impl TestProcessor {
 #[async_trait]
 impl Processor for TestProcessor {
     async fn process(&mut self, batch: &Batch) -> Result<Outcome, Fault> {
-        assert!(!self.has_crashed, "a crashed instance is never called again");
+        assert!(!self.is_over, "an instance that crashed or cannot go on is never called again");
         let events = numbers(batch);
         self.rule.calls.lock().unwrap().watermarks.push(batch.watermark);
         let delay = (self.rule.delay)(events.first().copied().unwrap_or(0));
@@ -241,7 +252,7 @@ impl Processor for TestProcessor {
             let n = *n;
             let mut emit = |value: u64| {
                 let value = if self.rule.is_sum {
-                    let sum = self.sums.entry(if self.rule.is_keyed { group(n) } else { 0 }).or_default();
+                    let sum = self.sums.entry(self.rule.key.map_or(0, |key| group(&key(n)))).or_default();
                     *sum += value;
                     *sum
                 } else {
@@ -249,6 +260,10 @@ impl Processor for TestProcessor {
                 };
                 push(&mut columns, value);
                 origins.push(index);
+                if let Some(key) = self.rule.gives {
+                    columns.keys.extend_from_slice(key(n).as_bytes());
+                    columns.key_ends.push(u32::try_from(columns.keys.len()).unwrap());
+                }
             };
             match (self.rule.judge)(n) {
                 Verdict::Emit(value) => emit(value),
@@ -258,7 +273,10 @@ impl Processor for TestProcessor {
                 }
                 Verdict::Drop => {}
                 Verdict::Reject => rejected.push(Rejection { index, reason: "refused".to_owned() }),
-                Verdict::Fatal => return Err(Fault::Fatal(format!("cannot stand {n}"))),
+                Verdict::Fatal => {
+                    self.is_over = true;
+                    return Err(Fault::Fatal(format!("cannot stand {n}")));
+                }
                 Verdict::CrashInCompany if events.len() == 1 => emit(n),
                 Verdict::Crash | Verdict::CrashInCompany => return Err(self.crash(format!("trapped at {n}"))),
                 Verdict::Panic => panic!("panicked at {n}"),

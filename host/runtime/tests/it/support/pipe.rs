@@ -62,11 +62,13 @@ impl Pipe {
     pub(crate) fn processor(mut self, name: &str, rule: Rule, inputs: &[&str]) -> Self {
         let is_stateful = rule.is_sum;
         let has_timer = rule.own.is_some();
+        let brings_keys = rule.gives.is_some();
         self.processors.insert(id(name), rule);
         let mut pipe = self.node(name, Role::Processor, inputs);
         pipe.change(name, |node| {
             node.is_stateful = is_stateful;
             node.has_timer = has_timer;
+            node.brings_keys = brings_keys;
         });
         pipe
     }
@@ -128,6 +130,7 @@ impl Pipe {
             grants: Grants::default(),
             parallelism: NonZeroU16::MIN,
             key: None,
+            brings_keys: false,
             is_stateful: false,
             has_timer: false,
             tick: None,

@@ -1,13 +1,13 @@
 //! A cursor over XDR bytes that borrows what it reads.
 //!
-//! The structures around the few values that the rules need (footprints, ledger
-//! entries, diagnostic events) are most of a ledger's bytes. `stellar-xdr` can only
-//! decode them into allocated values, so this reader walks over them in place, and
-//! [`Reader::decode`] hands the rest to `stellar-xdr`.
+//! Most of a ledger's bytes (footprints, ledger entries, diagnostic events) are of no use
+//! to whoever looks for something in it. `stellar-xdr` can only decode them into allocated
+//! values, so this reader walks over them in place, and [`Reader::decode`] hands the rest
+//! to `stellar-xdr`.
 //!
 //! Invariant: it accepts exactly the bytes that `stellar-xdr` accepts (enum values,
 //! padding, length bounds), nesting limits aside, and refuses booleans that are neither
-//! 0 nor 1 besides. `tests/xdr.rs` compares the two over generated values.
+//! 0 nor 1 besides. `tests/walks.rs` compares the two over generated values.
 
 use stellar_xdr::{Limited, Limits, ReadXdr};
 

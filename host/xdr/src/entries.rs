@@ -2,8 +2,8 @@
 
 use stellar_xdr::{ClaimPredicate, ConfigSettingEntry, ConfigSettingId, ContractCodeCostInputs};
 
-use super::reader::{Read, Reader};
-use super::values::{account_id, address, asset, balance_id, value};
+use crate::reader::{Read, Reader};
+use crate::values::{account_id, address, asset, balance_id, value};
 
 /// Walks over `LedgerEntryChanges` and returns their number.
 pub fn changes(r: &mut Reader<'_>) -> Read<u32> {

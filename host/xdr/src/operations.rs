@@ -2,9 +2,9 @@
 
 use stellar_xdr::{ChangeTrustOp, RevokeSponsorshipOp, SetOptionsOp};
 
-use super::entries::{claimants, offer};
-use super::reader::{Read, Reader};
-use super::values::{account_id, asset, authorization, balance_id, host_function};
+use crate::entries::{claimants, offer};
+use crate::reader::{Read, Reader};
+use crate::values::{account_id, asset, authorization, balance_id, host_function};
 
 /// The lowest result code of each operation, by its type; the highest is 0.
 const LOWEST_CODES: [i32; 27] =

@@ -1,6 +1,6 @@
 //! Walks over the contract values: `ScVal`, addresses, events and authorisations.
 
-use super::reader::{Read, Reader};
+use crate::reader::{Read, Reader};
 
 /// Walks over an `AccountId`.
 #[inline]
