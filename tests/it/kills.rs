@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::Write as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,6 @@ impl Found {
             "{name}: {kills} kills, {events} events, {lost} lost, {duplicated} duplicated, {wrong_aggregates} wrong aggregates"
         );
         if let Some(path) = std::env::var_os(FIGURES) {
-            use std::io::Write as _;
             let row = json!({
                 "name": name, "kills": kills, "events": events, "lost": lost, "duplicated": duplicated,
                 "wrong_aggregates": wrong_aggregates,
@@ -71,19 +71,38 @@ impl Found {
     }
 }
 
-/// The pipeline's folder with `n_events` numbered transfers in a file.
-fn folder(n_events: u64) -> Flowctl {
-    let flowctl = Flowctl::new();
-    let mut lines = String::new();
-    for n in 0..n_events {
-        let ledger = n / PER_LEDGER;
-        let _ = writeln!(
-            lines,
-            r#"{{"kind":"transfer","ledger_sequence":{ledger},"closed_at":{ledger},"tx_hash":"{n}","transaction_index":1,"operation_index":null,"contract_address":"C","from":"A","to":"B","asset":"native","amount":"{n}","to_muxed":null}}"#
-        );
+/// A pipeline's folder, and how many numbered transfers its file holds: whole windows, so
+/// that no sum is told before it is complete.
+struct Numbers {
+    flowctl: Flowctl,
+    n_events: u64,
+}
+
+impl Numbers {
+    fn new(sinks: &str) -> Self {
+        let flowctl = Flowctl::new();
+        flowctl.write("p.yaml", pipeline(sinks));
+        let mut numbers = Self { flowctl, n_events: 0 };
+        numbers.append(100_000);
+        numbers
     }
-    flowctl.write("in.jsonl", lines);
-    flowctl
+
+    /// Gives the pipeline more to read, where it has read everything.
+    fn append(&mut self, n_events: u64) {
+        assert_eq!(n_events % (PER_LEDGER * WINDOW), 0);
+        let mut lines = String::new();
+        for n in self.n_events..self.n_events + n_events {
+            let ledger = n / PER_LEDGER;
+            let _ = writeln!(
+                lines,
+                r#"{{"kind":"transfer","ledger_sequence":{ledger},"closed_at":{ledger},"tx_hash":"{n}","transaction_index":1,"operation_index":null,"contract_address":"C","from":"A","to":"B","asset":"native","amount":"{n}","to_muxed":null}}"#
+            );
+        }
+        let path = self.flowctl.path("in.jsonl");
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(lines.as_bytes()).unwrap();
+        self.n_events += n_events;
+    }
 }
 
 fn pipeline(sinks: &str) -> String {
@@ -143,22 +162,24 @@ fn run_to_the_end(flowctl: &Flowctl) -> Result<(), Failed> {
     }
 }
 
-/// Kills the pipeline this often at random moments, then runs it to its end. Answers how
-/// often it was killed before its end.
-fn run_and_kill(flowctl: &Flowctl, n_kills: u64) -> Result<u64, Failed> {
-    for n in 0..n_kills {
-        let mut child = start(flowctl);
-        if ended_by(&mut child, Instant::now() + moment(Duration::from_millis(1_000))) {
-            return match child.wait()?.success() {
-                true => Ok(n),
-                false => Err(flowctl.read("status").into()),
-            };
+/// Kills the pipeline this often at random moments, then runs it to its end. Where it
+/// ends before, it is given more to read.
+fn run_and_kill(numbers: &mut Numbers, n_kills: u64) -> Result<(), Failed> {
+    let mut kills = 0;
+    while kills < n_kills {
+        let mut child = start(&numbers.flowctl);
+        if ended_by(&mut child, Instant::now() + moment(Duration::from_millis(800))) {
+            if !child.wait()?.success() {
+                return Err(numbers.flowctl.read("status").into());
+            }
+            numbers.append(50_000);
+            continue;
         }
         child.kill()?;
         child.wait()?;
+        kills += 1;
     }
-    run_to_the_end(flowctl)?;
-    Ok(n_kills)
+    run_to_the_end(&numbers.flowctl)
 }
 
 /// The sums that should be there: count and sum by first ledger.
@@ -243,58 +264,54 @@ fn all_sinks(url: &str) -> String {
 }
 
 fn flowctl_is_killed() -> Result<(), Failed> {
-    let wanted = n_kills(8);
-    let n_events = 100_000_u64.max(wanted * 8_000);
+    let kills = n_kills(8);
     let server = Server::shared();
     let url = server.create_database("kills_of_flowctl");
-    let flowctl = folder(n_events);
-    flowctl.write("p.yaml", pipeline(&all_sinks(&url)));
-    let kills = run_and_kill(&flowctl, wanted)?;
-    let (lost, duplicated, wrong_aggregates) = in_postgres(&server, &url, n_events);
-    let postgres =
-        Found { name: "flowctl killed, postgres", kills, events: n_events, lost, duplicated, wrong_aggregates };
-    let (lost, duplicated, wrong_aggregates) = in_sqlite(&flowctl, n_events);
-    let sqlite = Found { name: "flowctl killed, sqlite", kills, events: n_events, lost, duplicated, wrong_aggregates };
-    let lost = missing_in_file(&flowctl, n_events);
-    let file = Found {
-        name: "flowctl killed, file (at least once)",
-        kills,
-        events: n_events,
-        lost,
-        duplicated: 0,
-        wrong_aggregates: 0,
-    };
-    assert!(kills > 0, "it ended before it was killed");
+    let mut numbers = Numbers::new(&all_sinks(&url));
+    run_and_kill(&mut numbers, kills)?;
+    let (flowctl, events) = (&numbers.flowctl, numbers.n_events);
+    let (lost, duplicated, wrong_aggregates) = in_postgres(&server, &url, events);
+    let postgres = Found { name: "flowctl killed, postgres", kills, events, lost, duplicated, wrong_aggregates };
+    let (lost, duplicated, wrong_aggregates) = in_sqlite(flowctl, events);
+    let sqlite = Found { name: "flowctl killed, sqlite", kills, events, lost, duplicated, wrong_aggregates };
+    let lost = missing_in_file(flowctl, events);
+    let name = "flowctl killed, file (at least once)";
+    let file = Found { name, kills, events, lost, duplicated: 0, wrong_aggregates: 0 };
     postgres.conclude()?;
     sqlite.conclude()?;
     file.conclude()
 }
 
+/// The last epoch that PostgreSQL holds; 0 where it holds none.
+fn epoch_in_postgres(server: &Server, url: &str) -> u64 {
+    if server.psql(url, "SELECT 1 WHERE to_regclass('flowctl_epochs') IS NOT NULL").trim().is_empty() {
+        return 0;
+    }
+    let epoch = server.psql(url, "SELECT coalesce(max(epoch), 0) FROM flowctl_epochs");
+    epoch.trim().parse().unwrap_or_else(|_| panic!("no epoch: {epoch}"))
+}
+
 fn postgres_is_killed() -> Result<(), Failed> {
     let wanted = n_kills(2);
-    let n_events = 100_000_u64.max(wanted * 20_000);
     let mut server = Server::start();
     let url = server.create_database("kills_of_postgres");
-    let flowctl = folder(n_events);
-    flowctl.write("p.yaml", pipeline(&all_sinks(&url)));
-    let mut child = start(&flowctl);
+    let mut numbers = Numbers::new(&all_sinks(&url));
+    let mut child = start(&numbers.flowctl);
     let mut kills = 0;
-    let has_rows = "SELECT count(*) FROM flowctl_epochs";
     while kills < wanted {
-        // it has begun to commit since the server came up, and goes on for a while
+        // it commits since the server came up, and goes on for a while
+        let before = epoch_in_postgres(&server, &url);
         let mut has_ended = false;
-        while server
-            .psql(&url, &format!("SELECT 1 WHERE to_regclass('flowctl_epochs') IS NOT NULL AND ({has_rows}) > 0"))
-            .trim()
-            .is_empty()
-        {
+        while !has_ended && epoch_in_postgres(&server, &url) == before {
             has_ended = ended_by(&mut child, Instant::now() + Duration::from_millis(20));
-            if has_ended {
-                break;
-            }
         }
         if has_ended || ended_by(&mut child, Instant::now() + moment(Duration::from_millis(400))) {
-            break;
+            if !child.wait()?.success() {
+                return Err(numbers.flowctl.read("status").into());
+            }
+            numbers.append(50_000);
+            child = start(&numbers.flowctl);
+            continue;
         }
         server.kill();
         kills += 1;
@@ -302,87 +319,65 @@ fn postgres_is_killed() -> Result<(), Failed> {
     }
     if !ended_by(&mut child, Instant::now() + Duration::from_secs(300)) {
         child.kill()?;
-        return Err(format!("it does not end: {}", flowctl.read("status")).into());
+        return Err(format!("it does not end: {}", numbers.flowctl.read("status")).into());
     }
     if !child.wait()?.success() {
-        return Err(flowctl.read("status").into());
+        return Err(numbers.flowctl.read("status").into());
     }
-    assert!(kills > 0, "it ended before the server was killed");
-    let (lost, duplicated, wrong_aggregates) = in_postgres(&server, &url, n_events);
-    let found =
-        Found { name: "postgres killed, postgres", kills, events: n_events, lost, duplicated, wrong_aggregates };
-    found.conclude()?;
-    let (lost, duplicated, wrong_aggregates) = in_sqlite(&flowctl, n_events);
-    Found { name: "postgres killed, sqlite", kills, events: n_events, lost, duplicated, wrong_aggregates }.conclude()
+    let events = numbers.n_events;
+    let (lost, duplicated, wrong_aggregates) = in_postgres(&server, &url, events);
+    Found { name: "postgres killed, postgres", kills, events, lost, duplicated, wrong_aggregates }.conclude()?;
+    let (lost, duplicated, wrong_aggregates) = in_sqlite(&numbers.flowctl, events);
+    Found { name: "postgres killed, sqlite", kills, events, lost, duplicated, wrong_aggregates }.conclude()
 }
 
 /// Holds the lock of the SQLite file, so that PostgreSQL commits an epoch which SQLite
 /// cannot, and kills flowctl there.
 fn between_two_commits() -> Result<(), Failed> {
-    let wanted = n_kills(3).min(20);
-    let n_events = 100_000;
+    let wanted = n_kills(3);
     let server = Server::shared();
     let url = server.create_database("kills_between_commits");
-    let flowctl = folder(n_events);
-    flowctl.write("p.yaml", pipeline(&all_sinks(&url)));
+    let mut numbers = Numbers::new(&all_sinks(&url));
+    let path = numbers.flowctl.path("numbers.db");
+    let in_sqlite_now = |database: &rusqlite::Connection| {
+        let epoch = database.query_row("SELECT max(epoch) FROM flowctl_epochs", [], |row| row.get::<_, Option<i64>>(0));
+        epoch.ok().flatten().unwrap_or(0).cast_unsigned()
+    };
     let mut kills = 0;
-    for _ in 0..wanted {
-        let mut child = start(&flowctl);
-        let in_postgres = || {
-            epoch(&server.psql(
-            &url,
-            "SELECT coalesce((SELECT max(epoch) FROM flowctl_epochs WHERE to_regclass('flowctl_epochs') IS NOT NULL), 0)",
-        ))
-        };
-        let in_sqlite = |database: &rusqlite::Connection| {
-            let epoch =
-                database.query_row("SELECT max(epoch) FROM flowctl_epochs", [], |row| row.get::<_, Option<i64>>(0));
-            epoch.ok().flatten().unwrap_or(0).cast_unsigned()
-        };
+    while kills < wanted {
+        let mut child = start(&numbers.flowctl);
+        let mut has_ended = false;
         // both have committed something, so that both tables are there
         let database = loop {
-            if ended_by(&mut child, Instant::now() + Duration::from_millis(5)) {
-                break None;
-            }
-            let is_there =
-                !server.psql(&url, "SELECT 1 WHERE to_regclass('flowctl_epochs') IS NOT NULL").trim().is_empty();
-            if is_there && flowctl.path("numbers.db").exists() {
-                let database = rusqlite::Connection::open(flowctl.path("numbers.db")).unwrap();
+            has_ended = has_ended || ended_by(&mut child, Instant::now() + Duration::from_millis(5));
+            if epoch_in_postgres(&server, &url) > 0 && path.exists() {
+                let database = rusqlite::Connection::open(&path).unwrap();
                 database.busy_timeout(Duration::from_secs(5)).unwrap();
-                if in_sqlite(&database) > 0 {
-                    break Some(database);
+                if in_sqlite_now(&database) > 0 {
+                    break database;
                 }
             }
+            assert!(!has_ended, "it ended and committed nothing: {}", numbers.flowctl.read("status"));
         };
-        let Some(database) = database else { break };
         database.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let held = in_sqlite(&database);
-        let is_apart = loop {
-            if in_postgres() > held {
-                break true;
-            }
-            if ended_by(&mut child, Instant::now() + Duration::from_millis(5)) {
-                break false;
-            }
-        };
-        if !is_apart {
-            break;
+        let held = in_sqlite_now(&database);
+        while !has_ended && epoch_in_postgres(&server, &url) <= held {
+            has_ended = ended_by(&mut child, Instant::now() + Duration::from_millis(5));
         }
-        child.kill()?;
+        if !has_ended {
+            child.kill()?;
+            kills += 1;
+        }
         child.wait()?;
         database.execute_batch("ROLLBACK").unwrap();
-        kills += 1;
+        if has_ended {
+            numbers.append(50_000);
+        }
     }
-    run_to_the_end(&flowctl)?;
-    assert!(kills > 0, "it was never killed between the commits");
-    let (lost, duplicated, wrong_aggregates) = in_postgres(&server, &url, n_events);
-    Found { name: "killed between commits, postgres", kills, events: n_events, lost, duplicated, wrong_aggregates }
-        .conclude()?;
-    let (lost, duplicated, wrong_aggregates) = in_sqlite(&flowctl, n_events);
-    Found { name: "killed between commits, sqlite", kills, events: n_events, lost, duplicated, wrong_aggregates }
-        .conclude()
-}
-
-fn epoch(text: &str) -> u64 {
-    text.trim().parse().unwrap_or_else(|_| panic!("no epoch: {text}"))
+    run_to_the_end(&numbers.flowctl)?;
+    let events = numbers.n_events;
+    let (lost, duplicated, wrong_aggregates) = in_postgres(&server, &url, events);
+    Found { name: "killed between commits, postgres", kills, events, lost, duplicated, wrong_aggregates }.conclude()?;
+    let (lost, duplicated, wrong_aggregates) = in_sqlite(&numbers.flowctl, events);
+    Found { name: "killed between commits, sqlite", kills, events, lost, duplicated, wrong_aggregates }.conclude()
 }

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod commands;
+mod delivery;
 mod flowctl;
 mod hostile;
 mod kills;
@@ -25,6 +26,7 @@ fn main() -> std::process::ExitCode {
         commands::trials(),
         bad_input::trials(),
         hostile::trials(),
+        delivery::trials(),
         kills::trials(),
         resumes::trials(),
         tutorial::trials(),

@@ -71,6 +71,8 @@ spec:
   sinks: [{id: out, type: file, config: {path: endless.jsonl}, inputs: [orders]}]
 ",
     );
+    // what an earlier one wrote says nothing of this one
+    let _ = std::fs::remove_file(flowctl.path("endless.jsonl"));
     let child = flowctl.start("run endless.yaml");
     while std::fs::metadata(flowctl.path("endless.jsonl")).map_or(0, |metadata| metadata.len()) == 0 {
         std::thread::yield_now();

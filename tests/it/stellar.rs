@@ -23,7 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     files.chain(cases).collect()
 }
 
-fn with_data(name: &str, test: impl Fn(&Path) -> Result<(), Failed> + Send + 'static) -> Trial {
+/// A case over the shared data.
+pub(crate) fn with_data(name: &str, test: impl Fn(&Path) -> Result<(), Failed> + Send + 'static) -> Trial {
     match shared_data() {
         Some(folder) => Trial::test(name, move || test(&folder)),
         None => {

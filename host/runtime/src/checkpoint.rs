@@ -41,7 +41,8 @@
 //! ([`crate::Sink::rewind`]); sources are made anew and opened at the positions of the last
 //! committed epoch (from the start where there is none); processors are instantiated
 //! anew, and the stateful ones restored. Then the run resumes as at a start (below).
-//! Replayed events have the ids they had. If a source cannot repeat its events, or going
+//! Replayed events have the ids they had, and a letter that was written is not written
+//! again. If a source cannot repeat its events, or going
 //! back does not help, the run fails with the faulting node named. A run goes back:
 //!
 //! - when a stateful instance faulted; it is never called again. If N is pending, its

@@ -375,6 +375,8 @@ impl Coordinator {
             let blocker = source.id.clone();
             return Err(failed(&setback.node, NodeError::NotReplayable { blocker, source: setback.fault }));
         }
+        // fails only when the dead-letter task has ended, which is seen on its own
+        let _ = self.plan.postbox.back().await;
         let mut held = BTreeMap::new();
         for (node, sink) in &mut sinks {
             let rewound = rewind_sink(&mut **sink, &self.plan.options.reconnect).await;

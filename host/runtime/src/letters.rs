@@ -4,6 +4,8 @@
 //! in the queue. The queue is bounded by bytes; a node that refuses faster than letters
 //! are written waits. A letter that cannot be written ends the run.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,6 +20,10 @@ use crate::node::Report;
 use crate::options::Backoff;
 use crate::{DeadLetter, DeadLetterSink, Fault, LetterPayload, Refused};
 
+/// Letters of one epoch that are remembered; beyond these some may be written twice when
+/// the run goes back.
+const MAX_REMEMBERED: usize = 1 << 20;
+
 /// Letters that may wait, besides their bytes.
 const QUEUE_LEN: usize = 64;
 
@@ -29,6 +35,8 @@ pub(crate) enum Mail {
     Flush(u64),
     /// Drop what comes until this epoch is flushed: its letters are there already.
     Skip(u64),
+    /// The run goes back: letters that were written since the barrier come again.
+    Back,
 }
 
 /// A node's way to the dead-letter sink.
@@ -80,6 +88,10 @@ impl Postbox {
 
     pub(crate) async fn skip(&self, epoch: u64) -> Result<(), Exit> {
         self.mail.send(Mail::Skip(epoch)).await.map_err(|_| Exit::Severed)
+    }
+
+    pub(crate) async fn back(&self) -> Result<(), Exit> {
+        self.mail.send(Mail::Back).await.map_err(|_| Exit::Severed)
     }
 
     async fn post(&self, letters: Vec<DeadLetter>) -> Result<(), Exit> {
@@ -171,16 +183,23 @@ pub(crate) async fn deliver(
     reports: mpsc::Sender<Report>,
 ) -> Result<(), Fault> {
     let mut skipped = None;
-    while let Some(mail) = mail.recv().await {
+    let mut written = Written::default();
+    while let Some(mut mail) = mail.recv().await {
         let mut attempt = 0;
-        match &mail {
+        match &mut mail {
             Mail::Skip(epoch) => skipped = Some(*epoch),
+            Mail::Back => written.turn_back(),
+            Mail::Letters(letters, _) => letters.retain(|letter| written.is_new(letter)),
             Mail::Flush(epoch) if skipped == Some(*epoch) => skipped = None,
-            Mail::Letters(..) | Mail::Flush(_) => {}
+            Mail::Flush(_) => {}
+        }
+        if matches!(mail, Mail::Flush(_)) {
+            written.flush();
         }
         loop {
             let result = match &mail {
-                Mail::Skip(_) => Ok(()),
+                Mail::Skip(_) | Mail::Back => Ok(()),
+                Mail::Letters(letters, _) if letters.is_empty() => Ok(()),
                 Mail::Letters(..) if skipped.is_some() => Ok(()),
                 Mail::Letters(letters, _room) => sink.write(letters).await,
                 Mail::Flush(epoch) => sink.flush(*epoch).await,
@@ -198,6 +217,40 @@ pub(crate) async fn deliver(
         }
     }
     Ok(())
+}
+
+/// Which letters were written lately, by a hash of node and event, so that those which
+/// come again after the run went back are not written twice. A letter of the epoch behind
+/// a barrier may be written before that barrier's flush, so two intervals are kept.
+#[derive(Default)]
+struct Written {
+    since_flush: HashSet<u64>,
+    before_flush: HashSet<u64>,
+    /// Those before the run went back; a letter among them is none that is new.
+    repeated: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Written {
+    fn is_new(&mut self, letter: &DeadLetter) -> bool {
+        let hash = self.hasher.hash_one((letter.node.as_str(), &letter.event_id));
+        if self.repeated.contains(&hash) {
+            return false;
+        }
+        if self.since_flush.len() < MAX_REMEMBERED {
+            self.since_flush.insert(hash);
+        }
+        true
+    }
+
+    fn flush(&mut self) {
+        self.repeated.clear();
+        self.before_flush = std::mem::take(&mut self.since_flush);
+    }
+
+    fn turn_back(&mut self) {
+        self.repeated.extend(self.since_flush.iter().chain(&self.before_flush));
+    }
 }
 
 fn size(letter: &DeadLetter) -> usize {

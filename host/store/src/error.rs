@@ -85,6 +85,10 @@ impl StateError {
             },
             Self::Database { source, .. } => match source.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DiskFull) => Some("make room, then start again: nothing is lost".to_owned()),
+                // also said where the disk is so full that not even the index of the log fits
+                Some(rusqlite::ErrorCode::SystemIoFailure) => {
+                    Some("see that the disk is sound and has room, then start again: nothing is lost".to_owned())
+                }
                 Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
                     Some("make it writable, or name another folder with --state-dir".to_owned())
                 }
