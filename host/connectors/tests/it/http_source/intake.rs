@@ -89,7 +89,7 @@ async fn a_bad_line_is_named_by_its_number() {
           "invalid": [
             {
               "line": 3,
-              "reason": "JSON is no valid `test.point.v1`: expected an object, found `o` at byte 0"
+              "reason": "JSON is no valid `test.point.v1`: expected an object, found `ocean`, which is no JSON at byte 0"
             }
           ],
           "n_invalid": 1
@@ -134,7 +134,7 @@ async fn bad_events_become_dead_letters_where_that_is_wished() {
           "invalid": [
             {
               "line": 2,
-              "reason": "JSON is no valid `test.point.v1`: expected an object, found `o` at byte 0"
+              "reason": "JSON is no valid `test.point.v1`: expected an object, found `ocean`, which is no JSON at byte 0"
             }
           ]
         }"#]]
@@ -147,7 +147,7 @@ async fn bad_events_become_dead_letters_where_that_is_wished() {
     expect![[r#"
         node/1 {"x":1,"name":null}
         node/3 {"x":2,"name":null}
-        node/2 refused: ocean (JSON is no valid `test.point.v1`: expected an object, found `o` at byte 0)
+        node/2 refused: ocean (JSON is no valid `test.point.v1`: expected an object, found `ocean`, which is no JSON at byte 0)
         node/4 refused: {"y": "a"} (JSON is no valid `test.point.v1`: unknown field `y`, did you mean `x`? at byte 1)"#]]
     .assert_eq(&show(&piece).join("\n"));
     assert_eq!(piece.position, b"4");
