@@ -90,7 +90,7 @@ pub trait Event {
 /// }
 /// use types::{Volume, VolumeRef};
 ///
-/// let volume = Volume { asset: None, from_ledger: 1, to_ledger: 9, count: 2, sum: "7".into() };
+/// let volume = Volume { asset: "native".into(), from_ledger: 1, to_ledger: 9, count: 2, sum: "7".into() };
 /// let payload = to_bytes(&volume);
 /// assert_eq!(VolumeRef::from_payload(0, &payload).unwrap().sum, "7");
 /// assert_eq!(Volume::from_payload(0, &payload).unwrap(), volume);
