@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let facts = [
         Trial::test("delivery::a_slow_sink_slows_the_source_and_memory_stays_flat", slow_sink),
         Trial::test("delivery::a_full_disk_is_named_and_costs_nothing", full_disk),
+        Trial::test("delivery::a_read_only_state_directory_is_named_and_costs_nothing", read_only),
     ];
     files.chain(facts).collect()
 }
@@ -131,6 +132,39 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
+}
+
+/// Makes the file system read-only that the state directory is on.
+fn read_only() -> Result<(), Failed> {
+    let flowctl = Flowctl::new();
+    let disk = SmallDisk::mount(flowctl.path("disk"))?;
+    let remount = |options: &str| {
+        let mounted = Command::new("mount").args(["-o", options]).arg(&disk.0).status().unwrap();
+        assert!(mounted.success());
+    };
+    flowctl.write("orders.wit", "package shop:order@1.0.0; interface event { record order { id: u64 } }");
+    let orders = |n: u64| (0..n).map(|id| format!("{{\"id\":{id}}}\n")).collect::<String>();
+    flowctl.write("in.jsonl", orders(10));
+    flowctl.write(
+        "p.yaml",
+        "apiVersion: flowctl/v1
+kind: Pipeline
+metadata: {name: shop}
+spec:
+  types: ./orders.wit
+  sources: [{id: orders, type: file, config: {path: in.jsonl, type: shop.order.v1}}]
+  sinks: [{id: out, type: file, config: {path: out.jsonl}, inputs: [orders]}]
+",
+    );
+    flowctl.run("run p.yaml --state-dir disk/state").success();
+    remount("remount,ro");
+    flowctl.write("in.jsonl", orders(20));
+    flowctl.run("run p.yaml --state-dir disk/state").failure(&["cannot use the pipeline's state", "make it writable"]);
+    assert_eq!(flowctl.read("out.jsonl"), orders(10), "nothing ran");
+    remount("remount,rw");
+    flowctl.run("run p.yaml --state-dir disk/state").success();
+    assert_eq!(flowctl.read("out.jsonl"), orders(20));
+    Ok(())
 }
 
 /// Fills the disk below the state directory, and below the file that is written.
