@@ -10,6 +10,7 @@ use flowctl_test_support::{DATA_FILES, DataFile};
 use libtest_mimic::{Failed, Trial};
 
 use crate::flowctl::Flowctl;
+use crate::resumes::{order, shop};
 use crate::stellar::with_data;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -136,26 +137,13 @@ impl Drop for SmallDisk {
 
 /// Makes the file system read-only that the state directory is on.
 fn read_only() -> Result<(), Failed> {
-    let flowctl = Flowctl::new();
+    let flowctl = shop();
     let disk = SmallDisk::mount(flowctl.path("disk"))?;
     let remount = |options: &str| {
         let mounted = Command::new("mount").args(["-o", options]).arg(&disk.0).status().unwrap();
         assert!(mounted.success());
     };
-    flowctl.write("orders.wit", "package shop:order@1.0.0; interface event { record order { id: u64 } }");
-    let orders = |n: u64| (0..n).map(|id| format!("{{\"id\":{id}}}\n")).collect::<String>();
     flowctl.write("in.jsonl", orders(10));
-    flowctl.write(
-        "p.yaml",
-        "apiVersion: flowctl/v1
-kind: Pipeline
-metadata: {name: shop}
-spec:
-  types: ./orders.wit
-  sources: [{id: orders, type: file, config: {path: in.jsonl, type: shop.order.v1}}]
-  sinks: [{id: out, type: file, config: {path: out.jsonl}, inputs: [orders]}]
-",
-    );
     flowctl.run("run p.yaml --state-dir disk/state").success();
     remount("remount,ro");
     flowctl.write("in.jsonl", orders(20));
@@ -167,25 +155,18 @@ spec:
     Ok(())
 }
 
+/// This many orders, a line each.
+fn orders(n: u64) -> String {
+    (0..n).map(order).collect()
+}
+
 /// Fills the disk below the state directory, and below the file that is written.
 fn full_disk() -> Result<(), Failed> {
-    let flowctl = Flowctl::new();
+    let flowctl = shop();
     let disk = SmallDisk::mount(flowctl.path("disk"))?;
-    flowctl.write("orders.wit", "package shop:order@1.0.0; interface event { record order { id: u64 } }");
-    let orders = |n: u64| (0..n).map(|id| format!("{{\"id\":{id}}}\n")).collect::<String>();
     flowctl.write("in.jsonl", orders(1_000));
-    flowctl.write(
-        "p.yaml",
-        "apiVersion: flowctl/v1
-kind: Pipeline
-metadata: {name: shop}
-spec:
-  types: ./orders.wit
-  retry: {max_attempts: 2}
-  sources: [{id: orders, type: file, config: {path: in.jsonl, type: shop.order.v1}}]
-  sinks: [{id: out, type: file, config: {path: disk/out.jsonl}, inputs: [orders]}]
-",
-    );
+    let patient = flowctl.read("p.yaml").replace("out.jsonl", "disk/out.jsonl");
+    flowctl.write("p.yaml", patient.replace("  types:", "  retry: {max_attempts: 2}\n  types:"));
     flowctl.run("run p.yaml --state-dir disk/state").success();
     let filler = disk.0.join("filler");
     let fill = || {

@@ -23,7 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const ORDERS: &str = "package shop:order@1.0.0; interface event { record order { id: u64, total: u32 } }";
 
-fn shop() -> Flowctl {
+/// A pipeline `shop` from `in.jsonl` to `out.jsonl`, both of them lines of orders.
+pub(crate) fn shop() -> Flowctl {
     let flowctl = Flowctl::new();
     flowctl.write("orders.wit", ORDERS);
     flowctl.write(
@@ -40,7 +41,7 @@ spec:
     flowctl
 }
 
-fn order(id: u64) -> String {
+pub(crate) fn order(id: u64) -> String {
     format!("{{\"id\":{id},\"total\":{}}}\n", id * 10)
 }
 

@@ -125,7 +125,7 @@ fn rust_source(path: &Path, text: &str, breach: &mut impl FnMut(usize, &str)) {
     }
 }
 
-/// Whether `word` stands in `line` with no letter after it: `for nowhere` is no promise.
+/// Whether `word` stands in `line` with no letter after it: part of a longer word is no promise.
 fn has_word(line: &str, word: &str) -> bool {
     line.split(word).skip(1).any(|rest| !rest.starts_with(char::is_alphanumeric))
 }

@@ -15,7 +15,7 @@ use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 /// How the engine is set up.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// Where compiled code is kept between runs; none for nowhere. The directory is
+    /// Where compiled code is kept between runs; without it, it is not kept. The directory is
     /// made where it is missing, and must be the user's alone.
     pub cache_dir: Option<PathBuf>,
     /// Largest single memory of a guest in bytes. Default 1 GiB.
