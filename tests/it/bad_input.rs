@@ -59,6 +59,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         fact("bad_input::faults_of_every_stage_are_reported_at_once_of_a_v1_file", || mixed("explicit")),
         fact("bad_input::faults_of_every_stage_are_reported_at_once_of_a_v2_file", || mixed("discover")),
+        fact("bad_input::what_a_connector_would_refuse_is_a_fault_of_validate", || mixed("connectors")),
         fact("bad_input::values_that_a_run_would_refuse_are_faults_of_validate", || {
             let cases = [
                 ("stellar-ledgers", "{generate: {}, path: x}", "`path` stands beside `generate`"),
@@ -97,6 +98,19 @@ pub(crate) fn trials() -> Vec<Trial> {
                         sinks: [{id: out, type: stdout, inputs: [f]}]\n";
             flowctl.write("p.yaml", text);
             flowctl.run("validate p.yaml --plugins older").success();
+        }),
+        fact("bad_input::two_plugins_of_one_name_are_an_error_only_where_it_is_used", || {
+            let flowctl = Flowctl::new();
+            let bytes = std::fs::read(plugins().join("order-filter.wasm")).unwrap();
+            flowctl.write("both/other.wasm", [bytes.as_slice(), &[0, 2, 1, b'x']].concat());
+            flowctl.write("both/order-filter.wasm", bytes);
+            flowctl.write("used.yaml", pipeline("order-filter"));
+            flowctl.write("unused.yaml", pipeline("both/other.wasm"));
+            let conflict = ["both/other.wasm", "both/order-filter.wasm", "they differ"];
+            flowctl.run("validate used.yaml --plugins both").failure(&conflict);
+            flowctl.run("validate unused.yaml --plugins both").success();
+            let listed = flowctl.run("processors list --plugins both").success();
+            assert!(conflict.iter().all(|word| listed.stderr.contains(word)), "{}", listed.stderr);
         }),
         fact("bad_input::five_faults_are_reported_at_once", || {
             let flowctl = Flowctl::new();

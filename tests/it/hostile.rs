@@ -123,7 +123,7 @@ async fn start(flowctl: &Flowctl, engine: &Engine, name: &str, n_events: usize) 
     let contract = flowctl_schema::Contract::read(&std::fs::read(&path).unwrap(), name).ok()?;
     let mut entries = flowctl_connectors::catalogue();
     entries.push(Entry::plugin(path, contract));
-    let registry = Registry::build(entries, []).unwrap();
+    let registry = Registry::build(entries, []);
     let topology = flowctl_topology::plan(&document, &registry, &|_| None).unwrap();
     let state_dir = flowctl.path(&format!("{name}-{n_events}"));
     let pipeline = Pipeline { name: "p".parse().unwrap(), state_id: "0".to_owned(), is_new: true, state_dir };

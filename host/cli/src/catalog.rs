@@ -32,7 +32,7 @@ const WELL_KNOWN: [(&str, &str); 5] = [
 ///
 /// # Errors
 ///
-/// When a folder or a named file cannot be read, or two plugins pass for the same one.
+/// When a folder or a named file cannot be read.
 pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>, declarations: Declarations) -> Result<Registry> {
     let mut named = named;
     let mut found = Vec::new();
@@ -62,11 +62,8 @@ pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>, declarations: Declara
     entries.extend(named);
     entries.extend(found);
     let schema = |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
-    let built = Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations);
-    built.map(|registry| registry.checked_by(flowctl_connectors::check)).map_err(|conflicts| {
-        let texts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-        Hinted::error(texts.join("\n  and "), conflicts.first().map(|first| first.hint()).unwrap_or_default())
-    })
+    let registry = Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations);
+    Ok(registry.checked_by(flowctl_connectors::check))
 }
 
 /// The WIT text of the first-party event types, which other packages may use.

@@ -50,10 +50,15 @@ pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSetting
 #[must_use]
 pub fn check(entry: &Entry, config: &serde_json::Value) -> Vec<ConfigFault> {
     let errors = match (entry.role, entry.name.as_str()) {
+        (Role::Source, http_source::NAME) => http_source::check(config),
         (Role::Source, json_lines::FILE) => json_lines::check_file(config),
         (Role::Source, load::NAME) => load::check(config),
         (Role::Source, stellar_ledgers::NAME) => stellar_ledgers::check(config),
+        (Role::Source, stellar_rpc::NAME) => stellar_rpc::check(config),
         (Role::Sink, file_sink::NAME) => file_sink::check_config(config),
+        (Role::Sink, http_sink::NAME) => http_sink::check(config),
+        (Role::Sink, postgres::NAME) => postgres::check(config),
+        (Role::Sink, sqlite::NAME) => sqlite::check_config(config),
         _ => Vec::new(),
     };
     errors.into_iter().filter_map(ConnectorError::into_config_fault).collect()

@@ -11,7 +11,7 @@ use flowctl_types::EventType;
 
 use crate::graph::Link;
 use crate::search::{Found, Search};
-use crate::{Accepts, ChainError, Emits, Entry, Refusal, Registry, all_of, kind};
+use crate::{Accepts, ChainError, Emits, Entry, LookupError, Refusal, Registry, all_of, kind};
 
 /// Most processors in a chain, unless the caller says otherwise.
 pub const MAX_HOPS: usize = 8;
@@ -123,7 +123,7 @@ impl Registry {
             passing.retain(|entry| entry.emits_type(query.event_type));
         }
         match (passing.as_slice(), emitters.first()) {
-            ([only], _) => Ok((only, emitted(only, query.event_type, known)?)),
+            ([only], _) => Ok((self.unrivalled(only)?, emitted(only, query.event_type, known)?)),
             ([], Some(filtered)) => {
                 Self::check_filter(filtered, query.filter)?;
                 Ok((filtered, emitted(filtered, query.event_type, known)?))
@@ -183,7 +183,14 @@ impl Registry {
         let via: Vec<usize> = query.via.iter().filter_map(|entry| self.index_of(entry)).collect();
         let found = self.search(query, &via, query.filter, Link::Fits);
         match found.chains.as_slice() {
-            [only] => Ok(only.iter().map(|index| &self.entries[*index]).collect()),
+            [only] => {
+                // what `via` names was looked up, and may be one of two that pass for the same
+                let found = only.iter().filter(|index| !via.contains(index));
+                if let Some(conflict) = found.copied().find_map(|index| self.conflict_of(index)) {
+                    return Err(LookupError::Conflict(Box::new(conflict.clone())).into());
+                }
+                Ok(only.iter().map(|index| &self.entries[*index]).collect())
+            }
             [] => Err(self.why_none(query, &via)),
             several => Err(ChainError::Ambiguous {
                 source_name: query.source.to_owned(),

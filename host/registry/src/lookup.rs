@@ -7,7 +7,7 @@
 use flowctl_schema::Role;
 use flowctl_types::{Digest, Reference};
 
-use crate::{Entry, Registry, nearest, one_of};
+use crate::{Conflict, Entry, Registry, nearest, one_of};
 
 /// Why a name stands for no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,9 @@ pub enum LookupError {
         /// The digest of the plugin that is known.
         found: Digest,
     },
+    /// Several plugins have the name and the version.
+    #[error(transparent)]
+    Conflict(Box<Conflict>),
     /// A file that was not loaded.
     #[error("`{path}` is not among the plugins that were loaded")]
     File {
@@ -93,6 +96,7 @@ impl LookupError {
             ),
             Self::Unknown { .. } => Some("`--plugins DIR` makes the plugins of a directory known".to_owned()),
             Self::Role { .. } => None,
+            Self::Conflict(conflict) => Some(conflict.hint()),
             Self::Ambiguous { candidates, .. } => Some(format!("write {}", one_of(candidates))),
             Self::Version { name, known, .. } if known.is_empty() => {
                 Some(format!("`{name}` says no version; leave the version out"))
@@ -153,7 +157,7 @@ impl Registry {
                     return exact.ok_or(LookupError::Digest { name: name.to_owned(), wanted: *wanted, found });
                 }
                 match tag.as_deref() {
-                    None | Some("latest") => Ok(&versions[0]),
+                    None | Some("latest") => self.unrivalled(&versions[0]),
                     Some(tag) => self.find_version(role, name, tag.strip_prefix('v').unwrap_or(tag)),
                 }
             }
@@ -167,12 +171,12 @@ impl Registry {
 
     fn find_name(&self, role: Role, name: &str) -> Result<&Entry, LookupError> {
         if let Some(versions) = self.versions(role, name) {
-            return Ok(&versions[0]);
+            return self.unrivalled(&versions[0]);
         }
         let of_role = || self.entries().filter(move |entry| entry.role == role);
         let of_kind: Vec<&Entry> = of_role().filter(|entry| kind(entry) == name).collect();
         match of_kind.as_slice() {
-            [only] => return Ok(only),
+            [only] => return self.unrivalled(only),
             [] => {}
             several => {
                 return Err(LookupError::Ambiguous {
@@ -190,14 +194,27 @@ impl Registry {
     }
 
     fn find_version(&self, role: Role, name: &str, version: &str) -> Result<&Entry, LookupError> {
-        let name = &self.find_name(role, name)?.name;
-        let versions = self.versions(role, name).unwrap_or_default();
-        versions.iter().find(|entry| entry.version() == Some(version)).ok_or_else(|| LookupError::Version {
-            role,
-            name: name.clone(),
-            version: version.to_owned(),
-            known: versions.iter().filter_map(|entry| entry.version().map(str::to_owned)).collect(),
-        })
+        let versions = match self.versions(role, name) {
+            Some(versions) => versions,
+            None => self.versions(role, &self.find_name(role, name)?.name).unwrap_or_default(),
+        };
+        match versions.iter().find(|entry| entry.version() == Some(version)) {
+            Some(entry) => self.unrivalled(entry),
+            None => Err(LookupError::Version {
+                role,
+                name: versions.first().map_or(name, |entry| &entry.name).to_owned(),
+                version: version.to_owned(),
+                known: versions.iter().filter_map(|entry| entry.version().map(str::to_owned)).collect(),
+            }),
+        }
+    }
+
+    /// An entry that was found by its name, unless another passes for it.
+    pub(crate) fn unrivalled<'a>(&'a self, entry: &'a Entry) -> Result<&'a Entry, LookupError> {
+        match self.index_of(entry).and_then(|index| self.conflict_of(index)) {
+            Some(conflict) => Err(LookupError::Conflict(Box::new(conflict.clone()))),
+            None => Ok(entry),
+        }
     }
 
     /// Every version of a name, that in use first; never empty.

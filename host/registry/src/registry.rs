@@ -1,8 +1,9 @@
 //! What can be used, indexed once.
 //!
 //! Invariant: of each name and role one entry is in use, the others are reached by
-//! naming their version; two components never pass for the same one. Built once
-//! and never changed: whoever loads something new builds a new registry.
+//! naming their version. Of two components that pass for the same one neither is
+//! chosen: that is a [`Conflict`] where the name is used. Built once and never changed:
+//! whoever loads something new builds a new registry.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Registry {
     pub(crate) graph: TypeGraph,
     /// Every file that holds an entry, the same bytes in two files included.
     paths: BTreeMap<PathBuf, usize>,
+    /// Of each entry that another passes for, by its index.
+    conflicts: BTreeMap<usize, Conflict>,
     declarations: Declarations,
     check: ConfigCheck,
 }
@@ -61,7 +64,7 @@ impl Conflict {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        "remove one of the files, or give one of them another version".to_owned()
+        "remove one of the files, give one of them another version, or name the file that is meant".to_owned()
     }
 }
 
@@ -71,30 +74,20 @@ impl Registry {
     ///
     /// Where names meet, a plugin wins over a connector of the same role. Of several
     /// versions the highest is in use, one without a pre-release where there is one;
-    /// a plugin that says no version comes last. The same bytes twice are one.
-    ///
-    /// # Errors
-    ///
-    /// Every [`Conflict`]: pairs of plugins with one name and version, whose bytes differ.
-    pub fn build(
-        entries: impl IntoIterator<Item = Entry>,
-        well_known: impl IntoIterator<Item = Schema>,
-    ) -> Result<Self, Vec<Conflict>> {
+    /// a plugin that says no version comes last. The same bytes twice are one; other
+    /// bytes under the same name and version are a [`Conflict`] for whoever uses them.
+    pub fn build(entries: impl IntoIterator<Item = Entry>, well_known: impl IntoIterator<Item = Schema>) -> Self {
         Self::build_with(entries, well_known, Declarations::default())
     }
 
     /// As [`Self::build`], with the event types of `declarations`. What is wrong with
     /// them is no error here, so that whoever plans can report it with the rest: see
     /// [`Self::declaration_faults`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::build`].
     pub fn build_with(
         entries: impl IntoIterator<Item = Entry>,
         well_known: impl IntoIterator<Item = Schema>,
         mut declarations: Declarations,
-    ) -> Result<Self, Vec<Conflict>> {
+    ) -> Self {
         let mut entries: Vec<Entry> = entries.into_iter().collect();
         entries.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)).then_with(|| by_preference(a, b)));
         let mut paths = BTreeMap::new();
@@ -104,10 +97,7 @@ impl Registry {
             paths.extend(entry.path().map(|path| (plain(path), kept)));
         }
         entries.dedup_by(|b, a| is_same(a, b));
-        let conflicts: Vec<Conflict> = entries.windows(2).filter_map(|pair| conflict(&pair[0], &pair[1])).collect();
-        if !conflicts.is_empty() {
-            return Err(conflicts);
-        }
+        let conflicts = conflicts(&entries);
         let mut by_name = BTreeMap::new();
         for (index, entry) in entries.iter().enumerate() {
             by_name.entry((entry.role, entry.name.clone())).or_insert(index..index).end = index + 1;
@@ -124,7 +114,7 @@ impl Registry {
             }
         }
         let graph = TypeGraph::new(&entries, types.values());
-        Ok(Self { entries, by_name, types, graph, paths, declarations, check: |_, _| Vec::new() })
+        Self { entries, by_name, types, graph, paths, conflicts, declarations, check: |_, _| Vec::new() }
     }
 
     /// The same, with configurations held against `check` too.
@@ -180,6 +170,20 @@ impl Registry {
         matches!(error, ChainError::UnknownType { event_type, .. } if self.declarations.may_declare(event_type))
     }
 
+    /// Pairs of plugins with one name and version whose bytes differ.
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<&Conflict> {
+        let mut conflicts: Vec<&Conflict> = self.conflicts.values().collect();
+        // both of a pair have it
+        conflicts.dedup();
+        conflicts
+    }
+
+    /// The conflict that the entry at an index is in.
+    pub(crate) fn conflict_of(&self, index: usize) -> Option<&Conflict> {
+        self.conflicts.get(&index)
+    }
+
     /// The entry whose file is `path`, as the path was given, a `./` aside.
     #[must_use]
     pub fn at_path(&self, path: &Path) -> Option<&Entry> {
@@ -212,6 +216,19 @@ fn by_preference(a: &Entry, b: &Entry) -> Ordering {
 
 fn is_same(a: &Entry, b: &Entry) -> bool {
     (a.role, &a.name) == (b.role, &b.name) && a.digest() == b.digest()
+}
+
+/// The conflicts among entries in the order of [`Registry::entries`], by the index of
+/// each entry in one.
+fn conflicts(entries: &[Entry]) -> BTreeMap<usize, Conflict> {
+    let mut conflicts = BTreeMap::new();
+    for (index, pair) in entries.windows(2).enumerate() {
+        if let Some(conflict) = conflict(&pair[0], &pair[1]) {
+            conflicts.entry(index).or_insert_with(|| conflict.clone());
+            conflicts.insert(index + 1, conflict);
+        }
+    }
+    conflicts
 }
 
 fn conflict(a: &Entry, b: &Entry) -> Option<Conflict> {

@@ -69,6 +69,20 @@ const STELLAR: &str = "
 ";
 
 #[test]
+fn a_chain_through_two_plugins_that_pass_for_the_same_one_is_an_error_and_another_chain_is_not() {
+    let entries = "ledgers: -> ledger!, ttp#a: ledger! -> transfer, ttp#b: ledger! -> transfer, %postgres: record ->
+        orders: -> order, %file: * ->";
+    check(
+        entries,
+        "ledger -> postgres",
+        expect![[r#"
+        error: `plugins/ttpa.wasm` and `plugins/ttpb.wasm` both hold processor `ttp`, but they differ (7506922c28d1 and 93db67bb2469)
+        hint: remove one of the files, give one of them another version, or name the file that is meant"#]],
+    );
+    check(entries, "order -> file", expect!["orders → file"]);
+}
+
+#[test]
 fn a_record_sink_is_reached_through_the_processor_that_makes_records() {
     check(STELLAR, "ledger -> postgres", expect!["ledgers → ttp-processor → postgres"]);
 }

@@ -20,7 +20,7 @@ fn registry(texts: &[&str]) -> Registry {
         ("my.wit".to_owned(), Ok(WitPackage { files, deps: Vec::new() }))
     };
     let declarations = Declarations::read(texts.iter().map(entry), &[]);
-    Registry::build_with(common::entries(ENTRIES), [], declarations).unwrap()
+    Registry::build_with(common::entries(ENTRIES), [], declarations)
 }
 
 #[test]

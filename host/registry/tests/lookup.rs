@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{build, explain, registry};
+use common::{explain, registry};
 use expect_test::{Expect, expect};
 use flowctl_registry::Entry;
 use flowctl_schema::Role;
@@ -182,20 +182,42 @@ fn the_same_bytes_in_two_files_are_one() {
     let flowctl_registry::Origin::Plugin { path, .. } = &mut copy.origin else { panic!("it is a plugin") };
     *path = "elsewhere/p.wasm".into();
     entries.push(copy);
-    let registry = flowctl_registry::Registry::build(entries, []).unwrap();
+    let registry = flowctl_registry::Registry::build(entries, []);
     assert_eq!(registry.all_entries().count(), 1);
     for path in ["elsewhere/p.wasm", "plugins/p-1.0.0.wasm"] {
         assert_eq!(registry.at_path(path.as_ref()).unwrap().name, "p");
     }
 }
 
+/// Two plugins that pass for the same one, twice, beside one that does not.
+const RIVALS: &str = "p@1.0.0#a: x -> y, p@1.0.0#b: x -> y, q#a: y -> z, q#b: y -> z, q: -> x, r: x -> known";
+
 #[test]
 fn two_plugins_of_one_name_and_version_are_a_conflict_that_names_both_files() {
-    let conflicts = build("p@1.0.0#a: x -> y, p@1.0.0#b: x -> y, q#a: x -> y, q#b: x -> y, q: -> x").unwrap_err();
-    let texts: Vec<String> = conflicts.iter().map(|conflict| explain(conflict, Some(conflict.hint()))).collect();
+    let registry = registry(RIVALS);
+    let texts = registry.conflicts().into_iter().map(|conflict| explain(conflict, Some(conflict.hint())));
     expect![[r#"
         error: `plugins/p-1.0.0a.wasm` and `plugins/p-1.0.0b.wasm` both hold processor `p` 1.0.0, but they differ (8fec5cccfc08 and 985a865d5a4e)
-        hint: remove one of the files, or give one of them another version
+        hint: remove one of the files, give one of them another version, or name the file that is meant
         error: `plugins/qa.wasm` and `plugins/qb.wasm` both hold processor `q`, but they differ (09dc2d42df3b and 0c56e72c939d)
-        hint: remove one of the files, or give one of them another version"#]].assert_eq(&texts.join("\n"));
+        hint: remove one of the files, give one of them another version, or name the file that is meant"#]].assert_eq(&texts.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_name_that_two_plugins_pass_for_is_an_error_where_it_is_used() {
+    let registry = registry(RIVALS);
+    let found = |reference: &str| match registry.find_reference(Role::Processor, &reference.parse().unwrap()) {
+        Ok(entry) => describe(entry),
+        Err(error) => error.to_string(),
+    };
+    let digest = registry.at_path("plugins/qb.wasm".as_ref()).unwrap().digest().unwrap();
+    let references =
+        ["p", "p@1.0.0", "plugins/p-1.0.0b.wasm", "r", "acme.example/q", &format!("acme.example/q@{digest}")];
+    expect![[r#"
+        p: `plugins/p-1.0.0a.wasm` and `plugins/p-1.0.0b.wasm` both hold processor `p` 1.0.0, but they differ (8fec5cccfc08 and 985a865d5a4e)
+        p@1.0.0: `plugins/p-1.0.0a.wasm` and `plugins/p-1.0.0b.wasm` both hold processor `p` 1.0.0, but they differ (8fec5cccfc08 and 985a865d5a4e)
+        plugins/p-1.0.0b.wasm: processor p@1.0.0 (plugins/p-1.0.0b.wasm)
+        r: processor r (plugins/r.wasm)
+        acme.example/q: `plugins/qa.wasm` and `plugins/qb.wasm` both hold processor `q`, but they differ (09dc2d42df3b and 0c56e72c939d)
+        acme.example/q@sha256:0c56e72c939dc8275c23c24e3933af92a7977e8b3621bef869ec6e3ac6f80fcc: processor q (plugins/qb.wasm)"#]].assert_eq(&references.map(|reference| format!("{reference}: {}", found(reference))).join("\n"));
 }

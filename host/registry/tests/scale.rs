@@ -50,7 +50,7 @@ fn generate() -> Registry {
         copy.name = format!("p{n}");
         entries.push(copy);
     }
-    Registry::build(entries, []).unwrap()
+    Registry::build(entries, [])
 }
 
 fn ask(registry: &Registry, to: &str, via: &[&str], filter: &[(&str, &str)]) -> Result<usize, ChainError> {

@@ -79,7 +79,7 @@ proptest! {
         let expected = brute_force(&processors, &from, &sink, &via);
 
         let all = processors.iter().cloned().chain([sink, source]);
-        let registry = Registry::build(all, []).unwrap();
+        let registry = Registry::build(all, []);
         let via: Vec<&Entry> =
             via.iter().map(|index| registry.find(Role::Processor, &format!("p{index}")).unwrap()).collect();
         let filter = BTreeMap::new();

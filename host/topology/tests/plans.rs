@@ -28,7 +28,7 @@ fn planned(file: &Path) -> Result<Topology, Faults> {
     let document = parse(name, &text, &environment)?;
     let declarations = declarations(&document, &text);
     let entries = common::entries(&entries.join("\n"));
-    let registry = Registry::build_with(entries, [common::schema("known")], declarations).unwrap();
+    let registry = Registry::build_with(entries, [common::schema("known")], declarations);
     plan(&document, &registry, &environment)
 }
 

@@ -14,6 +14,7 @@ use crate::catalog;
 use crate::commands::describe::Description;
 use crate::output::{self, Format};
 use crate::report::Hinted;
+use crate::status;
 
 /// The commands below `processors`.
 #[derive(Subcommand)]
@@ -84,6 +85,9 @@ impl Processors {
         match self {
             Self::List(list) => {
                 let registry = catalog::load(&list.plugins.plugins, Vec::new(), Declarations::default())?;
+                for conflict in registry.conflicts() {
+                    status::warn(&format!("{conflict}; {}", conflict.hint()));
+                }
                 print(list.output, registry.all_entries())
             }
             Self::Find(find) => {

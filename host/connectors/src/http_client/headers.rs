@@ -23,7 +23,7 @@ pub(crate) struct Header {
 /// Checks headers, and answers them with the secrets that are in them.
 pub(super) fn read(
     connector: &'static str,
-    headers: Vec<Header>,
+    headers: &[Header],
     has_user: bool,
 ) -> Result<(HeaderMap, Vec<String>), ConnectorError> {
     let refuse = |reason: String| ConnectorError::field(connector, "headers", reason);
@@ -37,7 +37,7 @@ pub(super) fn read(
         if key == AUTHORIZATION && has_user {
             return Err(refuse("has `authorization`, and `url` a user: leave one out".to_owned()));
         }
-        let mut text = HeaderValue::from_str(&value)
+        let mut text = HeaderValue::from_str(value)
             .map_err(|_| refuse(format!("has a value for `{key}` with characters that no header may have")))?;
         text.set_sensitive(true);
         map.append(key, text);
@@ -53,7 +53,7 @@ mod tests {
 
     fn check(name: &str, value: &str, has_user: bool, want: &str) {
         let header = Header { name: name.to_owned(), value: value.to_owned() };
-        let error = read("http", vec![header], has_user).map(|_| ()).unwrap_err();
+        let error = read("http", &[header], has_user).map(|_| ()).unwrap_err();
         assert_eq!(error.to_string(), format!("`headers` of `http` {want}"));
     }
 
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn values_are_secrets() {
         let header = Header { name: "authorization".to_owned(), value: "Bearer s3cret".to_owned() };
-        let (map, secrets) = read("http", vec![header], false).unwrap();
+        let (map, secrets) = read("http", &[header], false).unwrap();
         assert_eq!(secrets, ["s3cret"]);
         assert_eq!(format!("{map:?}"), r#"{"authorization": Sensitive}"#);
     }

@@ -77,6 +77,30 @@ pub(crate) enum Failure {
     Untrusted(String),
 }
 
+impl ClientSettings {
+    /// Whether a client can be made of them, as far as that can be told without reading
+    /// a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectorError`] that names the setting that cannot be used.
+    pub(crate) fn check(&self) -> Result<(), ConnectorError> {
+        self.parts().map(drop)
+    }
+
+    /// Where requests go, what goes with each, and what of both must not be shown.
+    fn parts(&self) -> Result<(Address, HeaderMap, Vec<String>), ConnectorError> {
+        let address = Address::parse(self.connector, &self.url)?;
+        if self.ca_file.is_some() && !address.is_secure() {
+            let reason = "stands beside a `url` without TLS: write `https://`, or leave it out";
+            return Err(ConnectorError::field(self.connector, "ca_file", reason));
+        }
+        let (headers, mut secrets) = headers::read(self.connector, &self.headers, address.has_user())?;
+        secrets.extend(address.secrets());
+        Ok((address, headers, secrets))
+    }
+}
+
 impl Client {
     /// Makes a client ready. Reads the certificates; connects to nothing.
     ///
@@ -84,10 +108,8 @@ impl Client {
     ///
     /// [`ConnectorError`] that names the setting that cannot be used.
     pub(crate) fn new(settings: ClientSettings) -> Result<Self, ConnectorError> {
-        let ClientSettings { connector, url, headers, ca_file, timeout } = settings;
-        let address = Address::parse(connector, &url)?;
-        let (headers, mut secrets) = headers::read(connector, headers, address.has_user())?;
-        secrets.extend(address.secrets());
+        let (address, headers, secrets) = settings.parts()?;
+        let ClientSettings { connector, ca_file, timeout, .. } = settings;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config(connector, address.is_secure(), ca_file.as_deref())?)
             .user_agent(concat!("flowctl/", env!("CARGO_PKG_VERSION")))

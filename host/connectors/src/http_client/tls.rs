@@ -23,14 +23,7 @@ pub(super) fn config(
         .with_safe_default_protocol_versions()
         .expect("ring has the ciphers of TLS 1.2 and 1.3");
     if !is_secure {
-        return match ca_file {
-            None => Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()),
-            Some(_) => Err(ConnectorError::field(
-                connector,
-                "ca_file",
-                "stands beside a `url` without TLS: write `https://`, or leave it out",
-            )),
-        };
+        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
     }
     let extra = ca_file.map(|path| certificates(connector, path)).transpose()?.unwrap_or_default();
     let verifier = verifier(connector, extra, provider)?;

@@ -94,32 +94,53 @@ struct Config {
     ca_file: Option<PathBuf>,
 }
 
-pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
-    let config: Config = config::read(NAME, node)?;
-    const MS: Duration = Duration::from_millis(1);
-    const HOUR: Duration = Duration::from_secs(3_600);
-    let duration = |field, written: &Option<String>, default, first, last| {
-        config::duration(NAME, field, written.as_deref(), default, first..=last)
-    };
-    let timeout = duration("timeout", &config.timeout, 30_000 * MS, 10 * MS, HOUR / 6)?;
-    let give_up_after = duration("give_up_after", &config.give_up_after, HOUR / 60, Duration::ZERO, 24 * HOUR)?;
-    let max_bytes = config::size(NAME, "max_bytes", config.max_bytes.as_deref(), 1 << 20, 1 << 10..=256 << 20)?;
-    let max_events = config.max_events.unwrap_or(1_000);
-    if !(1..=MAX_EVENTS).contains(&max_events) {
-        return Err(ConnectorError::field(NAME, "max_events", "must be 1 to 100000: events in one request"));
+/// The configuration, checked and with its defaults.
+struct Settings {
+    client: ClientSettings,
+    limits: Limits,
+    format: Format,
+    give_up_after: Duration,
+}
+
+impl Settings {
+    fn read(config: Config) -> Result<Self, ConnectorError> {
+        const MS: Duration = Duration::from_millis(1);
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let duration = |field, written: &Option<String>, default, first, last| {
+            config::duration(NAME, field, written.as_deref(), default, first..=last)
+        };
+        let timeout = duration("timeout", &config.timeout, 30_000 * MS, 10 * MS, HOUR / 6)?;
+        let give_up_after = duration("give_up_after", &config.give_up_after, HOUR / 60, Duration::ZERO, 24 * HOUR)?;
+        let max_bytes = config::size(NAME, "max_bytes", config.max_bytes.as_deref(), 1 << 20, 1 << 10..=256 << 20)?;
+        let max_events = config.max_events.unwrap_or(1_000);
+        if !(1..=MAX_EVENTS).contains(&max_events) {
+            return Err(ConnectorError::field(NAME, "max_events", "must be 1 to 100000: events in one request"));
+        }
+        let client = ClientSettings {
+            connector: NAME,
+            url: config.url,
+            headers: config.headers.unwrap_or_default(),
+            ca_file: config.ca_file,
+            timeout,
+        };
+        let limits = Limits { max_events: max_events as usize, max_bytes };
+        Ok(Self { client, limits, format: config.format.unwrap_or_default(), give_up_after })
     }
-    let client = Client::new(ClientSettings {
-        connector: NAME,
-        url: config.url,
-        headers: config.headers.unwrap_or_default(),
-        ca_file: config.ca_file,
-        timeout,
-    })?;
+}
+
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
+    let settings = config::read_value(NAME, config).and_then(Settings::read);
+    settings.and_then(|settings| settings.client.check()).err().into_iter().collect()
+}
+
+pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
+    let Settings { client, limits, format, give_up_after } = Settings::read(config::read(NAME, node)?)?;
     Ok(Box::new(HttpSink {
         lines: Lines::new(&node.inputs),
-        limits: Limits { max_events: max_events as usize, max_bytes },
-        sender: Sender::new(config.format.unwrap_or_default(), node, pipeline),
-        poster: Poster::new(node.id.to_string(), client, give_up_after),
+        limits,
+        sender: Sender::new(format, node, pipeline),
+        poster: Poster::new(node.id.to_string(), Client::new(client)?, give_up_after),
         answered: HashMap::new(),
     }))
 }

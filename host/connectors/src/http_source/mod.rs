@@ -36,9 +36,14 @@ pub(crate) use self::settings::CONFIG;
 
 pub(crate) const NAME: &str = "http";
 
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
+    Settings::read(config).err().into_iter().collect()
+}
+
 /// Makes the source of `node` ready. Nothing is listened at before `open`.
 pub(crate) fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
-    let (settings, name) = Settings::read(node)?;
+    let (settings, name) = Settings::read(&node.config)?;
     let schema = json_lines::emitted(NAME, node, &name)?;
     Ok(Box::new(HttpSource::new(node.id.clone(), schema, settings, pipeline.node_dir(&node.id))))
 }

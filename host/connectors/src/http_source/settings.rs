@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use flowctl_topology::Node;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::NAME;
 use crate::{ConnectorError, config};
@@ -123,9 +123,9 @@ impl fmt::Debug for Token {
 }
 
 impl Settings {
-    /// Reads the configuration of `node`: the settings, and the name of the event type.
-    pub(super) fn read(node: &Node) -> Result<(Self, String), ConnectorError> {
-        let config: Config = config::read(NAME, node)?;
+    /// Reads a configuration: the settings, and the name of the event type.
+    pub(super) fn read(config: &Value) -> Result<(Self, String), ConnectorError> {
+        let config: Config = config::read_value(NAME, config)?;
         let listen = config.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listen: SocketAddr = listen.parse().map_err(|_| {
             let reason = format!("is no address: `{listen}`; write IP:PORT, such as `{DEFAULT_LISTEN}`");

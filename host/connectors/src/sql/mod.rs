@@ -44,28 +44,30 @@ struct Wanted {
 impl Wanted {
     /// The tables for the inputs of `node`, by `kind`.
     fn tables(&self, connector: &'static str, node: &Node) -> Result<Vec<Table>, ConnectorError> {
-        let field = |field, reason: String| ConnectorError::field(connector, field, reason);
         if let (Some(name), 2..) = (&self.table, node.inputs.len()) {
             let types: Vec<_> = node.inputs.iter().map(|schema| format!("`{}`", schema.event_type())).collect();
             let reason = format!(
                 "is `{name}`, but the sink takes {}, each of which needs a table of its own: leave `table` out, or give each type a sink",
                 types.join(" and ")
             );
-            return Err(field("table", reason));
+            return Err(ConnectorError::field(connector, "table", reason));
         }
-        let key = match (self.mode.unwrap_or_default(), self.key.as_deref()) {
-            (Mode::Append, None) => None,
-            (Mode::Append, Some(_)) => {
-                return Err(field("key", "has no use where every event is a row: add `mode: upsert`".to_owned()));
-            }
-            (Mode::Upsert, None | Some([])) => {
-                let reason = "is missing: `mode: upsert` needs the columns that tell rows apart, `key: [COLUMN]`";
-                return Err(field("key", reason.to_owned()));
-            }
-            (Mode::Upsert, Some(key)) => Some(key),
-        };
+        let key = self.key(connector)?;
         let table = |schema| Table::of(connector, node, schema, self.table.as_deref(), key);
         node.inputs.iter().map(table).collect()
+    }
+
+    /// The columns that tell rows apart; none where every event is a row.
+    fn key(&self, connector: &'static str) -> Result<Option<&[String]>, ConnectorError> {
+        let wrong = |reason: &str| Err(ConnectorError::field(connector, "key", reason));
+        match (self.mode.unwrap_or_default(), self.key.as_deref()) {
+            (Mode::Append, None) => Ok(None),
+            (Mode::Append, Some(_)) => wrong("has no use where every event is a row: add `mode: upsert`"),
+            (Mode::Upsert, None | Some([])) => {
+                wrong("is missing: `mode: upsert` needs the columns that tell rows apart, `key: [COLUMN]`")
+            }
+            (Mode::Upsert, Some(key)) => Ok(Some(key)),
+        }
     }
 }
 

@@ -102,41 +102,69 @@ struct Config {
     ca_file: Option<PathBuf>,
 }
 
+/// The configuration, checked and with its defaults.
+struct Settings {
+    client: ClientSettings,
+    start: Start,
+    end: Option<u32>,
+    limit: u32,
+    network: Option<String>,
+    poll_interval: Duration,
+    give_up_after: Duration,
+    max_answer_bytes: usize,
+}
+
+impl Settings {
+    fn read(config: Config) -> Result<Self, ConnectorError> {
+        let refuse = |field, reason: &str| Err(ConnectorError::field(NAME, field, reason));
+        const MS: Duration = Duration::from_millis(1);
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let duration = |field, written: &Option<String>, default, first, last| {
+            config::duration(NAME, field, written.as_deref(), default, first..=last)
+        };
+        let poll_interval = duration("poll_interval", &config.poll_interval, 1_000 * MS, MS, HOUR)?;
+        let timeout = duration("timeout", &config.timeout, 30_000 * MS, 10 * MS, HOUR / 6)?;
+        let give_up_after = duration("give_up_after", &config.give_up_after, HOUR / 6, Duration::ZERO, 168 * HOUR)?;
+        let max_answer = config.max_answer.as_deref();
+        let max_answer_bytes = config::size(NAME, "max_answer", max_answer, 64 << 20, 1 << 10..=1 << 30)?;
+        let limit = config.limit.unwrap_or(10);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return refuse("limit", "must be 1 to 200: ledgers in one answer");
+        }
+        let start = config.start.as_deref().map_or(Ok(Start::Latest), Start::read)?;
+        if let (Start::Ledger(first), Some(end)) = (start, config.end)
+            && end < first
+        {
+            return refuse("end", "is before `start`: there would be no ledger");
+        }
+        if config.network.as_ref().is_some_and(|network| network.trim().is_empty()) {
+            return refuse("network", "is empty: write `pubnet`, `testnet` or a passphrase, or leave it out");
+        }
+        let client = ClientSettings {
+            connector: NAME,
+            url: config.url,
+            headers: config.headers.unwrap_or_default(),
+            ca_file: config.ca_file,
+            timeout,
+        };
+        let Config { end, network, .. } = config;
+        Ok(Self { client, start, end, limit, network, poll_interval, give_up_after, max_answer_bytes })
+    }
+}
+
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
+    let settings = config::read_value(NAME, config).and_then(Settings::read);
+    settings.and_then(|settings| settings.client.check()).err().into_iter().collect()
+}
+
 pub(crate) fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
-    let config: Config = config::read(NAME, node)?;
-    let refuse = |field, reason: &str| Err(ConnectorError::field(NAME, field, reason));
-    const MS: Duration = Duration::from_millis(1);
-    const HOUR: Duration = Duration::from_secs(3_600);
-    let duration = |field, written: &Option<String>, default, first, last| {
-        config::duration(NAME, field, written.as_deref(), default, first..=last)
-    };
-    let poll_interval = duration("poll_interval", &config.poll_interval, 1_000 * MS, MS, HOUR)?;
-    let timeout = duration("timeout", &config.timeout, 30_000 * MS, 10 * MS, HOUR / 6)?;
-    let give_up_after = duration("give_up_after", &config.give_up_after, HOUR / 6, Duration::ZERO, 168 * HOUR)?;
-    let max_answer_bytes = config::size(NAME, "max_answer", config.max_answer.as_deref(), 64 << 20, 1 << 10..=1 << 30)?;
-    let limit = config.limit.unwrap_or(10);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return refuse("limit", "must be 1 to 200: ledgers in one answer");
-    }
-    let start = config.start.as_deref().map_or(Ok(Start::Latest), Start::read)?;
-    if let (Start::Ledger(first), Some(end)) = (start, config.end)
-        && end < first
-    {
-        return refuse("end", "is before `start`: there would be no ledger");
-    }
-    if config.network.as_ref().is_some_and(|network| network.trim().is_empty()) {
-        return refuse("network", "is empty: write `pubnet`, `testnet` or a passphrase, or leave it out");
-    }
-    let client = Client::new(ClientSettings {
-        connector: NAME,
-        url: config.url,
-        headers: config.headers.unwrap_or_default(),
-        ca_file: config.ca_file,
-        timeout,
-    })?;
+    let Settings { client, start, end, limit, network, poll_interval, give_up_after, max_answer_bytes } =
+        Settings::read(config::read(NAME, node)?)?;
+    let client = Client::new(client)?;
     let trouble = Trouble::new(node.id.to_string(), client.shown().to_owned(), Patience::new(give_up_after));
     let server = Server::new(client, max_answer_bytes);
     let memo = Memo::new(start, node, pipeline);
-    let plan = Plan { start, memo, end: config.end, limit, poll_interval, network: config.network };
-    Ok(Box::new(StellarRpc::new(node, Fetcher::new(node.id.to_string(), server, trouble, plan), config.end)))
+    let plan = Plan { start, memo, end, limit, poll_interval, network };
+    Ok(Box::new(StellarRpc::new(node, Fetcher::new(node.id.to_string(), server, trouble, plan), end)))
 }

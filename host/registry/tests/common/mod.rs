@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flowctl_registry::{Accepts, Conflict, Emits, Entry, Origin, Registry};
+use flowctl_registry::{Accepts, Emits, Entry, Origin, Registry};
 use flowctl_schema::{ConfigSchema, Contract, Role, Schema};
 use flowctl_types::Digest;
 
@@ -127,14 +127,9 @@ pub fn entries(text: &str) -> Vec<Entry> {
     text.split([',', '\n']).map(str::trim).filter(|line| !line.is_empty()).map(entry).collect()
 }
 
-/// A registry of the text, or its conflicts.
-pub fn build(text: &str) -> Result<Registry, Vec<Conflict>> {
-    Registry::build(entries(text), [schema("known")])
-}
-
 /// A registry of the text.
 pub fn registry(text: &str) -> Registry {
-    build(text).unwrap()
+    Registry::build(entries(text), [schema("known")])
 }
 
 /// An error's text, what caused it, and its hint.

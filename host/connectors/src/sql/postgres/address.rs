@@ -49,37 +49,14 @@ impl Address {
     /// Reads the URL. `tls` and `ca_file` are of the configuration, and count more than
     /// what the URL says.
     pub(super) fn read(url: &str, tls: Option<Tls>, ca_file: Option<PathBuf>) -> Result<Self, ConnectorError> {
-        let wrong = |reason: String| ConnectorError::field(NAME, "url", reason);
-        let (url, said) = Said::take(url).map_err(wrong)?;
-        let ca_file = ca_file.or(said.ca_file);
-        let default = if ca_file.is_some() { Tls::VerifyFull } else { Tls::Prefer };
-        let tls = tls.or(said.tls).unwrap_or(default);
-        if ca_file.is_some() && tls != Tls::VerifyFull {
-            let reason =
-                "is only looked at where the server's certificate is checked: add `tls: verify_full`, or leave it out";
-            return Err(ConnectorError::field(NAME, "ca_file", reason));
-        }
-        let mut config: tokio_postgres::Config = url.parse().map_err(|_| wrong(NO_URL.to_owned()))?;
-        check_hosts(&config).map_err(wrong)?;
-        config.ssl_mode(match tls {
-            Tls::Disable => SslMode::Disable,
-            Tls::Prefer => SslMode::Prefer,
-            Tls::Require | Tls::VerifyFull => SslMode::Require,
-        });
-        if config.get_application_name().is_none() {
-            config.application_name("flowctl");
-        }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(SILENCE);
-        }
-        if !url.contains("keepalives") {
-            config.keepalives_idle(SILENCE / 2).keepalives_interval(SILENCE / 6).keepalives_retries(3);
-        }
+        let (config, tls, ca_file) = parts(url, tls, ca_file)?;
         let tls = if tls == Tls::VerifyFull { tls::checking(ca_file.as_deref())? } else { tls::trusting() };
         Ok(Self { config, tls })
+    }
+
+    /// Whether the URL can be read, and goes with the rest. No file is read.
+    pub(super) fn check(url: &str, tls: Option<Tls>, ca_file: Option<PathBuf>) -> Result<(), ConnectorError> {
+        parts(url, tls, ca_file).map(drop)
     }
 
     /// How long a connection may take to come about, whatever the server says or not.
@@ -87,6 +64,44 @@ impl Address {
         let n_hosts = self.config.get_hosts().len() as u32;
         3 * n_hosts * self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
     }
+}
+
+/// What the URL says, with `tls` and `ca_file` of the configuration, which count more.
+fn parts(
+    url: &str,
+    tls: Option<Tls>,
+    ca_file: Option<PathBuf>,
+) -> Result<(tokio_postgres::Config, Tls, Option<PathBuf>), ConnectorError> {
+    let wrong = |reason: String| ConnectorError::field(NAME, "url", reason);
+    let (url, said) = Said::take(url).map_err(wrong)?;
+    let ca_file = ca_file.or(said.ca_file);
+    let default = if ca_file.is_some() { Tls::VerifyFull } else { Tls::Prefer };
+    let tls = tls.or(said.tls).unwrap_or(default);
+    if ca_file.is_some() && tls != Tls::VerifyFull {
+        let reason =
+            "is only looked at where the server's certificate is checked: add `tls: verify_full`, or leave it out";
+        return Err(ConnectorError::field(NAME, "ca_file", reason));
+    }
+    let mut config: tokio_postgres::Config = url.parse().map_err(|_| wrong(NO_URL.to_owned()))?;
+    check_hosts(&config).map_err(wrong)?;
+    config.ssl_mode(match tls {
+        Tls::Disable => SslMode::Disable,
+        Tls::Prefer => SslMode::Prefer,
+        Tls::Require | Tls::VerifyFull => SslMode::Require,
+    });
+    if config.get_application_name().is_none() {
+        config.application_name("flowctl");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
+    }
+    if !url.contains("keepalives") {
+        config.keepalives_idle(SILENCE / 2).keepalives_interval(SILENCE / 6).keepalives_retries(3);
+    }
+    Ok((config, tls, ca_file))
 }
 
 impl fmt::Display for Address {

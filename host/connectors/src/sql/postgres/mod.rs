@@ -91,6 +91,18 @@ struct Config {
     ca_file: Option<PathBuf>,
 }
 
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
+    let Config { url, table, schema: _, mode, key, tls, ca_file } = match config::read_value(NAME, config) {
+        Ok(config) => config,
+        Err(error) => return vec![error],
+    };
+    // where no `url` is written, the environment of the run counts
+    let address = url.map_or(Ok(()), |url| Address::check(&url, tls, ca_file));
+    let key = Wanted { table, mode, key }.key(NAME).map(drop);
+    [address, key].into_iter().filter_map(Result::err).collect()
+}
+
 pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
     let Config { url, table, schema, mode, key, tls, ca_file } = config::read(NAME, node)?;
     let missing = || {

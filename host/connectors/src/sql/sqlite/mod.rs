@@ -81,13 +81,28 @@ pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Co
     Ok(Box::new(Sqlite { plan: Arc::new(plan), worker: None, is_given_up: false, is_lost: false }))
 }
 
+/// What is wrong with a configuration that has the right fields.
+pub(crate) fn check_config(config: &serde_json::Value) -> Vec<ConnectorError> {
+    let Config { path, table, mode, key } = match config::read_value(NAME, config) {
+        Ok(config) => config,
+        Err(error) => return vec![error],
+    };
+    let key = Wanted { table, mode, key }.key(NAME).map(drop);
+    [check_named(&path), key].into_iter().filter_map(Result::err).collect()
+}
+
+fn check_named(path: &Path) -> Result<(), ConnectorError> {
+    if path.as_os_str().is_empty() {
+        return Err(ConnectorError::field(NAME, "path", "is empty: name the database's file"));
+    }
+    Ok(())
+}
+
 /// Whether a database can be at `path`, found out without creating it.
 fn check(path: &Path) -> Result<(), ConnectorError> {
     let error = |source| ConnectorError::File { connector: NAME, action: "write", path: path.to_owned(), source };
     let wrong = |reason: String| ConnectorError::field(NAME, "path", reason);
-    if path.as_os_str().is_empty() {
-        return Err(wrong("is empty: name the database's file".to_owned()));
-    }
+    check_named(path)?;
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(source) if source.kind() == ErrorKind::NotFound => {
