@@ -7,7 +7,7 @@ use clap::Parser;
 
 use crate::pipeline::Sandbox;
 use crate::report::{self, Row};
-use crate::{identity, json_filter, ledgers};
+use crate::{checkpoints, identity, json_filter, ledgers};
 
 /// Measure the data path against native functions
 #[derive(Debug, Parser)]
@@ -28,8 +28,12 @@ struct Args {
 /// A benchmark: its name and what makes its row.
 type Benchmark = (&'static str, fn(&Sandbox) -> Result<Row>);
 
-const BENCHMARKS: [Benchmark; 3] =
-    [(json_filter::NAME, json_filter::run), (ledgers::NAME, ledgers::run), (identity::NAME, identity::run)];
+const BENCHMARKS: [Benchmark; 4] = [
+    (json_filter::NAME, json_filter::run),
+    (ledgers::NAME, ledgers::run),
+    (identity::NAME, identity::run),
+    (checkpoints::NAME, checkpoints::run),
+];
 
 /// Runs what the command line asks for.
 pub(crate) fn run() -> Result<()> {
@@ -69,13 +73,13 @@ mod tests {
     #[test]
     fn a_filter_takes_the_benchmarks_that_contain_it() {
         assert_eq!(names("json"), ["json-filter"]);
-        assert_eq!(names("-"), ["json-filter", "ledger-to-transfers", "identity-chain-3"]);
+        assert_eq!(names("-"), ["json-filter", "ledger-to-transfers", "identity-chain-3", "checkpoint-each-second"]);
     }
 
     #[test]
     fn a_filter_that_takes_none_lists_all() {
         let error = wanted(Some("swap")).unwrap_err().to_string();
-        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`";
+        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`";
         assert_eq!(error, format!("no benchmark is named like `swap`, there are {names}"));
     }
 }

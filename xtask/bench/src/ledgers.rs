@@ -5,9 +5,10 @@
 //! of the first set of ledgers, its parts those of each.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use flowctl_runtime::Fault;
 use flowctl_sdk::__private::Instance;
 use flowctl_sdk::contract;
 use flowctl_types::Columns;
@@ -68,8 +69,12 @@ fn describe(row: &mut Row, set: &LedgerSet, measured: &Measured) {
 fn measure(sandbox: &Sandbox, set: &LedgerSet) -> Result<Measured> {
     let batches = Arc::new(set.batches());
     let plugin = sandbox.plugin("ttp-processor", json!({ "network": set.passphrase }))?;
-    let source = Arc::clone(&batches);
-    let feed: Feed = Arc::new(move |batch| Ok(source[batch].clone()));
+    let ready: Arc<Mutex<Vec<Columns>>> = Arc::default();
+    let source = Arc::clone(&ready);
+    let feed: Feed = Arc::new(move |batch| {
+        let mut ready = source.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.get_mut(batch).map(std::mem::take).ok_or_else(|| Fault::Fatal(format!("there is no batch {batch}")))
+    });
     let ends = Ends { schema: plugin.input()?, feed, n_batches: batches.len(), purpose: Use::Count };
     let pipeline = Pipeline::new(sandbox, ends, vec![plugin])?;
     let config = Config { network: set.passphrase.to_owned(), mode: Mode::Derive };
@@ -87,7 +92,11 @@ fn measure(sandbox: &Sandbox, set: &LedgerSet) -> Result<Measured> {
                     Ok(())
                 })
             }),
-            Box::new(|| pipeline.run()),
+            Box::new(|| {
+                // as for the native function, the ledgers are in memory of their own beforehand
+                ready.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&batches);
+                pipeline.run()
+            }),
         ],
     )?;
     ensure!(*native.borrow() == pipeline.taken(), "the plugin's output is not that of the native function");

@@ -4,6 +4,7 @@
 //! which take turns on one thread; the report says by how much they differ. It judges
 //! no build: benchmarks are not tests.
 
+mod checkpoints;
 mod cli;
 mod identity;
 mod json_filter;

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
@@ -143,12 +144,23 @@ impl<'a> Pipeline<'a> {
         Ok(Self { sandbox, topology, workshop: Arc::new(Bench { ends, plugins, taken }) })
     }
 
+    /// The same, with a checkpoint as often as this.
+    pub(crate) fn with_checkpoints_each(mut self, interval: Duration) -> Self {
+        self.topology.settings.checkpoint_interval = interval;
+        self
+    }
+
     /// Runs it to its end. The time is taken from when all is ready.
     pub(crate) fn run(&self) -> Result<Elapsed> {
+        self.run_with(Options::default())
+    }
+
+    /// As [`Self::run`], with options of the runtime.
+    pub(crate) fn run_with(&self, options: Options) -> Result<Elapsed> {
         *self.workshop.taken() = Taken::default();
         let workshop: Arc<dyn Workshop> = Arc::clone(&self.workshop) as Arc<dyn Workshop>;
         let (summary, elapsed) = self.sandbox.wait(async {
-            let mut run = Run::new(workshop, Options::default());
+            let mut run = Run::new(workshop, options);
             run.apply(Change::from_empty(&self.topology)).await?;
             let clock = Clock::start();
             let summary = run.wait().await;
