@@ -67,13 +67,14 @@ impl Reply {
 }
 
 /// A server on a port of its own, until it is dropped.
+#[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
     requests: Arc<Requests>,
     task: JoinHandle<()>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Requests {
     list: Mutex<Vec<Request>>,
     came: Notify,

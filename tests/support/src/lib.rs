@@ -7,13 +7,18 @@
 //! needs it asks [`shared_data`] and reports itself as ignored without it, or as
 //! failed where [`must_have_data`] says so.
 //!
-//! Beside them: servers that tests run against, see [`postgres`].
+//! Beside them: servers that tests run against, see [`postgres`] and [`registry`], and
+//! what injects faults before them, see [`fault_proxy`].
 
+mod certificates;
 mod event;
+pub mod fault_proxy;
 mod formats;
 pub mod http_server;
 pub mod postgres;
+mod process;
 mod proto;
+pub mod registry;
 pub mod rpc_server;
 mod unit;
 

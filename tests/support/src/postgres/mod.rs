@@ -5,22 +5,25 @@
 //! killed. Its data, sockets and certificates are in one temporary folder. What cannot
 //! be done is a panic that says why: a test can do nothing else about it.
 
-mod certificates;
-mod process;
 mod programs;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use self::certificates::Certificates;
-use self::process::Process;
+use rustix::process::Signal;
+
 use self::programs::Programs;
+use crate::certificates::Certificates;
+use crate::process::Process;
 
 /// The password of the one role, which must never be seen in an error.
 pub const PASSWORD: &str = "hunter2-is-secret";
 
 const ROLE: &str = "flowctl";
+/// What its log says once it takes connections.
+const READY: &str = "ready to accept connections";
 /// Somebody else may take a port between its choice and the server's start.
 const MAX_PORTS: usize = 5;
 
@@ -72,7 +75,11 @@ impl Server {
     /// As [`Server::start`].
     #[must_use]
     pub fn start_with_tls() -> Self {
-        Self::start_in(|programs, folder| Some(Certificates::make(programs, folder)))
+        Self::start_in(|programs, folder| {
+            let certificates = Certificates::make(folder, &["localhost"]);
+            programs.hand_over(&certificates.key);
+            Some(certificates)
+        })
     }
 
     fn start_in(certificates: impl FnOnce(&Programs, &Path) -> Option<Certificates>) -> Self {
@@ -217,10 +224,22 @@ impl Server {
             "log_min_messages=log".to_owned(),
             "lc_messages=C".to_owned(),
         ];
-        let tls = self.certificates.iter().flat_map(Certificates::settings);
+        let tls = self.certificates.iter().flat_map(tls_settings);
         for setting in settings.into_iter().chain(tls) {
             command.args(["-c", &setting]);
         }
-        Process::start(command)
+        command.stdout(Stdio::null());
+        // an immediate shutdown: clients are cut off, shared memory is given back
+        let (process, _) = Process::start(command, READY, Signal::QUIT)?;
+        Ok(process)
     }
+}
+
+/// The server's settings that turn TLS on.
+fn tls_settings(certificates: &Certificates) -> [String; 3] {
+    [
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", certificates.certificate.display()),
+        format!("ssl_key_file={}", certificates.key.display()),
+    ]
 }

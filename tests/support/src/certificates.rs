@@ -1,5 +1,5 @@
-//! Certificates for a server that takes TLS: an authority, what it signed for
-//! `localhost`, and an authority that signed nothing.
+//! Certificates for a server that takes TLS: an authority, what it signed for the
+//! server's names, and an authority that signed nothing.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,20 +7,22 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use super::programs::Programs;
-
 /// Where the certificates are.
 #[derive(Debug)]
-pub(super) struct Certificates {
-    pub(super) authority: PathBuf,
-    pub(super) stranger: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
+pub(crate) struct Certificates {
+    /// Of the authority that signed the server's.
+    pub(crate) authority: PathBuf,
+    /// Of the authority that signed nothing.
+    pub(crate) stranger: PathBuf,
+    /// The server's.
+    pub(crate) certificate: PathBuf,
+    /// Its private key, which the owner alone may read.
+    pub(crate) key: PathBuf,
 }
 
 impl Certificates {
-    /// Makes them in `folder`.
-    pub(super) fn make(programs: &Programs, folder: &Path) -> Self {
+    /// Makes them in `folder`, for a server of these names and addresses.
+    pub(crate) fn make(folder: &Path, names: &[&str]) -> Self {
         let of = Self {
             authority: folder.join("ca.pem"),
             stranger: folder.join("other-ca.pem"),
@@ -33,22 +35,13 @@ impl Certificates {
         let issuer = authority("the test's authority", |text| write(&of.authority, text));
         authority("another authority", |text| write(&of.stranger, text));
         let key = KeyPair::generate().expect("a key can be made");
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("localhost is a name");
+        let params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+            .expect("a server's names are names");
         let certificate = params.signed_by(&key, &issuer).expect("the authority can sign");
         write(&of.certificate, certificate.pem());
         write(&of.key, key.serialize_pem());
         std::fs::set_permissions(&of.key, Permissions::from_mode(0o600)).expect("the file was just made");
-        programs.hand_over(&of.key);
         of
-    }
-
-    /// The server's settings that turn TLS on.
-    pub(super) fn settings(&self) -> [String; 3] {
-        [
-            "ssl=on".to_owned(),
-            format!("ssl_cert_file={}", self.certificate.display()),
-            format!("ssl_key_file={}", self.key.display()),
-        ]
     }
 }
 

@@ -13,36 +13,37 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-const READY: &str = "ready to accept connections";
 /// Lines of the log that are kept for the message of a start that failed.
 const MAX_LINES: usize = 40;
 
 /// A server that is ready, or was.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pid: Pid,
+    /// What ends it at once, and leaves nothing behind.
+    stop: Signal,
     keeper: Option<JoinHandle<()>>,
 }
 
 enum News {
     Started(Pid),
-    Ready,
+    Ready(String),
     Ended(String),
 }
 
 impl Process {
-    /// Starts the server and waits until it takes connections. Answers its log where
-    /// it ends instead.
-    pub(super) fn start(command: Command) -> Result<Self, String> {
+    /// Starts the server and waits until its log, which is its stderr, has the words
+    /// `ready`. Answers that line too; or the whole log where the server ends instead.
+    pub(crate) fn start(command: Command, ready: &'static str, stop: Signal) -> Result<(Self, String), String> {
         let (news, heard) = sync_channel(4);
-        let keeper = std::thread::spawn(move || keep(command, &news));
+        let keeper = std::thread::spawn(move || keep(command, ready, &news));
         let mut pid = None;
         loop {
             match heard.recv() {
                 Ok(News::Started(started)) => pid = Some(started),
-                Ok(News::Ready) => {
+                Ok(News::Ready(line)) => {
                     let pid = pid.expect("a process is started before it is ready");
-                    return Ok(Self { pid, keeper: Some(keeper) });
+                    return Ok((Self { pid, stop, keeper: Some(keeper) }, line));
                 }
                 Ok(News::Ended(log)) => return Err(log),
                 Err(_) => return Err("it could not be watched".to_owned()),
@@ -51,7 +52,7 @@ impl Process {
     }
 
     /// Kills the server and all that it started.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         let children = format!("/proc/{0}/task/{0}/children", self.pid.as_raw_nonzero());
         let children = std::fs::read_to_string(children).unwrap_or_default();
         self.signal(Signal::KILL);
@@ -77,20 +78,19 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.keeper.is_some() {
-            // an immediate shutdown: clients are cut off, shared memory is given back
-            self.signal(Signal::QUIT);
+            self.signal(self.stop);
             self.wait();
         }
     }
 }
 
-fn keep(mut command: Command, news: &SyncSender<News>) {
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+fn keep(mut command: Command, ready: &str, news: &SyncSender<News>) {
+    let spawned = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
     let log = match spawned {
         Ok(mut child) => {
             let pid = Pid::from_child(&child);
             let _ = news.send(News::Started(pid));
-            let log = child.stderr.take().map(|stderr| watch(stderr, news)).unwrap_or_default();
+            let log = child.stderr.take().map(|stderr| watch(stderr, ready, news)).unwrap_or_default();
             reap(child);
             log
         }
@@ -101,14 +101,14 @@ fn keep(mut command: Command, news: &SyncSender<News>) {
 }
 
 /// Reads the log until no process is left that could write to it.
-fn watch(stderr: ChildStderr, news: &SyncSender<News>) -> String {
+fn watch(stderr: ChildStderr, ready: &str, news: &SyncSender<News>) -> String {
     let mut lines = VecDeque::new();
     let mut is_ready = false;
     for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).into_owned();
-        if !is_ready && line.contains(READY) {
+        if !is_ready && line.contains(ready) {
             is_ready = true;
-            let _ = news.send(News::Ready);
+            let _ = news.send(News::Ready(line.clone()));
         }
         if lines.len() == MAX_LINES {
             lines.pop_front();
