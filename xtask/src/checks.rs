@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::guests::{self, TEST_GUESTS};
 use crate::setup::{self, WASM_TARGET};
 use crate::shell::{Workspace, run, succeeds};
+use crate::test::TEST_SUPPORT;
 
 /// Checks the formatting of every package.
 pub(crate) fn fmt(workspace: &Workspace) -> Result<()> {
@@ -28,6 +29,7 @@ pub(crate) fn clippy(workspace: &Workspace) -> Result<()> {
     };
     clippy(&["--all-targets"], &[])?;
     clippy(&["--all-targets"], &plugins)?;
+    clippy(&["--all-targets", "--package", TEST_SUPPORT], &[])?;
     clippy(&["--target", WASM_TARGET, "--lib"], &plugins)?;
     clippy(&["--target", WASM_TARGET, "--package", TEST_GUESTS, "--examples"], &[])
 }

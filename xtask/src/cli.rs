@@ -18,7 +18,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what building and testing need: the wasm target, cargo-deny, PostgreSQL
+    /// Install what building and testing need: the wasm target, cargo-deny, wkg, servers
     Setup,
     /// Build the guests; leave the first-party plugins in one folder and print its path
     Guests,

@@ -1,14 +1,47 @@
-//! What a fresh machine lacks: the wasm target, cargo-deny, and PostgreSQL to test against.
+//! What a fresh machine lacks: the wasm target, cargo's tools, and the servers and
+//! clients that tests run against.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, Workspace};
 
-/// The version of cargo-deny that `deny.toml` is written for.
-const CARGO_DENY: &str = "0.20.2";
+/// A program that cargo builds below the target directory.
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+    /// What its build needs to be told.
+    options: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+/// In the version that `deny.toml` is written for.
+const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", options: &[], environment: &[] };
+
+/// A client of registries that tests hold flowctl against. How fast it runs is of no
+/// importance, how long it builds is.
+const WKG: Tool = Tool {
+    name: "wkg",
+    version: "0.16.1",
+    options: &["--no-default-features"],
+    environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")],
+};
+
+/// A program that tests start, and the Debian package that has it.
+struct Program {
+    package: &'static str,
+    name: &'static str,
+}
+
+const PROGRAMS: [Program; 3] = [
+    Program { package: "postgresql", name: "initdb" },
+    Program { package: REGISTRY, name: REGISTRY },
+    Program { package: "skopeo", name: "skopeo" },
+];
+
+const REGISTRY: &str = "docker-registry";
 
 /// The target that guests are built for.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
@@ -17,40 +50,47 @@ pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     wasm_target(workspace)?;
     cargo_deny(workspace)?;
-    postgres()
+    wkg(workspace)?;
+    programs()
 }
 
-/// Makes sure that PostgreSQL's server is installed: tests start servers of their own.
-/// Root on Debian gets its package; anybody else is told to install it.
-pub(crate) fn postgres() -> Result<()> {
-    const PACKAGE: &str = "postgresql";
-    if has_postgres() {
+/// Makes sure that the servers and clients are installed that tests start. Root on
+/// Debian gets their packages; anybody else is told to install them.
+pub(crate) fn programs() -> Result<()> {
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|program| !is_installed(program.name)).map(|program| program.package).collect();
+    if missing.is_empty() {
         return Ok(());
     }
     let user = Command::new("id").arg("-u").output().context("cannot start `id`")?;
     if user.stdout.trim_ascii() != b"0" || !shell::succeeds(Command::new("apt-get").arg("--version")) {
-        bail!("PostgreSQL's server is missing: install it (on Debian, as root: `apt-get install {PACKAGE}`)");
+        let packages = missing.join(" ");
+        bail!("programs that tests start are missing: install them (on Debian, as root: `apt-get install {packages}`)");
     }
     let apt = |arguments: &[&str]| {
         let mut apt = Command::new("apt-get");
         shell::run(apt.args(["--quiet", "--yes"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
     };
-    let wanted = ["install", "--no-install-recommends", PACKAGE];
+    let wanted = [&["install", "--no-install-recommends"], &*missing].concat();
     // the lists of packages may be missing or old
     apt(&wanted).or_else(|_| apt(&["update"]).and_then(|()| apt(&wanted)))?;
-    if !has_postgres() {
-        bail!("the package `{PACKAGE}` was installed, but its program `initdb` is not where it was looked for");
+    if missing.contains(&REGISTRY) && Path::new("/run/systemd/system").is_dir() {
+        // the package starts a registry for the whole network, which nobody asked for
+        shell::run(Command::new("systemctl").args(["disable", "--now", REGISTRY]))?;
+    }
+    if let Some(Program { package, name }) = PROGRAMS.iter().find(|program| !is_installed(program.name)) {
+        bail!("the package `{package}` was installed, but its program `{name}` is not where it was looked for");
     }
     Ok(())
 }
 
-/// Whether PostgreSQL's programs are where Debian puts them, or in the PATH.
-fn has_postgres() -> bool {
+/// Whether a program is in the PATH, or where Debian puts PostgreSQL's.
+fn is_installed(program: &str) -> bool {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders = versions.map(|entry| entry.path().join("bin"));
     let search = std::env::var_os("PATH").unwrap_or_default();
-    folders.any(|folder| folder.join("initdb").is_file())
-        || std::env::split_paths(&search).any(|folder| folder.join("initdb").is_file())
+    folders.any(|folder| folder.join(program).is_file())
+        || std::env::split_paths(&search).any(|folder| folder.join(program).is_file())
 }
 
 /// Makes sure that rustc can build for [`WASM_TARGET`]. rustup's automatic install may
@@ -71,20 +111,34 @@ pub(crate) fn wasm_target(workspace: &Workspace) -> Result<()> {
         .with_context(|| format!("the Rust target {WASM_TARGET} is missing and rustup cannot add it"))
 }
 
-/// The path of cargo-deny, installed below the target directory when it is missing.
+/// The path of cargo-deny, installed when it is missing.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+    tool(workspace, &CARGO_DENY)
+}
+
+/// The path of wkg, installed when it is missing.
+pub(crate) fn wkg(workspace: &Workspace) -> Result<PathBuf> {
+    tool(workspace, &WKG)
+}
+
+/// The path of a tool, installed below the target directory when it is missing.
+fn tool(workspace: &Workspace, tool: &Tool) -> Result<PathBuf> {
+    let Tool { name, version, options, environment } = tool;
     let tools = workspace.target.join("tools");
-    let program = tools.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
-    let version = Command::new(&program).arg("--version").output();
-    if version.is_ok_and(|answer| String::from_utf8_lossy(&answer.stdout).trim().ends_with(CARGO_DENY)) {
+    let program = tools.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let answer = Command::new(&program).arg("--version").output();
+    if answer.is_ok_and(|answer| String::from_utf8_lossy(&answer.stdout).trim().ends_with(version)) {
         return Ok(program);
     }
-    let mut install = workspace.cargo(["install", "--locked", "--force", "--version", CARGO_DENY, "cargo-deny"]);
+    let mut install = workspace.cargo(["install", "--locked", "--force", "--version", version, name]);
     // of its own, so that its dependencies do not mix with the workspace's
-    install.arg("--root").arg(&tools).env("CARGO_TARGET_DIR", workspace.target.join("tools-build"));
-    shell::run(&mut install).context("cannot install cargo-deny")?;
+    let build = workspace.target.join("tools-build");
+    install.args(*options).arg("--root").arg(&tools).env("CARGO_TARGET_DIR", &build);
+    shell::run(install.envs(environment.iter().copied())).with_context(|| format!("cannot install {name}"))?;
     if !shell::succeeds(Command::new(&program).arg("--version")) {
-        bail!("cargo-deny was installed but does not start: `{}`", program.display());
+        bail!("{name} was installed but does not start: `{}`", program.display());
     }
+    // hundreds of megabytes that nothing needs again
+    std::fs::remove_dir_all(&build).with_context(|| format!("cannot remove `{}`", build.display()))?;
     Ok(program)
 }

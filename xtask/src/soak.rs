@@ -11,7 +11,7 @@ use crate::{guests, setup};
 /// Kills each pipeline `n_kills` times. The figures are printed, and written to `json` as
 /// `{"rows": [{"name", "kills", "events", "lost", "duplicated", "wrong_aggregates"}]}`.
 pub(crate) fn run(workspace: &Workspace, n_kills: u64, json: Option<&Path>) -> Result<()> {
-    setup::postgres()?;
+    setup::programs()?;
     guests::build(workspace)?;
     let figures = workspace.target.join("soak.jsonl");
     if figures.exists() {

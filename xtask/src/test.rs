@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 use crate::shell::{Workspace, run};
 use crate::{checks, guests, setup, tidy, wit};
 
+/// The package of the servers that tests run against.
+pub(crate) const TEST_SUPPORT: &str = "flowctl-test-support";
+
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
 const STEPS: [Step; 9] = [
@@ -41,9 +44,11 @@ pub(crate) fn tests(workspace: &Workspace) -> Result<()> {
 }
 
 fn run_tests(workspace: &Workspace) -> Result<()> {
-    setup::postgres()?;
+    setup::programs()?;
+    let wkg = setup::wkg(workspace)?;
     let with_guests = |mut command: std::process::Command| {
         guests::name_folders(workspace, &mut command);
+        command.env("FLOWCTL_TEST_WKG", &wkg);
         command
     };
     run(&mut with_guests(workspace.cargo(["test"])))?;
@@ -52,6 +57,8 @@ fn run_tests(workspace: &Workspace) -> Result<()> {
         plugins.args(["--package", &name]);
     }
     run(&mut with_guests(plugins))?;
+    // what tests stand on, which is no default member
+    run(&mut with_guests(workspace.cargo(["test", "--package", TEST_SUPPORT])))?;
     // its bound on time holds for optimised code only
     run(&mut workspace.cargo(["test", "--release", "--package", "flowctl-registry", "--test", "scale"]))
 }
