@@ -146,6 +146,10 @@ impl Registry {
                 let entry = self.at_path(path).ok_or_else(|| LookupError::File { path: path.display().to_string() })?;
                 check_role(role, entry)
             }
+            Reference::Layout { .. } => {
+                let name = reference.short_name().to_owned();
+                Err(LookupError::Remote { reference: reference.to_string(), name })
+            }
             Reference::Oci { repository: _, tag, digest } => {
                 let name = reference.short_name();
                 let remote = || LookupError::Remote { reference: reference.to_string(), name: name.to_owned() };

@@ -20,4 +20,4 @@ pub use digest::{Digest, DigestError};
 pub use event_type::{EventType, EventTypeError};
 pub use ids::Ids;
 pub use names::{NameError, NodeId};
-pub use reference::{Reference, ReferenceError};
+pub use reference::{Reference, ReferenceError, is_tag};

@@ -1,0 +1,77 @@
+//! Whether a registry is spoken to with TLS.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::answer::is_no_tls;
+use super::{Client, SILENCE};
+use crate::{OciError, RegistryRef};
+
+/// With TLS or without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Https,
+    Http,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        })
+    }
+}
+
+impl Client {
+    /// How to speak to a registry: with TLS, unless it is on this machine or listed as
+    /// insecure and turns out to know nothing of TLS.
+    pub(super) async fn scheme(&self, reference: &RegistryRef) -> Result<Scheme, OciError> {
+        if !self.may_be_plain(reference.registry()) {
+            return Ok(Scheme::Https);
+        }
+        let host = reference.api_host();
+        if let Some(known) = self.inner.schemes.lock().expect("nobody panics while holding it").get(host) {
+            return Ok(*known);
+        }
+        let probe = self.http()?.get(format!("https://{host}/v2/")).timeout(SILENCE).send();
+        let found = match probe.await {
+            Err(error) if is_no_tls(&error) => Scheme::Http,
+            // nobody is there: the request itself will say so, and may ask again
+            Err(error) if error.is_connect() && !super::answer::is_distrust(&error) => return Ok(Scheme::Http),
+            _ => Scheme::Https,
+        };
+        self.inner.schemes.lock().expect("nobody panics while holding it").insert(host.to_owned(), found);
+        Ok(found)
+    }
+
+    /// Whether plain HTTP may be spoken with `registry`.
+    pub(super) fn may_be_plain(&self, registry: &str) -> bool {
+        is_loopback(registry) || self.inner.options.insecure.iter().any(|listed| listed == registry)
+    }
+}
+
+/// Whether a host, with or without port, is this machine.
+pub(super) fn is_loopback(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') && !host.is_empty() => host,
+        _ => registry,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for here in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000", "[::1]"] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in ["ghcr.io", "localhost.example:5000", "10.0.0.1:5000", "[fe80::1]:5000", "127.0.0.1.nip.io"] {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
+    }
+}
