@@ -172,6 +172,22 @@ impl Wording {
 }
 
 impl ChainError {
+    /// Whether more components could help: something is unknown, or nothing leads there.
+    #[must_use]
+    pub const fn is_for_want(&self) -> bool {
+        match self {
+            Self::Lookup(error) => {
+                matches!(error, LookupError::Unknown { .. } | LookupError::Version { .. } | LookupError::Remote { .. })
+            }
+            Self::UnknownType { .. }
+            | Self::NoSource { .. }
+            | Self::Excluded { .. }
+            | Self::Via { .. }
+            | Self::Unreachable { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What to do about it, where that is known, in the words of a pipeline file.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -55,16 +55,6 @@ pub enum LookupError {
         /// The versions that are known, highest first.
         known: Vec<String>,
     },
-    /// A plugin is known by that name, with other bytes.
-    #[error("`{name}` is known with digest {found}, not {wanted}")]
-    Digest {
-        /// The name.
-        name: String,
-        /// The digest in the reference.
-        wanted: Digest,
-        /// The digest of the plugin that is known.
-        found: Digest,
-    },
     /// Several plugins have the name and the version.
     #[error(transparent)]
     Conflict(Box<Conflict>),
@@ -74,8 +64,8 @@ pub enum LookupError {
         /// As it was written.
         path: String,
     },
-    /// An artifact in a registry that no local plugin stands for.
-    #[error("`{reference}` is not among the local plugins, and this build cannot pull")]
+    /// An artifact that was not pulled, and that no local plugin stands for.
+    #[error("`{reference}` is not here")]
     Remote {
         /// As it was written.
         reference: String,
@@ -102,10 +92,9 @@ impl LookupError {
                 Some(format!("`{name}` says no version; leave the version out"))
             }
             Self::Version { known, .. } => Some(format!("known: {}", known.join(", "))),
-            Self::Digest { .. } => Some("load the plugin with that digest, or change the reference".to_owned()),
             Self::File { .. } => Some("check the path; it is relative to where `flowctl` runs".to_owned()),
-            Self::Remote { name, .. } => {
-                Some(format!("put the component into a directory as `{name}.wasm`, and give it with `--plugins DIR`"))
+            Self::Remote { reference, .. } => {
+                Some(format!("`flowctl pull {reference}` gets it; `flowctl run` does by itself"))
             }
         }
     }
@@ -131,14 +120,18 @@ impl Registry {
         [Role::Source, Role::Processor, Role::Sink].into_iter().filter_map(of_role)
     }
 
-    /// The entry that a plugin reference stands for. Nothing is pulled: an artifact is
-    /// known when a local plugin has the last part of its repository as name, the tag
-    /// as version and, where the reference has one, the digest.
+    /// The entry that a plugin reference stands for: the one that it was
+    /// [pinned](Self::pinned) to. Without a pin, an artifact with a tag is known when a local
+    /// plugin has the last part of its repository as name and the tag as version. Nothing is
+    /// pulled here.
     ///
     /// # Errors
     ///
     /// [`LookupError`], with names that are near.
     pub fn find_reference(&self, role: Role, reference: &Reference) -> Result<&Entry, LookupError> {
+        if let Some(entry) = self.pins.get(reference).and_then(|digest| self.by_digest(role, *digest)) {
+            return check_role(role, entry);
+        }
         match reference {
             Reference::Name { name, version: None } => self.find_name(role, name),
             Reference::Name { name, version: Some(version) } => self.find_version(role, name, version),
@@ -146,26 +139,26 @@ impl Registry {
                 let entry = self.at_path(path).ok_or_else(|| LookupError::File { path: path.display().to_string() })?;
                 check_role(role, entry)
             }
+            Reference::Oci { tag, digest, .. } => {
+                let name = reference.short_name();
+                let remote = || LookupError::Remote { reference: reference.to_string(), name: name.to_owned() };
+                let tag = tag.as_deref().filter(|_| digest.is_none()).ok_or_else(remote)?;
+                let version = tag.strip_prefix('v').unwrap_or(tag);
+                let mut versions = self.versions(role, name).unwrap_or_default().iter();
+                let plugin = versions.find(|entry| entry.contract().is_some() && entry.version() == Some(version));
+                plugin.ok_or_else(remote).and_then(|entry| self.unrivalled(entry))
+            }
             Reference::Layout { .. } => {
                 let name = reference.short_name().to_owned();
                 Err(LookupError::Remote { reference: reference.to_string(), name })
             }
-            Reference::Oci { repository: _, tag, digest } => {
-                let name = reference.short_name();
-                let remote = || LookupError::Remote { reference: reference.to_string(), name: name.to_owned() };
-                let versions = self.versions(role, name).filter(|versions| versions[0].contract().is_some());
-                let versions = versions.ok_or_else(remote)?;
-                if let Some(wanted) = digest {
-                    let exact = versions.iter().find(|entry| entry.digest() == Some(*wanted));
-                    let found = versions[0].digest().unwrap_or(*wanted);
-                    return exact.ok_or(LookupError::Digest { name: name.to_owned(), wanted: *wanted, found });
-                }
-                match tag.as_deref() {
-                    None | Some("latest") => self.unrivalled(&versions[0]),
-                    Some(tag) => self.find_version(role, name, tag.strip_prefix('v').unwrap_or(tag)),
-                }
-            }
         }
+    }
+
+    /// The entry with these bytes, of this role where there is one.
+    fn by_digest(&self, role: Role, digest: Digest) -> Option<&Entry> {
+        let of_digest = || self.entries.iter().filter(|entry| entry.digest() == Some(digest));
+        of_digest().find(|entry| entry.role == role).or_else(|| of_digest().next())
     }
 
     pub(crate) fn index_of(&self, entry: &Entry) -> Option<usize> {

@@ -6,11 +6,11 @@
 //! whoever loads something new builds a new registry.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use flowctl_schema::{ConfigFault, Role, Schema};
-use flowctl_types::{Digest, EventType};
+use flowctl_types::{Digest, EventType, Reference};
 
 use crate::graph::TypeGraph;
 use crate::{ChainError, DeclarationFault, Declarations, Entry, Origin, nearest};
@@ -31,6 +31,8 @@ pub struct Registry {
     conflicts: BTreeMap<usize, Conflict>,
     declarations: Declarations,
     check: ConfigCheck,
+    /// What references stand for that were resolved elsewhere: digests of components.
+    pub(crate) pins: HashMap<Reference, Digest>,
 }
 
 /// What is wrong with an entry's configuration that the types of its record do not say.
@@ -114,13 +116,30 @@ impl Registry {
             }
         }
         let graph = TypeGraph::new(&entries, types.values());
-        Self { entries, by_name, types, graph, paths, conflicts, declarations, check: |_, _| Vec::new() }
+        Self {
+            entries,
+            by_name,
+            types,
+            graph,
+            paths,
+            conflicts,
+            declarations,
+            check: |_, _| Vec::new(),
+            pins: HashMap::new(),
+        }
     }
 
     /// The same, with configurations held against `check` too.
     #[must_use]
     pub fn checked_by(self, check: ConfigCheck) -> Self {
         Self { check, ..self }
+    }
+
+    /// The same, with references that stand for the entry whose component has this digest,
+    /// whatever their text says.
+    #[must_use]
+    pub fn pinned(self, pins: HashMap<Reference, Digest>) -> Self {
+        Self { pins, ..self }
     }
 
     /// What is wrong with a configuration of `entry` that its record takes.

@@ -133,46 +133,53 @@ fn an_artifact_stands_for_the_local_plugin_of_its_name_and_tag() {
         VERSIONS,
         Role::Processor,
         "registry.example/acme/ttp",
-        expect!["processor ttp@1.10.0 (plugins/ttp-1.10.0.wasm)"],
+        expect![[r#"
+            error: `registry.example/acme/ttp` is not here
+            hint: `flowctl pull registry.example/acme/ttp` gets it; `flowctl run` does by itself"#]],
     );
     check(
         VERSIONS,
         Role::Processor,
         "registry.example/acme/ttp:7.0.0",
         expect![[r#"
-        error: processor `ttp` is not known in version 7.0.0
-        hint: known: 1.10.0, 1.9.0, 2.0.0-rc.1"#]],
+            error: `registry.example/acme/ttp:7.0.0` is not here
+            hint: `flowctl pull registry.example/acme/ttp:7.0.0` gets it; `flowctl run` does by itself"#]],
     );
     check(
         VERSIONS,
         Role::Processor,
         "registry.example/acme/other:1.0.0",
         expect![[r#"
-        error: `registry.example/acme/other:1.0.0` is not among the local plugins, and this build cannot pull
-        hint: put the component into a directory as `other.wasm`, and give it with `--plugins DIR`"#]],
+            error: `registry.example/acme/other:1.0.0` is not here
+            hint: `flowctl pull registry.example/acme/other:1.0.0` gets it; `flowctl run` does by itself"#]],
     );
     check(
         "%stdout: * ->",
         Role::Sink,
         "registry.example/acme/stdout:1.0.0",
         expect![[r#"
-        error: `registry.example/acme/stdout:1.0.0` is not among the local plugins, and this build cannot pull
-        hint: put the component into a directory as `stdout.wasm`, and give it with `--plugins DIR`"#]],
+            error: `registry.example/acme/stdout:1.0.0` is not here
+            hint: `flowctl pull registry.example/acme/stdout:1.0.0` gets it; `flowctl run` does by itself"#]],
     );
 }
 
 #[test]
-fn an_artifact_with_a_digest_must_be_those_bytes() {
+fn a_pinned_reference_stands_for_the_component_that_it_was_pinned_to() {
     let registry = registry(VERSIONS);
     let digest = registry.find(Role::Processor, "ttp@1.9.0").unwrap().digest().unwrap();
-    let with = |digest| format!("registry.example/acme/ttp@{digest}").parse().unwrap();
-    let found = registry.find_reference(Role::Processor, &with(digest)).unwrap();
-    assert_eq!(found.version(), Some("1.9.0"));
-    let other = flowctl_types::Digest::of(b"other");
-    let error = registry.find_reference(Role::Processor, &with(other)).unwrap_err();
-    expect![[r#"
-        error: `ttp` is known with digest sha256:7dcba73e9c204406f758711215c9a0dac0c844523aebb1e04816952e01fd1f04, not sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa
-        hint: load the plugin with that digest, or change the reference"#]].assert_eq(&explain(&error, error.hint()));
+    let references = ["registry.example/acme/other:1", "oci-layout:shelf", "ttp"];
+    let pins = references.map(|reference| (reference.parse().unwrap(), digest));
+    let registry = registry.pinned(pins.into_iter().collect());
+    for reference in references {
+        let found = registry.find_reference(Role::Processor, &reference.parse().unwrap()).unwrap();
+        assert_eq!(found.version(), Some("1.9.0"), "{reference}");
+    }
+    let error = registry.find_reference(Role::Sink, &"oci-layout:shelf".parse().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "`ttp` is a processor, not a sink");
+    let manifest = flowctl_types::Digest::of(b"a manifest");
+    let unpinned = format!("registry.example/acme/ttp:1.9.0@{manifest}").parse().unwrap();
+    let error = registry.find_reference(Role::Processor, &unpinned).unwrap_err();
+    assert_eq!(error.to_string(), format!("`{unpinned}` is not here"));
 }
 
 #[test]
@@ -218,6 +225,6 @@ fn a_name_that_two_plugins_pass_for_is_an_error_where_it_is_used() {
         p@1.0.0: `plugins/p-1.0.0a.wasm` and `plugins/p-1.0.0b.wasm` both hold processor `p` 1.0.0, but they differ (8fec5cccfc08 and 985a865d5a4e)
         plugins/p-1.0.0b.wasm: processor p@1.0.0 (plugins/p-1.0.0b.wasm)
         r: processor r (plugins/r.wasm)
-        acme.example/q: `plugins/qa.wasm` and `plugins/qb.wasm` both hold processor `q`, but they differ (09dc2d42df3b and 0c56e72c939d)
-        acme.example/q@sha256:0c56e72c939dc8275c23c24e3933af92a7977e8b3621bef869ec6e3ac6f80fcc: processor q (plugins/qb.wasm)"#]].assert_eq(&references.map(|reference| format!("{reference}: {}", found(reference))).join("\n"));
+        acme.example/q: `acme.example/q` is not here
+        acme.example/q@sha256:0c56e72c939dc8275c23c24e3933af92a7977e8b3621bef869ec6e3ac6f80fcc: `acme.example/q@sha256:0c56e72c939dc8275c23c24e3933af92a7977e8b3621bef869ec6e3ac6f80fcc` is not here"#]].assert_eq(&references.map(|reference| format!("{reference}: {}", found(reference))).join("\n"));
 }

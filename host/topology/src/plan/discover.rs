@@ -3,41 +3,54 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowctl_intent::{DiscoverIntent, NodeOptions};
-use flowctl_registry::{ChainError, Target, all_of, nearest, one_of};
+use flowctl_registry::{ChainError, Registry, Target, all_of, nearest, one_of};
 use flowctl_schema::Role;
 use flowctl_types::NodeId;
 
 use super::Planner;
 use super::draft::{Draft, Input, Place};
 use super::join::{Shared, answers_to, join};
-use crate::suggest::{Part, SuggestError, Wish, full_text, resolve};
+use crate::suggest::{Found, Part, SuggestError, Wish, full_text, resolve};
+
+/// Whether an intent has no chain for want of components: with more of them it may have
+/// one. A pipeline that names its nodes, or has other faults, is not in want.
+#[must_use]
+pub fn is_wanting(intent: &DiscoverIntent, registry: &Registry) -> bool {
+    chains(intent, registry).1.iter().any(|fault| fault.error.is_for_want())
+}
+
+/// The chains that an intent asks for, and what stands in the way of the others.
+fn chains<'a>(intent: &'a DiscoverIntent, registry: &'a Registry) -> (Vec<Found<'a>>, Vec<SuggestError>) {
+    let mut faults = Vec::new();
+    let mut targets = Vec::new();
+    let mut configured: BTreeSet<&str> = intent.config.keys().map(NodeId::as_str).collect();
+    for (index, name) in intent.to.iter().enumerate() {
+        match registry.filtered(Role::Sink, name, &intent.where_) {
+            Ok(sink) => {
+                // what is configured by the sink's name is the sink
+                configured.retain(|key| !answers_to(sink, key));
+                targets.push((index, Target::Sink(sink)));
+            }
+            Err(error) => faults.push(SuggestError { part: Part::To(index), error }),
+        }
+    }
+    let wish = Wish {
+        from: &intent.from,
+        to: &intent.to,
+        via: &intent.via,
+        filter: &intent.where_,
+        configured,
+        max_hops: Wish::MAX_HOPS,
+    };
+    let chains = resolve(&wish, registry, &targets, &mut faults);
+    (chains, faults)
+}
 
 impl<'a> Planner<'a> {
     /// Drafts of the nodes on all chains; notes a fault for each part of the intent
     /// that has none.
     pub(super) fn discover(&mut self, intent: &'a DiscoverIntent) -> Vec<Draft<'a>> {
-        let mut faults = Vec::new();
-        let mut targets = Vec::new();
-        let mut configured: BTreeSet<&str> = intent.config.keys().map(NodeId::as_str).collect();
-        for (index, name) in intent.to.iter().enumerate() {
-            match self.registry.filtered(Role::Sink, name, &intent.where_) {
-                Ok(sink) => {
-                    // what is configured by the sink's name is the sink
-                    configured.retain(|key| !answers_to(sink, key));
-                    targets.push((index, Target::Sink(sink)));
-                }
-                Err(error) => faults.push(SuggestError { part: Part::To(index), error }),
-            }
-        }
-        let wish = Wish {
-            from: &intent.from,
-            to: &intent.to,
-            via: &intent.via,
-            filter: &intent.where_,
-            configured,
-            max_hops: Wish::MAX_HOPS,
-        };
-        let chains = resolve(&wish, self.registry, &targets, &mut faults);
+        let (chains, mut faults) = chains(intent, self.registry);
         let is_complete = faults.is_empty() && self.document.is_whole();
         if self.document.holes().any(decides_the_way) {
             faults.retain(|fault| !is_about_the_way(&fault.error));

@@ -15,6 +15,8 @@ mod node;
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_registry::{ChainError, DeclarationFault, Registry};
 
+pub use discover::is_wanting;
+
 use crate::Topology;
 use crate::suggest::full_text;
 
