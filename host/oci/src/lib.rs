@@ -3,7 +3,8 @@
 //! An [`Artifact`] is a component with what its bytes say about it, laid out as the CNCF
 //! has it for Wasm. A [`Layout`] is an OCI image layout on disk, the [`Store`] the one
 //! that all processes of a user share. The [`Client`] talks to registries; [`pull`] and
-//! [`push`] move artifacts between all three.
+//! [`push`] move artifacts between all three. [`auth`] knows the logins of registries, [`sign`]
+//! makes and checks signatures, and a [`policy`] says who needs which.
 //!
 //! Invariants: bytes are hashed while they stream, and nothing is in the store before its
 //! digest, its size, its form and its types were checked. Whatever a registry or a file
@@ -21,10 +22,12 @@ mod descriptor;
 mod error;
 mod files;
 mod layout;
+pub mod policy;
 mod progress;
 mod pull;
 mod push;
 mod reference;
+pub mod sign;
 mod store;
 
 pub use annotations::Facts;

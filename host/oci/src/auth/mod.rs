@@ -1,12 +1,24 @@
 //! Who one is to a registry.
 //!
-//! Invariant: a secret is never shown: [`Secret`] prints nothing of itself.
+//! [`Credentials`] finds the [`Login`] for a registry where docker keeps it: in its
+//! configuration file, or with the credential helper that the file names.
+//!
+//! Invariant: a secret is never shown. [`Secret`] prints nothing of itself, no [`AuthError`]
+//! holds one, and secrets travel to helpers by their standard input.
+//!
+//! Leaves out the environment: the caller says which folder holds the file and where
+//! helpers are.
 
-use std::fmt;
+mod config;
+mod credentials;
+mod error;
+mod helper;
+mod hosts;
+mod secret;
 
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub use credentials::{Credentials, Kept};
+pub use error::AuthError;
+pub use secret::Secret;
 
 /// How a client shows a registry who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,30 +36,4 @@ pub enum Login {
     Bearer(Secret),
     /// By a refresh token, which buys access tokens.
     Identity(Secret),
-}
-
-impl Secret {
-    /// Takes a text as a secret.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself: for a request, never for a message.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Secret {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
-    }
 }

@@ -1,0 +1,1 @@
+4XK1gbFxdCun0ItyeVxIlmk7A1DbCSVgxeO0J0ReX3JTotwbXQ5wmJIkSAZqKXBiICJy89X8w+eXfRgv4ioyBA==
