@@ -116,7 +116,7 @@ pub enum PullError {
         reference: String,
         /// Why.
         #[source]
-        source: ArtifactError,
+        source: Box<ArtifactError>,
     },
     /// It is larger than allowed.
     #[error("the component of `{reference}` has {size} bytes, the limit is {limit_bytes}")]
@@ -257,7 +257,7 @@ pub async fn pull_from_layout(
         move || layout.artifact(tag.as_deref(), digest)
     };
     let failed = |source| match source {
-        LayoutError::Artifact { source, .. } => PullError::Artifact { reference: named.0.clone(), source: *source },
+        LayoutError::Artifact { source, .. } => PullError::Artifact { reference: named.0.clone(), source },
         source => PullError::Layout { reference: named.0.clone(), source },
     };
     let artifact: Artifact = blocking(read).await.map_err(failed)?;
@@ -298,7 +298,7 @@ impl Named {
     }
 
     fn unfit(&self, source: ArtifactError) -> PullError {
-        PullError::Artifact { reference: self.0.clone(), source }
+        PullError::Artifact { reference: self.0.clone(), source: Box::new(source) }
     }
 
     async fn store<T: Send + 'static>(

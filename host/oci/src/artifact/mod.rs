@@ -9,8 +9,6 @@
 mod config;
 mod error;
 mod manifest;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 

@@ -172,12 +172,6 @@ pub(super) fn is_distrust(error: &reqwest::Error) -> bool {
     distrust(error).is_some()
 }
 
-/// Whether the peer does not speak TLS at all.
-pub(super) fn is_no_tls(error: &reqwest::Error) -> bool {
-    let find = |error: &rustls::Error| matches!(error, rustls::Error::InvalidMessage(_)).then_some(());
-    tls_error(error, &find).is_some()
-}
-
 fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
     tls_error(error, &|error| match error {
         rustls::Error::InvalidCertificate(reason) => Some(reason.to_string()),

@@ -30,7 +30,7 @@ impl Client {
             sink.restart().map_err(kept)?;
         }
         progress.begin(&descriptor.digest, descriptor.size);
-        let mut is_of_now = sink.len() == 0;
+        let mut is_of_now = sink.is_empty();
         let mut attempts = self.inner.options.patience.attempts();
         loop {
             progress.reach(&descriptor.digest, sink.len());
@@ -45,7 +45,7 @@ impl Client {
                     if sink.len() > before {
                         attempts.advanced();
                     }
-                    is_of_now |= sink.len() == 0;
+                    is_of_now |= sink.is_empty();
                     attempts.wait(trouble).await?;
                     continue;
                 }

@@ -2,10 +2,16 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use super::answer::is_no_tls;
-use super::{Client, SILENCE};
+use reqwest::StatusCode;
+
+use super::Client;
+use super::answer::is_distrust;
 use crate::{OciError, RegistryRef};
+
+/// How long a registry may take to show what it speaks.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// With TLS or without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +31,7 @@ impl fmt::Display for Scheme {
 
 impl Client {
     /// How to speak to a registry: with TLS, unless it is on this machine or listed as
-    /// insecure and turns out to know nothing of TLS.
+    /// insecure and answers without.
     pub(super) async fn scheme(&self, reference: &RegistryRef) -> Result<Scheme, OciError> {
         if !self.may_be_plain(reference.registry()) {
             return Ok(Scheme::Https);
@@ -34,15 +40,25 @@ impl Client {
         if let Some(known) = self.inner.schemes.lock().expect("nobody panics while holding it").get(host) {
             return Ok(*known);
         }
-        let probe = self.http()?.get(format!("https://{host}/v2/")).timeout(SILENCE).send();
-        let found = match probe.await {
-            Err(error) if is_no_tls(&error) => Scheme::Http,
-            // nobody is there: the request itself will say so, and may ask again
-            Err(error) if error.is_connect() && !super::answer::is_distrust(&error) => return Ok(Scheme::Http),
-            _ => Scheme::Https,
-        };
+        let Some(found) = self.probe(host).await? else { return Ok(Scheme::Http) };
         self.inner.schemes.lock().expect("nobody panics while holding it").insert(host.to_owned(), found);
         Ok(found)
+    }
+
+    /// Finds out what a registry speaks; none where nobody answers. Nothing is shown to it.
+    /// Plain first: a server with TLS refuses that at once, while one without may wait for
+    /// the end of a line that TLS never sends.
+    async fn probe(&self, host: &str) -> Result<Option<Scheme>, OciError> {
+        let http = self.http()?;
+        match http.get(format!("http://{host}/v2/")).timeout(PROBE).send().await {
+            Ok(answer) if answer.status() != StatusCode::BAD_REQUEST => return Ok(Some(Scheme::Http)),
+            Err(error) if error.is_connect() => return Ok(None),
+            _ => {}
+        }
+        match http.get(format!("https://{host}/v2/")).timeout(PROBE).send().await {
+            Err(error) if !is_distrust(&error) => Ok(None),
+            _ => Ok(Some(Scheme::Https)),
+        }
     }
 
     /// Whether plain HTTP may be spoken with `registry`.

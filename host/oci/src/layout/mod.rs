@@ -8,8 +8,6 @@
 
 mod error;
 mod index;
-#[cfg(test)]
-mod tests;
 
 use std::fs::{self, File};
 use std::io;

@@ -14,8 +14,6 @@
 mod collect;
 mod error;
 mod partial;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -39,7 +39,7 @@ impl Store {
     ///
     /// [`StoreError`] when the file cannot be used.
     pub fn take_partial(&self, digest: &Digest) -> Result<Option<Partial>, StoreError> {
-        Partial::take(self.partial_path(digest), digest)
+        Partial::take(&self.partial_path(digest), digest)
     }
 
     /// Begins a part of one's own, where the other who writes that blob does not get on.
@@ -48,7 +48,7 @@ impl Store {
         loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let name = format!("{}.{}-{number}{SUFFIX}", digest.to_hex(), std::process::id());
-            if let Some(partial) = Partial::take(self.root().join(FOLDER).join(name), digest)? {
+            if let Some(partial) = Partial::take(&self.root().join(FOLDER).join(name), digest)? {
                 return Ok(partial);
             }
         }
@@ -65,9 +65,9 @@ impl Store {
 }
 
 impl Partial {
-    fn take(path: PathBuf, digest: &Digest) -> Result<Option<Self>, StoreError> {
+    fn take(path: &Path, digest: &Digest) -> Result<Option<Self>, StoreError> {
         let take = || -> io::Result<Option<Self>> {
-            let Some(mut file) = lock(&path)? else { return Ok(None) };
+            let Some(mut file) = lock(path)? else { return Ok(None) };
             let mut hash = Sha256::new();
             let mut len = 0;
             let mut buffer = vec![0; 256 << 10];
@@ -80,9 +80,9 @@ impl Partial {
                     }
                 }
             }
-            Ok(Some(Self { file, path: path.clone(), digest: *digest, hash, len }))
+            Ok(Some(Self { file, path: path.to_owned(), digest: *digest, hash, len }))
         };
-        take().map_err(|source| StoreError::Write { path: path.clone(), source })
+        take().map_err(|source| StoreError::Write { path: path.to_owned(), source })
     }
 
     /// Where the bytes are.

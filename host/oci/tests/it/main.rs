@@ -1,0 +1,10 @@
+//! Artifacts, layouts, the store and the client, against a registry in this process.
+#![allow(clippy::unwrap_used)]
+
+mod artifact;
+mod client;
+mod layout;
+mod plugin;
+mod pull;
+mod registry;
+mod store;
