@@ -26,7 +26,9 @@ pub(crate) fn trials() -> Vec<Trial> {
                 .take_while(|line| line.starts_with("  "))
                 .filter_map(|line| line.split_whitespace().next())
                 .collect();
-            assert_eq!(names, ["run", "validate", "inspect", "topology", "processors", "dead-letters", "completions"]);
+            let pipelines = ["run", "validate", "inspect", "topology", "processors", "dead-letters"];
+            let artifacts = ["push", "pull", "lock", "login", "logout", "plugins"];
+            assert_eq!(names, [&pipelines[..], &artifacts, &["completions"]].concat());
         }),
         fact("commands::completions_exist_for_each_shell", || {
             for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

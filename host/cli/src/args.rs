@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, dead_letters, inspect, processors, run, topology, validate};
+use crate::commands::{
+    completions, dead_letters, inspect, lock, login, plugins, processors, pull, push, run, topology, validate,
+};
 
 /// A host for event pipelines made of WebAssembly components
 ///
@@ -32,6 +34,14 @@ enum Command {
     /// List, show and put back the events that a pipeline set aside
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    Push(push::Push),
+    Pull(pull::Pull),
+    Lock(lock::Lock),
+    Login(login::Login),
+    Logout(login::Logout),
+    /// List and remove the plugins of the local store
+    #[command(subcommand)]
+    Plugins(plugins::Plugins),
     Completions(completions::Completions),
 }
 
@@ -61,6 +71,12 @@ impl Arguments {
             Command::Topology(topology) => topology.run(),
             Command::Processors(processors) => processors.run(),
             Command::DeadLetters(letters) => letters.run(),
+            Command::Push(push) => push.run(),
+            Command::Pull(pull) => pull.run(),
+            Command::Lock(lock) => lock.run(),
+            Command::Login(login) => login.run(),
+            Command::Logout(logout) => logout.run(),
+            Command::Plugins(plugins) => plugins.run(),
             Command::Completions(completions) => completions.run(),
         }
     }

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use flowctl_registry::{Declarations, Entry, Registry};
 use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema, WitFile};
+use flowctl_types::{Digest, Reference};
 
-use crate::report::Hinted;
+use crate::artifacts::Artifacts;
+use crate::report::{Hinted, hinted};
 use crate::status;
 
 /// Event types that are known though nothing may emit or read them: sources such as
@@ -23,47 +25,120 @@ const WELL_KNOWN: [(&str, &str); 5] = [
     ("flowctl/stellar-volume.wit", include_str!("../../../wit/events/stellar-volume/event.wit")),
 ];
 
-/// Reads every `.wasm` file of `folders` (or the file itself, where one is named), and
-/// adds `named`, which a pipeline names, the connectors, and the types of `declarations`;
-/// what is wrong with these is for the caller to report.
-///
-/// A file in a folder that is no plugin is set aside with a warning; a file that was
-/// named must be one.
+/// The plugins that folders hold.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Local {
+    /// Of files that were named: meant, whatever a folder holds under the same name.
+    named: Vec<Entry>,
+    /// Of folders.
+    found: Vec<Entry>,
+}
+
+impl Local {
+    /// Reads every `.wasm` file of `folders`, or the file itself, where one is named.
+    ///
+    /// A file in a folder that is no plugin is set aside with a warning; a file that was
+    /// named must be one.
+    ///
+    /// # Errors
+    ///
+    /// When a folder or a named file cannot be read.
+    pub(crate) fn read(folders: &[PathBuf]) -> Result<Self> {
+        let mut local = Self::default();
+        let mut seen = HashSet::new();
+        for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
+            let is_file = folder.extension().is_some_and(|extension| extension == "wasm");
+            if is_file && !folder.is_dir() {
+                if seen.insert(folder.clone()) {
+                    local.named.push(plugin(folder)?);
+                }
+                continue;
+            }
+            for path in components_in(folder)? {
+                if !seen.insert(path.clone()) {
+                    continue;
+                }
+                match Contract::read(&read(&path)?, &stem(&path)) {
+                    Ok(contract) => local.found.push(Entry::plugin(path, contract)),
+                    Err(error) => status::warn(&format!("`{}` is left out: {error}", path.display())),
+                }
+            }
+        }
+        Ok(local)
+    }
+
+    /// The registry of these, `named`, which a pipeline names, the connectors, and the types
+    /// of `declarations`; what is wrong with these is for the caller to report. Of `more`
+    /// counts what has a name that nothing else has.
+    pub(crate) fn registry(&self, named: Vec<Entry>, more: Vec<Entry>, declarations: Declarations) -> Registry {
+        let paths: HashSet<&Path> = named.iter().filter_map(Entry::path).collect();
+        let is_new = |entry: &&Entry| entry.path().is_none_or(|path| !paths.contains(path));
+        let mut meant: Vec<Entry> = self.named.iter().filter(is_new).cloned().collect();
+        let found: Vec<Entry> = self.found.iter().filter(is_new).cloned().collect();
+        meant.extend(named);
+        let found = found.into_iter().filter(|entry| !meant.iter().any(|other| passes_for(entry, other)));
+        let mut entries: Vec<Entry> = found.collect();
+        entries.extend(meant);
+        let is_here =
+            |entry: &Entry| entries.iter().any(|other| (other.role, &other.name) == (entry.role, &entry.name));
+        let more: Vec<Entry> = more.into_iter().filter(|entry| !is_here(entry)).collect();
+        entries.extend(more);
+        entries.extend(flowctl_connectors::catalogue());
+        let schema =
+            |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
+        let registry = Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations);
+        registry.checked_by(flowctl_connectors::check)
+    }
+}
+
+/// Everything that is known here: the plugins of `folders`, those of the store whose names
+/// no folder has, the connectors, and the types of `declarations`.
 ///
 /// # Errors
 ///
-/// When a folder or a named file cannot be read.
-pub(crate) fn load(folders: &[PathBuf], named: Vec<Entry>, declarations: Declarations) -> Result<Registry> {
-    let mut named = named;
-    let mut found = Vec::new();
-    let mut seen: HashSet<PathBuf> = named.iter().filter_map(|entry| entry.path().map(Path::to_owned)).collect();
-    for folder in folders.iter().filter(|folder| !folder.as_os_str().is_empty()) {
-        let is_file = folder.extension().is_some_and(|extension| extension == "wasm");
-        if is_file && !folder.is_dir() {
-            if seen.insert(folder.clone()) {
-                named.push(plugin(folder)?);
-            }
+/// As [`Local::read`], and when the store cannot be read.
+pub(crate) fn load(folders: &[PathBuf], artifacts: &Artifacts, declarations: Declarations) -> Result<Registry> {
+    let local = Local::read(folders)?;
+    Ok(local.registry(Vec::new(), stored(artifacts)?.into_iter().map(|(entry, _)| entry).collect(), declarations))
+}
+
+/// The plugins of the store, each with what it was pulled by, pinned to its digest. What
+/// may not be used is left out.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub(crate) fn stored(artifacts: &Artifacts) -> Result<Vec<(Entry, Reference)>> {
+    let Some(store) = artifacts.existing_store()? else { return Ok(Vec::new()) };
+    let mut stored: Vec<(Entry, Reference)> = Vec::new();
+    for held in store.list().map_err(|error| hinted(error.hint(), error))? {
+        if !artifacts.admits(&held) || stored.iter().any(|(entry, _)| entry.path() == Some(&*held.path)) {
             continue;
         }
-        for path in components_in(folder)? {
-            if !seen.insert(path.clone()) {
-                continue;
-            }
-            match Contract::read(&read(&path)?, &stem(&path)) {
-                Ok(contract) => found.push(Entry::plugin(path, contract)),
-                Err(error) => status::warn(&format!("`{}` is left out: {error}", path.display())),
-            }
+        match artifact(&held.path, &held.reference) {
+            Ok(entry) => stored.push((entry, pinned(&held.reference, held.manifest.digest))),
+            Err(error) => status::warn(&format!("`{}` of the store is left out: {error:#}", held.reference)),
         }
     }
-    // a file that was named is meant, whatever a folder holds under the same name
-    let is_named = |entry: &Entry| named.iter().any(|other| passes_for(entry, other));
-    found.retain(|entry| !is_named(entry));
-    let mut entries = flowctl_connectors::catalogue();
-    entries.extend(named);
-    entries.extend(found);
-    let schema = |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
-    let registry = Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations);
-    Ok(registry.checked_by(flowctl_connectors::check))
+    Ok(stored)
+}
+
+/// `reference` with the digest of its manifest.
+pub(crate) fn pinned(reference: &Reference, manifest: Digest) -> Reference {
+    match reference.clone() {
+        Reference::Oci { repository, tag, .. } => Reference::Oci { repository, tag, digest: Some(manifest) },
+        Reference::Layout { path, tag, .. } => Reference::Layout { path, tag, digest: Some(manifest) },
+        other => other,
+    }
+}
+
+/// The plugin of an artifact, whose component is at `path`, as an entry of a registry.
+///
+/// # Errors
+///
+/// As [`contract`].
+pub(crate) fn artifact(path: &Path, reference: &Reference) -> Result<Entry> {
+    Ok(Entry::plugin(path.to_owned(), contract_named(path, reference.short_name())?))
 }
 
 /// The WIT text of the first-party event types, which other packages may use.
@@ -92,7 +167,11 @@ pub(crate) fn plugin(path: &Path) -> Result<Entry> {
 ///
 /// When the file cannot be read or is no component of the contract; with a hint.
 pub(crate) fn contract(path: &Path) -> Result<Contract> {
-    Contract::read(&read(path)?, &stem(path)).map_err(|error| {
+    contract_named(path, &stem(path))
+}
+
+fn contract_named(path: &Path, fallback_name: &str) -> Result<Contract> {
+    Contract::read(&read(path)?, fallback_name).map_err(|error| {
         let message = format!("`{}` is no plugin", path.display());
         match error.hint() {
             Some(hint) => anyhow::Error::new(error).context(Hinted { message, hint }),

@@ -1,6 +1,7 @@
 //! The `flowctl` command.
 
 mod args;
+mod artifacts;
 mod catalog;
 mod commands;
 mod dead_letters;
@@ -12,7 +13,6 @@ mod report;
 mod session;
 mod state;
 mod status;
-mod workshop;
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     logs::start();
-    if std::env::args_os().nth(1).is_some_and(|first| first == workshop::COMPILE) {
+    if std::env::args_os().nth(1).is_some_and(|first| first == session::COMPILE) {
         return flowctl_engine::compile_child_main(std::env::args_os().skip(2));
     }
     match args::Arguments::parse().run() {

@@ -13,6 +13,23 @@ pub(crate) fn state() -> Option<PathBuf> {
     base("XDG_STATE_HOME", ".local/state")
 }
 
+/// `$XDG_DATA_HOME/flowctl`, else `~/.local/share/flowctl`; none without a home.
+pub(crate) fn data() -> Option<PathBuf> {
+    base("XDG_DATA_HOME", ".local/share")
+}
+
+/// `$XDG_CONFIG_HOME/flowctl`, else `~/.config/flowctl`; none without a home.
+pub(crate) fn config() -> Option<PathBuf> {
+    base("XDG_CONFIG_HOME", ".config")
+}
+
+/// The folder of docker's configuration: `$DOCKER_CONFIG`, else `~/.docker`; none without
+/// a home.
+pub(crate) fn docker_config() -> Option<PathBuf> {
+    let named = std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(absolute(std::env::var_os("HOME"))?.join(".docker")))
+}
+
 /// The file of dead letters in a pipeline's state directory.
 pub(crate) fn dead_letters(state_dir: &Path) -> PathBuf {
     state_dir.join("dead-letters.jsonl")

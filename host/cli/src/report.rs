@@ -31,6 +31,19 @@ impl fmt::Display for Hinted {
 
 impl std::error::Error for Hinted {}
 
+/// `error`, with what to do about it where that is known.
+pub(crate) fn hinted(hint: Option<String>, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    match hint {
+        // the message is said once: a cause that repeats it is left out
+        Some(hint) => {
+            let message = error.to_string();
+            error.context(Hinted { message, hint })
+        }
+        None => error,
+    }
+}
+
 /// Prints `error` to stderr.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -134,6 +135,17 @@ impl Engine {
         }
     }
 
+    /// Compiles the plugin `name` in the file at `path`, unless that was done before, and
+    /// keeps what came out for every later start.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] when it cannot be read, is another than `digest` says, or does not
+    /// compile or link.
+    pub async fn warm(&self, name: &str, path: &Path, digest: Digest) -> Result<(), EngineError> {
+        self.core.plugin(name, path, digest).await.map(drop)
+    }
+
     /// Loads the plugin of `node` on behalf of `tenant`: reads and verifies its file,
     /// compiles it or finds it compiled, links it.
     ///
@@ -156,23 +168,24 @@ impl Core {
                 return Err(EngineError::NotAPlugin { node: node.id.to_string(), connector: name.clone() });
             }
         };
-        let slot = self.slot(*digest);
-        let mut loaded = slot.lock().await;
-        let plugin = match loaded.upgrade() {
-            Some(plugin) => plugin,
-            None => {
-                let (file, pinned) = (path.clone(), *digest);
-                let read = tokio::task::spawn_blocking(move || plugin::read(&file, &pinned)).await;
-                let unread =
-                    |error: tokio::task::JoinError| EngineError::Read { path: path.clone(), source: error.into() };
-                let plugin = Arc::new(self.load(name, *digest, read.map_err(unread)??).await?);
-                *loaded = Arc::downgrade(&plugin);
-                plugin
-            }
-        };
-        drop(loaded);
+        let plugin = self.plugin(name, path, *digest).await?;
         check_planned(name, node, &plugin.contract)?;
         PluginStage::new(Arc::clone(self), plugin, name, node, tenant)
+    }
+
+    /// The plugin in the file at `path`, loaded once however many want it.
+    async fn plugin(&self, name: &str, path: &Path, digest: Digest) -> Result<Arc<Plugin>, EngineError> {
+        let slot = self.slot(digest);
+        let mut loaded = slot.lock().await;
+        if let Some(plugin) = loaded.upgrade() {
+            return Ok(plugin);
+        }
+        let file = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || plugin::read(&file, &digest)).await;
+        let unread = |error: tokio::task::JoinError| EngineError::Read { path: path.to_owned(), source: error.into() };
+        let plugin = Arc::new(self.load(name, digest, read.map_err(unread)??).await?);
+        *loaded = Arc::downgrade(&plugin);
+        Ok(plugin)
     }
 
     async fn load(&self, name: &str, digest: Digest, bytes: Vec<u8>) -> Result<Plugin, EngineError> {

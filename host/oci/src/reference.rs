@@ -10,6 +10,8 @@ use flowctl_types::{Digest, Reference, ReferenceError, is_tag};
 
 /// Most bytes of a registry and a repository together.
 const MAX_NAME_BYTES: usize = 255;
+/// What the name of a registry looks like.
+const REGISTRY_RULE: &str = "a host name or an address, in lower case, and a port where it needs one";
 /// The registry whose API is at another host than its name says.
 const DOCKER_HUB: &str = "docker.io";
 
@@ -94,7 +96,7 @@ impl RegistryRef {
         };
         let breach = |part, rule| RegistryRefError::Part { text: text.clone(), part, rule };
         if !is_registry(registry) {
-            return Err(breach("registry", "a host name or an address, in lower case, and a port where it needs one"));
+            return Err(breach("registry", REGISTRY_RULE));
         }
         if !is_repository(repository) || whole.len() > MAX_NAME_BYTES {
             return Err(breach(
@@ -111,6 +113,14 @@ impl RegistryRef {
         let is_official = registry == DOCKER_HUB && !repository.contains('/');
         let repository = if is_official { format!("library/{repository}") } else { repository.to_owned() };
         Ok(Self { registry: registry.to_owned(), repository, tag, digest })
+    }
+
+    /// A registry as a whole: a reference to none of its repositories.
+    pub(crate) fn whole(registry: &str) -> Result<Self, RegistryRefError> {
+        if !is_registry(registry) {
+            return Err(RegistryRefError::Part { text: registry.to_owned(), part: "registry", rule: REGISTRY_RULE });
+        }
+        Ok(Self { registry: registry.to_owned(), repository: String::new(), tag: None, digest: None })
     }
 
     /// The registry, as it was named: a host, and a port where one was written.

@@ -10,9 +10,12 @@ use flowctl_topology::{Component, Topology};
 use flowctl_types::NodeId;
 
 use crate::args::PluginArgs;
+use crate::artifacts::Artifacts;
+use crate::artifacts::args::RegistryArgs;
 use crate::dead_letters::letters::{Letter, Letters, Selection};
 use crate::dead_letters::replay;
 use crate::output::{self, Format};
+use crate::pipeline::supply::{Reach, Supply};
 use crate::report::Hinted;
 use crate::session::{self, Voice};
 use crate::state::StateArgs;
@@ -151,7 +154,9 @@ impl Replay {
                 "events are put back into a pipeline: name its file",
             ));
         }
-        let planned = pipeline::load(Path::new(&self.of.pipeline), &self.of.plugins.plugins)?;
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
+        let supply = Supply { reach: Reach::Network, ..Supply::here(&self.of.plugins.plugins, &artifacts) };
+        let planned = pipeline::load(Path::new(&self.of.pipeline), &supply)?;
         session::check_available(&planned.topology)?;
         let name = &planned.document.name;
         let file = letter_file(&planned.topology, &self.of.state.dir(name)?)?;
@@ -173,7 +178,9 @@ impl Of {
     /// The file that the letters are in.
     fn file(&self) -> Result<PathBuf> {
         if is_file(&self.pipeline) {
-            let planned = pipeline::load(Path::new(&self.pipeline), &self.plugins.plugins)?;
+            let artifacts = Artifacts::new(RegistryArgs::default())?;
+            let supply = Supply::here(&self.plugins.plugins, &artifacts);
+            let planned = pipeline::load(Path::new(&self.pipeline), &supply)?;
             return letter_file(&planned.topology, &self.state.dir(&planned.document.name)?);
         }
         let name: NodeId = self.pipeline.parse().map_err(|_| {

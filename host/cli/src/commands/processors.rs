@@ -10,6 +10,8 @@ use flowctl_types::EventType;
 use serde::Serialize;
 
 use crate::args::{PluginArgs, key_value};
+use crate::artifacts::Artifacts;
+use crate::artifacts::args::RegistryArgs;
 use crate::catalog;
 use crate::commands::describe::Description;
 use crate::output::{self, Format};
@@ -82,16 +84,17 @@ struct Row {
 impl Processors {
     /// Prints what was asked for.
     pub(crate) fn run(self) -> Result<ExitCode> {
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
         match self {
             Self::List(list) => {
-                let registry = catalog::load(&list.plugins.plugins, Vec::new(), Declarations::default())?;
+                let registry = catalog::load(&list.plugins.plugins, &artifacts, Declarations::default())?;
                 for conflict in registry.conflicts() {
                     status::warn(&format!("{conflict}; {}", conflict.hint()));
                 }
                 print(list.output, registry.all_entries())
             }
             Self::Find(find) => {
-                let registry = catalog::load(&find.plugins.plugins, Vec::new(), Declarations::default())?;
+                let registry = catalog::load(&find.plugins.plugins, &artifacts, Declarations::default())?;
                 let known = |wanted: &EventType| match registry.event_type(wanted) {
                     Ok(schema) => Ok(schema),
                     Err(error) => {
@@ -104,7 +107,7 @@ impl Processors {
                 print(find.format, registry.all_entries().filter(|entry| find.matches(entry, input)))
             }
             Self::Show(show) => {
-                let registry = catalog::load(&show.plugins.plugins, Vec::new(), Declarations::default())?;
+                let registry = catalog::load(&show.plugins.plugins, &artifacts, Declarations::default())?;
                 let Some(entry) = registry.named(&show.id).next() else {
                     let near = flowctl_registry::nearest(&show.id, registry.entries().map(|entry| entry.name.as_str()));
                     return Err(Hinted::error(

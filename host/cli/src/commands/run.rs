@@ -13,10 +13,12 @@ use flowctl_topology::render;
 use flowctl_types::NodeId;
 
 use crate::args::PluginArgs;
+use crate::artifacts::Artifacts;
+use crate::artifacts::args::RegistryArgs;
+use crate::pipeline::supply::{Locking, Reach, Supply};
 use crate::report::Hinted;
-use crate::session::{self, Voice};
+use crate::session::{self, LocalWorkshop, Voice};
 use crate::state::{self, StateArgs};
-use crate::workshop::LocalWorkshop;
 use crate::{paths, pipeline};
 
 /// Run a pipeline until its sources end, or until it is told to stop
@@ -30,6 +32,11 @@ pub(crate) struct Run {
     file: PathBuf,
     #[command(flatten)]
     plugins: PluginArgs,
+    /// Run only what the pipeline's lock file says
+    #[arg(long)]
+    locked: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// Write what the run did to this file, as one JSON object
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
@@ -49,14 +56,29 @@ pub(crate) struct Run {
 impl Run {
     /// Plans the pipeline and runs it to its end.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let planned = pipeline::load(&self.file, &self.plugins.plugins)?;
+        if self.file == Path::new("-") && self.registry.reads_stdin() {
+            return Err(Hinted::error(
+                "standard input is to be both the pipeline and a secret",
+                "put the pipeline into a file, and name that",
+            ));
+        }
+        let artifacts = Artifacts::new(self.registry)?;
+        let supply = Supply {
+            folders: &self.plugins.plugins,
+            artifacts: &artifacts,
+            reach: Reach::Network,
+            locking: if self.locked { Locking::Strict } else { Locking::Prefer },
+            is_quiet: self.quiet,
+        };
+        let planned = pipeline::load(&self.file, &supply)?;
+        planned.keep_lock(&self.file, supply.locking, self.quiet)?;
         let (name, topology) = (&planned.document.name, &planned.topology);
         session::check_available(topology)?;
         if let Some(path) = &self.summary {
             check_writable(path)?;
         }
         let voice = if self.quiet { Voice::Quiet } else { Voice::Normal };
-        let state = self.open_state(name, voice)?;
+        let state = open_state(&self.state, self.fresh, name, voice)?;
         if let Intent::Discover(_) = planned.document.intent {
             voice.say(&format!("Discovered chain: {}", render::line(topology)));
         }
@@ -79,23 +101,23 @@ impl Run {
         }
         Ok(if summary.status == Status::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
 
-    /// Opens the pipeline's state, and says from where it goes on.
-    fn open_state(&self, name: &NodeId, voice: Voice) -> Result<PipelineState> {
-        let mut state = self.state.open(name)?;
-        match state::standing(&state)? {
-            Some(standing) if self.fresh => {
-                voice.say(&format!("Starting over, without {}", state::kept(&standing)));
-                voice.say("  what sinks hold stays there, and comes once more");
-            }
-            Some(standing) => voice.say(&format!("Going on from {}", state::kept(&standing))),
-            None => {}
+/// Opens the pipeline's state, and says from where it goes on.
+fn open_state(args: &StateArgs, is_fresh: bool, name: &NodeId, voice: Voice) -> Result<PipelineState> {
+    let mut state = args.open(name)?;
+    match state::standing(&state)? {
+        Some(standing) if is_fresh => {
+            voice.say(&format!("Starting over, without {}", state::kept(&standing)));
+            voice.say("  what sinks hold stays there, and comes once more");
         }
-        if self.fresh {
-            state.start_over().map_err(state::unusable)?;
-        }
-        Ok(state)
+        Some(standing) => voice.say(&format!("Going on from {}", state::kept(&standing))),
+        None => {}
     }
+    if is_fresh {
+        state.start_over().map_err(state::unusable)?;
+    }
+    Ok(state)
 }
 
 /// Finds a wrong path before anything runs; the file is written when there is something

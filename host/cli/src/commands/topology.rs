@@ -11,9 +11,12 @@ use flowctl_topology::{Wish, render, suggest};
 use flowctl_types::EventType;
 
 use crate::args::{PluginArgs, key_value};
+use crate::artifacts::Artifacts;
+use crate::artifacts::args::RegistryArgs;
 use crate::catalog::{self, types};
 use crate::output::{self, Format};
 use crate::pipeline;
+use crate::pipeline::supply::Supply;
 use crate::report::Hinted;
 
 /// The commands below `topology`.
@@ -94,8 +97,9 @@ impl Topology {
 
 impl Suggest {
     fn run(self) -> Result<ExitCode> {
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
         let types = self.types.iter().map(|path| (path.display().to_string(), path.as_path()));
-        let registry = catalog::load(&self.plugins.plugins, Vec::new(), types::declarations(types))?;
+        let registry = catalog::load(&self.plugins.plugins, &artifacts, types::declarations(types))?;
         all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))?;
         let source = self.source.clone();
         let from: Vec<Endpoint> =
@@ -141,7 +145,9 @@ fn full_text(error: &dyn std::error::Error) -> String {
 
 impl Show {
     fn run(self) -> Result<ExitCode> {
-        let topology = pipeline::load(&self.file, &self.plugins.plugins)?.topology;
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
+        let supply = Supply::here(&self.plugins.plugins, &artifacts);
+        let topology = pipeline::load(&self.file, &supply)?.topology;
         let drawing = match self.output {
             Drawing::Text => render::text(&topology),
             Drawing::Dot => render::dot(&topology),

@@ -7,6 +7,9 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::args::PluginArgs;
+use crate::artifacts::Artifacts;
+use crate::artifacts::args::RegistryArgs;
+use crate::pipeline::supply::Supply;
 use crate::{output, pipeline, status};
 
 /// Check a pipeline file without starting anything
@@ -32,7 +35,9 @@ impl Validate {
             output::line(serde_json::to_string_pretty(&flowctl_intent::json_schema())?)?;
             return Ok(ExitCode::SUCCESS);
         };
-        let planned = pipeline::load(&file, &self.plugins.plugins)?;
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
+        let supply = Supply::here(&self.plugins.plugins, &artifacts);
+        let planned = pipeline::load(&file, &supply)?;
         for node in planned.topology.unavailable() {
             status::warn(&format!("node `{}` cannot be run by this build of flowctl", node.id));
         }

@@ -25,9 +25,9 @@ use tokio::sync::watch;
 
 use crate::dead_letters::letters::{Letter, Letters, Payload, Selection};
 use crate::pipeline::Planned;
+use crate::session::LocalWorkshop;
 use crate::session::{self, Voice};
 use crate::state;
-use crate::workshop::LocalWorkshop;
 
 /// The node that emits letters' events, where no node of the pipeline has this name.
 const NODE: &str = "dead-letters";

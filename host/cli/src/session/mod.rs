@@ -3,6 +3,7 @@
 
 mod progress;
 mod signals;
+mod workshop;
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use flowctl_types::NodeId;
 
 use self::progress::Progress;
 use self::signals::Signals;
+pub(crate) use self::workshop::{COMPILE, LocalWorkshop, compile};
 use crate::report::{self, Hinted};
-use crate::workshop::LocalWorkshop;
 
 /// How much a run says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -203,6 +203,21 @@ impl Client {
         }
     }
 
+    /// Whether `registry` takes the login that [`ClientOptions::logins`] has for it. A
+    /// registry that asks nobody who they are takes every login.
+    ///
+    /// # Errors
+    ///
+    /// [`OciError::Unauthorized`] when it does not; [`OciError`] when it cannot be asked.
+    pub async fn check_login(&self, registry: &str) -> Result<(), OciError> {
+        let whole = RegistryRef::whole(registry)
+            .map_err(|error| OciError::Unreachable { registry: registry.to_owned(), reason: error.to_string() })?;
+        let text = format!("{}://{}/v2/", self.scheme(&whole).await?, whole.api_host());
+        let url = Url::parse(&text)
+            .map_err(|error| OciError::Unreachable { registry: registry.to_owned(), reason: error.to_string() })?;
+        self.ask(&Ask::new(&whole, Access::Pull, Method::GET, url, "login")).await.map(drop)
+    }
+
     async fn manifest_ask<'a>(
         &self,
         method: Method,

@@ -258,7 +258,11 @@ fn default_scope(ask: &Ask<'_>) -> String {
         Access::Pull => "pull",
         Access::Push => "pull,push",
     };
-    format!("repository:{}:{actions}", ask.reference.repository())
+    match ask.reference.repository() {
+        // of the registry as a whole nothing in particular is wanted
+        "" => String::new(),
+        repository => format!("repository:{repository}:{actions}"),
+    }
 }
 
 fn grant_key(reference: &RegistryRef, access: Access) -> (String, String, Access) {

@@ -1,6 +1,7 @@
 //! Makes a topology's nodes: plugins with the engine, everything else with the connectors.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use flowctl_connectors::Pipeline;
 use flowctl_engine::{Compiler, Engine, EngineConfig, Tenant};
 use flowctl_runtime::{DeadLetterSink, PrepareError, Sink, Source, Stage, Workshop};
 use flowctl_topology::Node;
+use flowctl_types::Digest;
 
 /// The first argument of this program as the compiler of one component; no command, so
 /// that neither help nor completions show it.
@@ -17,6 +19,41 @@ pub(crate) const COMPILE: &str = "__compile";
 
 /// Guest memory that all instances of a run may use together.
 const MAX_RUN_MEMORY_BYTES: u64 = 16 << 30;
+
+/// Compiles plugins that were not before, each a name, a file and the digest of its bytes.
+/// Answers how many, and how long that took.
+///
+/// # Errors
+///
+/// When one does not compile; the others are.
+pub(crate) fn compile(plugins: Vec<(String, PathBuf, Digest)>) -> Result<(u64, Duration)> {
+    let engine = engine(1)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the async runtime")?;
+    let mut failed = None;
+    for (name, path, digest) in plugins {
+        if let Err(error) = runtime.block_on(engine.warm(&name, &path, digest)) {
+            failed.get_or_insert(anyhow::Error::new(error).context(format!("cannot compile `{name}`")));
+        }
+    }
+    let stats = engine.stats();
+    match failed {
+        Some(error) => Err(error),
+        None => Ok((stats.n_compiled, stats.compile_time)),
+    }
+}
+
+/// An engine that keeps what it compiles, which a child process does.
+fn engine(max_instances: u32) -> Result<Engine> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let config = EngineConfig {
+        cache_dir: crate::paths::cache().map(|cache| cache.join("compiled")),
+        compiler: Compiler::Child { program, args: vec![OsString::from(COMPILE)] },
+        max_instances,
+        ..EngineConfig::default()
+    };
+    Engine::new(config).context("cannot start the sandbox")
+}
 
 /// The workshop of one run in this process.
 pub(crate) struct LocalWorkshop {
@@ -28,14 +65,7 @@ pub(crate) struct LocalWorkshop {
 impl LocalWorkshop {
     /// Starts the engine. What the host lacks is warned of on stderr.
     pub(crate) fn start(pipeline: Pipeline) -> Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let config = EngineConfig {
-            cache_dir: crate::paths::cache().map(|cache| cache.join("compiled")),
-            compiler: Compiler::Child { program, args: vec![OsString::from(COMPILE)] },
-            max_instances: 1_000,
-            ..EngineConfig::default()
-        };
-        let engine = Engine::new(config).context("cannot start the sandbox")?;
+        let engine = engine(1_000)?;
         for warning in engine.warnings() {
             crate::status::warn(&warning.to_string());
         }

@@ -48,7 +48,9 @@ impl Settings {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(Self::beside(&path)),
             Err(error) => {
-                return Err(anyhow::Error::new(error).context(format!("cannot read the settings in `{}`", path.display())));
+                return Err(
+                    anyhow::Error::new(error).context(format!("cannot read the settings in `{}`", path.display()))
+                );
             }
         };
         Self::parse(&path, &text)

@@ -1,0 +1,205 @@
+//! Plugins as artifacts, for commands: the store, the registries, who may be trusted.
+//!
+//! Invariant: nothing is read, asked or made before a command needs it, so that a run
+//! whose plugins are all here costs nothing more.
+
+pub(crate) mod args;
+mod bars;
+pub(crate) mod settings;
+mod trust;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, anyhow};
+use flowctl_oci::auth::{Credentials, Login, Secret};
+use flowctl_oci::{
+    Client, ClientOptions, Layout, OciError, PullOptions, Pulled, RegistryRef, Store, TagLookup, pull, pull_from_layout,
+};
+use flowctl_types::Reference;
+use futures_util::StreamExt as _;
+use tokio::runtime::Runtime;
+
+use self::args::RegistryArgs;
+pub(crate) use self::bars::Bars;
+use self::settings::Settings;
+pub(crate) use self::trust::{Trust, password_of_key};
+use crate::paths;
+use crate::report::{Hinted, hinted};
+
+/// Pulls that run at once.
+const MAX_PULLS: usize = 8;
+
+/// Where plugins come from that are no files.
+pub(crate) struct Artifacts {
+    pub(crate) settings: Settings,
+    args: RegistryArgs,
+    trust: Trust,
+    store: OnceLock<Store>,
+    client: OnceLock<Client>,
+    runtime: OnceLock<Runtime>,
+}
+
+/// One reference to pull, and where the manifest behind its tag is looked up.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) reference: Reference,
+    pub(crate) tags: TagLookup,
+}
+
+impl Artifacts {
+    /// Reads the settings; everything else waits.
+    ///
+    /// # Errors
+    ///
+    /// When settings, policy or keys cannot be read.
+    pub(crate) fn new(args: RegistryArgs) -> Result<Self> {
+        let settings = Settings::load()?;
+        let trust = Trust::load(&settings, &args.verify_key)?;
+        let (store, client, runtime) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Self { settings, args, trust, store, client, runtime })
+    }
+
+    /// The local store.
+    pub(crate) fn store(&self) -> Result<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(store_dir()?).map_err(|error| hinted(error.hint(), error))?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The local store, where there is one. Nothing is made.
+    pub(crate) fn existing_store(&self) -> Result<Option<&Store>> {
+        match store_dir() {
+            Ok(dir) if dir.join("index.json").exists() => self.store().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The client of registries. `registries` are those that the command names: `--insecure`
+    /// and the login of the command line are for them.
+    pub(crate) fn client(&self, registries: &[&str]) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let mut insecure = self.settings.insecure.clone();
+        if self.args.insecure {
+            insecure.extend(registries.iter().map(|&registry| registry.to_owned()));
+        }
+        let credentials = match self.args.login()? {
+            Some(login) => registries
+                .iter()
+                .fold(credentials(), |credentials, registry| credentials.with_login(registry, login.clone())),
+            None => credentials(),
+        };
+        let options = ClientOptions {
+            logins: Some(Arc::new(credentials)),
+            insecure,
+            ca_files: self.settings.ca_files.iter().chain(&self.args.ca_file).cloned().collect(),
+            ..ClientOptions::default()
+        };
+        Ok(self.client.get_or_init(|| Client::new(options)))
+    }
+
+    /// Waits for something of a registry.
+    pub(crate) fn wait<F: Future>(&self, future: F) -> Result<F::Output> {
+        if self.runtime.get().is_none() {
+            let made = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let _ = self.runtime.set(made.context("cannot start the async runtime")?);
+        }
+        let runtime = self.runtime.get().context("cannot start the async runtime")?;
+        Ok(runtime.block_on(future))
+    }
+
+    /// `reference` as one to a registry; a short name is looked for in the default one.
+    ///
+    /// # Errors
+    ///
+    /// When it names nothing in a registry.
+    pub(crate) fn registry_ref(&self, reference: &Reference) -> Result<RegistryRef> {
+        let found = RegistryRef::from_reference(reference, self.settings.registry.as_deref());
+        found.map_err(|error| hinted(error.hint().map(str::to_owned), error))
+    }
+
+    /// Whether what the store holds may be used as it is.
+    pub(crate) fn admits(&self, held: &flowctl_oci::Entry) -> bool {
+        self.trust.admits(held)
+    }
+
+    /// Gets every reference into the store, several at once; answers in their order. Each
+    /// is a reference to a registry or a layout, or a short name of the default registry.
+    pub(crate) fn pull(&self, wanted: &[Wanted], bars: &Bars) -> Result<Vec<Result<Pulled>>> {
+        let store = self.store()?;
+        let named: Vec<Result<Named>> = wanted.iter().map(|wanted| self.named(wanted)).collect();
+        let registries: Vec<&str> = named.iter().flatten().filter_map(Named::registry).collect();
+        let client = self.client(&registries)?;
+        let pulls = named.into_iter().map(|named| async {
+            match named? {
+                Named::Registry(reference, tags) => {
+                    let options = PullOptions { tags, admission: self.trust.admission(), ..PullOptions::default() };
+                    let pulled = pull(client, store, &reference, &options, bars).await;
+                    pulled.map_err(|error| hinted(error.hint(), error))
+                }
+                Named::Layout { path, tag, digest } => {
+                    self.trust.check_layout(&path)?;
+                    let layout = Layout::open(path).map_err(|error| hinted(error.hint(), error))?;
+                    let options = PullOptions::default();
+                    let pulled = pull_from_layout(&layout, tag.as_deref(), digest, store, &options).await;
+                    pulled.map_err(|error| hinted(error.hint(), error))
+                }
+            }
+        });
+        // in the order of the references, which `buffered` keeps
+        self.wait(futures_util::stream::iter(pulls).buffered(MAX_PULLS).collect())
+    }
+
+    fn named(&self, wanted: &Wanted) -> Result<Named> {
+        match &wanted.reference {
+            Reference::Layout { path, tag, digest } => {
+                Ok(Named::Layout { path: path.clone(), tag: tag.clone(), digest: *digest })
+            }
+            Reference::File(path) => Err(anyhow!("`{}` is a file: there is nothing to pull", path.display())),
+            reference => Ok(Named::Registry(self.registry_ref(reference)?, wanted.tags)),
+        }
+    }
+}
+
+enum Named {
+    Registry(RegistryRef, TagLookup),
+    Layout { path: PathBuf, tag: Option<String>, digest: Option<flowctl_types::Digest> },
+}
+
+impl Named {
+    fn registry(&self) -> Option<&str> {
+        match self {
+            Self::Registry(reference, _) => Some(reference.registry()),
+            Self::Layout { .. } => None,
+        }
+    }
+}
+
+/// The logins that docker's configuration keeps.
+pub(crate) fn credentials() -> Credentials {
+    let found = paths::docker_config().map(Credentials::in_folder).unwrap_or_default();
+    match std::env::var_os("PATH") {
+        Some(path) => found.with_search_path(path),
+        None => found,
+    }
+}
+
+/// An error of a registry, with what to do about it.
+pub(crate) fn refused(error: OciError) -> anyhow::Error {
+    hinted(error.hint(), error)
+}
+
+/// Takes a secret that was read from a terminal or a file.
+pub(crate) fn basic(username: &str, password: Secret) -> Login {
+    Login::Basic { username: username.to_owned(), password }
+}
+
+fn store_dir() -> Result<PathBuf> {
+    let data = paths::data()
+        .ok_or_else(|| Hinted::error("there is no place for the store of plugins", "set HOME or XDG_DATA_HOME"))?;
+    Ok(data.join("plugins"))
+}

@@ -1,0 +1,154 @@
+//! `flowctl login REGISTRY` and `logout REGISTRY`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use flowctl_oci::auth::{AuthError, Kept, Login as Credential};
+use flowctl_oci::{Client, ClientOptions};
+
+use crate::artifacts::args::secret_from_stdin;
+use crate::artifacts::settings::Settings;
+use crate::artifacts::{basic, credentials, refused};
+use crate::report::{Hinted, hinted};
+use crate::status;
+
+/// Keep the login for a registry
+///
+/// It is tried first, then kept where docker keeps it: by the credential helper of its configuration, or in
+/// `config.json`.
+#[derive(Args)]
+pub(crate) struct Login {
+    /// The registry's host, and its port where it has one
+    #[arg(value_name = "REGISTRY")]
+    registry: String,
+    /// The user's name
+    #[arg(short, long, value_name = "NAME", required_unless_present = "identity_token_stdin")]
+    username: Option<String>,
+    /// Read the password, or a token that stands for it, from standard input
+    #[arg(long, conflicts_with = "identity_token_stdin")]
+    password_stdin: bool,
+    /// Read an identity token (OAuth2 refresh token) from standard input
+    #[arg(long)]
+    identity_token_stdin: bool,
+    /// Speak plain HTTP
+    #[arg(long)]
+    insecure: bool,
+    /// File of certificates (PEM) to trust beside those of the system; may be repeated
+    #[arg(long, value_name = "FILE")]
+    ca_file: Vec<std::path::PathBuf>,
+}
+
+/// Forget the login for a registry
+#[derive(Args)]
+pub(crate) struct Logout {
+    /// The registry's host, and its port where it has one
+    #[arg(value_name = "REGISTRY")]
+    registry: String,
+}
+
+impl Login {
+    /// Tries the login, and keeps it.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let settings = Settings::load()?;
+        let login = match &self.username {
+            _ if self.identity_token_stdin => Credential::Identity(secret_from_stdin("identity-token")?),
+            Some(username) if self.password_stdin => basic(username, secret_from_stdin("password")?),
+            Some(username) => basic(username, ask(username, &self.registry)?),
+            None => return Err(anyhow!("no name was given")),
+        };
+        let mut insecure = settings.insecure;
+        if self.insecure {
+            insecure.push(self.registry.clone());
+        }
+        let options = ClientOptions {
+            logins: Some(std::sync::Arc::new(credentials().with_login(&self.registry, login.clone()))),
+            insecure,
+            ca_files: settings.ca_files.into_iter().chain(self.ca_file).collect(),
+            ..ClientOptions::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("cannot start the async runtime")?;
+        let kept = runtime.block_on(async {
+            Client::new(options).check_login(&self.registry).await.map_err(refused)?;
+            credentials().keep(&self.registry, &login).await.map_err(unkept)
+        })?;
+        match kept {
+            Kept::Helper(name) => status::say(&format!("Logged in to {}; `{name}` keeps it", self.registry)),
+            Kept::File(path) => {
+                status::say(&format!("Logged in to {}", self.registry));
+                status::warn(&format!(
+                    "the login lies unencrypted in `{}`; a credential helper would keep it safer",
+                    path.display()
+                ));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Logout {
+    /// Forgets it.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("cannot start the async runtime")?;
+        let was_there = runtime.block_on(credentials().forget(&self.registry)).map_err(unkept)?;
+        status::say(&match was_there {
+            true => format!("Logged out of {}", self.registry),
+            false => format!("No login for {} was kept", self.registry),
+        });
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Asks for the password at the terminal, without showing it.
+fn ask(username: &str, registry: &str) -> Result<flowctl_oci::auth::Secret> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Hinted::error(
+            "there is no terminal to ask for the password at",
+            format!("pipe it in: `printf %s \"$PASSWORD\" | flowctl login {registry} -u {username} --password-stdin`"),
+        ));
+    }
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "Password of {username} at {registry}: ");
+    let _ = stderr.flush();
+    let hidden = Hidden::start();
+    let read = secret_from_line();
+    drop(hidden);
+    let _ = writeln!(stderr);
+    read
+}
+
+fn secret_from_line() -> Result<flowctl_oci::auth::Secret> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("cannot read the password")?;
+    Ok(flowctl_oci::auth::Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// The terminal does not show what is typed, while this lives.
+struct Hidden(Option<rustix::termios::Termios>);
+
+impl Hidden {
+    fn start() -> Self {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let stdin = std::io::stdin();
+        let Ok(before) = tcgetattr(&stdin) else { return Self(None) };
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        let _ = tcsetattr(&stdin, OptionalActions::Now, &silent);
+        Self(Some(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, before);
+        }
+    }
+}
+
+fn unkept(error: AuthError) -> anyhow::Error {
+    hinted(error.hint(), error)
+}

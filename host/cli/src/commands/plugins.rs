@@ -1,0 +1,183 @@
+//! `flowctl plugins list | remove | gc`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use flowctl_oci::{Entry, Untagged};
+use flowctl_types::{Digest, Reference};
+use serde::Serialize;
+
+use crate::artifacts::Artifacts;
+use crate::artifacts::args::RegistryArgs;
+use crate::output::{self, Format};
+use crate::report::{Hinted, hinted};
+use crate::{catalog, status};
+
+/// The commands below `plugins`.
+#[derive(Subcommand)]
+pub(crate) enum Plugins {
+    /// List the plugins of the local store
+    List(List),
+    /// Take plugins out of the local store
+    Remove(Remove),
+    /// Remove files that nothing in the local store lists any more
+    Gc(Gc),
+}
+
+/// Arguments of `plugins list`.
+#[derive(Args)]
+pub(crate) struct List {
+    /// How to print the list
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Arguments of `plugins remove`.
+#[derive(Args)]
+pub(crate) struct Remove {
+    /// What to take out: a reference as `plugins list` prints it, or the digest of a manifest
+    #[arg(value_name = "REF", required = true)]
+    references: Vec<String>,
+}
+
+/// Arguments of `plugins gc`.
+#[derive(Args)]
+pub(crate) struct Gc {
+    /// Also remove plugins whose tag moved on to another; a lock file may still name them
+    #[arg(long)]
+    untagged: bool,
+    /// How to print what was removed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Serialize)]
+struct Row {
+    reference: String,
+    digest: String,
+    name: String,
+    version: Option<String>,
+    role: String,
+    input_types: Vec<String>,
+    output_types: Vec<String>,
+    size_bytes: u64,
+    path: String,
+    signed_by: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Collected {
+    n_entries: usize,
+    n_files: usize,
+    n_bytes: u64,
+}
+
+impl Plugins {
+    /// Does what was asked for.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
+        match self {
+            Self::List(list) => list.run(&artifacts),
+            Self::Remove(remove) => remove.run(&artifacts),
+            Self::Gc(gc) => gc.run(&artifacts),
+        }
+    }
+}
+
+impl List {
+    fn run(self, artifacts: &Artifacts) -> Result<ExitCode> {
+        let mut rows = Vec::new();
+        if let Some(store) = artifacts.existing_store()? {
+            for held in store.list().map_err(|error| hinted(error.hint(), error))? {
+                match Row::new(&held) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => status::warn(&format!("`{}` cannot be used: {error:#}", held.reference)),
+                }
+            }
+        }
+        output::value(self.output, &rows, || {
+            let lines = rows.iter().map(|row| {
+                let digest: String = row.digest.chars().take("sha256:".len() + 12).collect();
+                let types = |types: &[String]| if types.is_empty() { "-".to_owned() } else { types.join(",") };
+                let version = row.version.clone().unwrap_or_else(|| "-".to_owned());
+                vec![
+                    row.reference.clone(),
+                    digest,
+                    row.name.clone(),
+                    version,
+                    types(&row.input_types),
+                    types(&row.output_types),
+                    row.size_bytes.to_string(),
+                ]
+            });
+            let header = ["REFERENCE", "DIGEST", "NAME", "VERSION", "INPUT", "OUTPUT", "BYTES"];
+            output::table(&header, &lines.collect::<Vec<_>>())
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Row {
+    fn new(held: &Entry) -> Result<Self> {
+        let entry = catalog::artifact(&held.path, &held.reference)?;
+        let types = |schemas: &[flowctl_schema::Schema]| {
+            schemas.iter().map(|schema| schema.event_type().to_string()).collect::<Vec<_>>()
+        };
+        Ok(Self {
+            reference: held.reference.to_string(),
+            digest: held.manifest.digest.to_string(),
+            name: entry.name.clone(),
+            version: entry.version().map(str::to_owned),
+            role: entry.role.to_string(),
+            input_types: types(entry.inputs()),
+            output_types: types(entry.outputs()),
+            size_bytes: held.manifest.layer.size,
+            path: held.path.display().to_string(),
+            signed_by: held.marks.get("signed-by").cloned(),
+        })
+    }
+}
+
+impl Remove {
+    fn run(self, artifacts: &Artifacts) -> Result<ExitCode> {
+        let store = artifacts.existing_store()?;
+        for text in &self.references {
+            let missing =
+                || Hinted::error(format!("the store has no `{text}`"), "`flowctl plugins list` shows what it has");
+            let store = store.ok_or_else(missing)?;
+            let removed = match text.parse::<Digest>() {
+                Ok(digest) => store.remove_digest(&digest),
+                Err(_) => {
+                    let reference: Reference = text.parse()?;
+                    let reference = match &reference {
+                        Reference::Layout { .. } => reference,
+                        other => Reference::from(&artifacts.registry_ref(other)?),
+                    };
+                    store.remove(&reference)
+                }
+            };
+            let removed = removed.map_err(|error| hinted(error.hint(), error))?;
+            if removed.n_entries == 0 {
+                return Err(missing());
+            }
+            status::say(&format!("Removed {text}; `flowctl plugins gc` frees its space"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Gc {
+    fn run(self, artifacts: &Artifacts) -> Result<ExitCode> {
+        let untagged = if self.untagged { Untagged::Remove } else { Untagged::Keep };
+        let mut collected = Collected { n_entries: 0, n_files: 0, n_bytes: 0 };
+        if let Some(store) = artifacts.existing_store()? {
+            let found = store.collect(untagged).map_err(|error| hinted(error.hint(), error))?;
+            collected = Collected { n_entries: found.n_entries, n_files: found.n_files, n_bytes: found.n_bytes };
+        }
+        output::value(self.output, &collected, || {
+            format!("{} plugins, {} files, {} bytes removed", collected.n_entries, collected.n_files, collected.n_bytes)
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

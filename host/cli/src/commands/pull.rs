@@ -1,0 +1,153 @@
+//! `flowctl pull REF…`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use flowctl_oci::{Pulled, TagLookup};
+use flowctl_types::Reference;
+use serde::Serialize;
+
+use crate::artifacts::args::RegistryArgs;
+use crate::artifacts::{Artifacts, Bars, Wanted};
+use crate::output::{self, Format};
+use crate::report::Hinted;
+use crate::{catalog, report, session, status};
+
+/// Get plugins from registries, or from OCI layouts, into the local store
+///
+/// What a tag stands for is asked of the registry; a digest that the store holds is not asked for. Everything is
+/// checked before it is kept: digests and sizes, the artifact's form, its types against the component's own, and
+/// signatures where they are demanded. Then it is compiled, once for all later starts.
+#[derive(Args)]
+pub(crate) struct Pull {
+    /// What to pull: `registry/repository:tag`, `…@sha256:…`, `oci-layout:PATH:TAG`, or a short name
+    #[arg(value_name = "REF", required = true)]
+    references: Vec<Reference>,
+    /// Also write the component to this file
+    #[arg(long, value_name = "FILE.wasm")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// Do not compile: the first start does
+    #[arg(long)]
+    no_compile: bool,
+    /// Show no progress and no status
+    #[arg(short, long)]
+    quiet: bool,
+    /// How to print what was pulled
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Serialize)]
+struct Row {
+    reference: String,
+    digest: String,
+    name: String,
+    version: Option<String>,
+    input_types: Vec<String>,
+    output_types: Vec<String>,
+    component: String,
+    size_bytes: u64,
+    path: String,
+    was_cached: bool,
+    /// What the tag stood for before, where it moved.
+    moved_from: Option<String>,
+}
+
+impl Pull {
+    /// Pulls all of them, and reports each that could not be.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        if self.to.is_some() && self.references.len() > 1 {
+            return Err(Hinted::error("`--to` names one file for several plugins", "pull them one by one"));
+        }
+        let artifacts = Artifacts::new(self.registry)?;
+        let before: Vec<Option<String>> = self.references.iter().map(|reference| held(&artifacts, reference)).collect();
+        let wanted = self.references.iter().cloned();
+        let wanted: Vec<Wanted> = wanted.map(|reference| Wanted { reference, tags: TagLookup::Registry }).collect();
+        let bars = Bars::new(self.quiet);
+        let pulled = artifacts.pull(&wanted, &bars)?;
+        drop(bars);
+        let mut rows = Vec::new();
+        let mut n_failed = 0;
+        for ((reference, before), pulled) in self.references.iter().zip(before).zip(pulled) {
+            match pulled.and_then(|pulled| Row::new(reference, &pulled, before)) {
+                Ok(row) => rows.push(row),
+                Err(error) => {
+                    report::failure(&error);
+                    n_failed += 1;
+                }
+            }
+        }
+        for row in rows.iter().filter(|_| !self.quiet) {
+            if let Some(before) = &row.moved_from {
+                status::warn(&format!("the tag of `{}` moved: it was {before}", row.reference));
+            }
+        }
+        if !self.no_compile && !rows.is_empty() {
+            let plugins = rows.iter().map(|row| (row.name.clone(), PathBuf::from(&row.path), row.component.clone()));
+            compile(plugins.collect(), self.quiet)?;
+        }
+        if let (Some(to), Some(row)) = (&self.to, rows.first()) {
+            std::fs::copy(&row.path, to).with_context(|| format!("cannot write `{}`", to.display()))?;
+        }
+        output::value(self.output, &rows, || {
+            let lines = rows.iter().map(|row| vec![row.reference.clone(), row.digest.clone(), row.name.clone()]);
+            output::table(&["REFERENCE", "DIGEST", "NAME"], &lines.collect::<Vec<_>>())
+        })?;
+        Ok(if n_failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl Row {
+    fn new(reference: &Reference, pulled: &Pulled, before: Option<String>) -> Result<Self> {
+        let entry = catalog::artifact(&pulled.path, reference)?;
+        let contract = entry.contract().ok_or_else(|| anyhow!("`{reference}` is no plugin"))?;
+        let types = |schemas: &[flowctl_schema::Schema]| {
+            schemas.iter().map(|schema| schema.event_type().to_string()).collect::<Vec<_>>()
+        };
+        let digest = pulled.digest.to_string();
+        Ok(Self {
+            reference: reference.to_string(),
+            name: contract.name.clone(),
+            version: contract.version.clone(),
+            input_types: types(&contract.inputs),
+            output_types: types(&contract.outputs),
+            component: contract.digest.to_string(),
+            size_bytes: contract.size_bytes,
+            path: pulled.path.display().to_string(),
+            was_cached: pulled.was_cached,
+            moved_from: before.filter(|before| *before != digest),
+            digest,
+        })
+    }
+}
+
+/// What the store has for a tag, before it is asked for.
+fn held(artifacts: &Artifacts, reference: &Reference) -> Option<String> {
+    let absolute = match reference {
+        Reference::Layout { .. } => reference.clone(),
+        reference => Reference::from(&artifacts.registry_ref(reference).ok()?),
+    };
+    if matches!(absolute, Reference::Oci { digest: Some(_), .. }) {
+        return None;
+    }
+    let held = artifacts.existing_store().ok()??.by_reference(&absolute).ok()??;
+    Some(held.manifest.digest.to_string())
+}
+
+/// Compiles what is not compiled yet.
+fn compile(plugins: Vec<(String, PathBuf, String)>, is_quiet: bool) -> Result<()> {
+    let mut parsed = Vec::new();
+    for (name, path, digest) in plugins {
+        parsed.push((name, path, digest.parse()?));
+    }
+    let (n_compiled, took): (u64, Duration) = session::compile(parsed)?;
+    if n_compiled > 0 && !is_quiet {
+        status::say(&format!("Compiled {n_compiled}, kept for every start ({:.1} s)", took.as_secs_f64()));
+    }
+    Ok(())
+}

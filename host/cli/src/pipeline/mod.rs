@@ -1,0 +1,154 @@
+//! From a pipeline file to a planned topology, as every command that takes a file does.
+
+pub(crate) mod lockfile;
+pub(crate) mod supply;
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use flowctl_intent::{Document, Fault, Faults, Intent};
+use flowctl_schema::Role;
+use flowctl_topology::{Component, Node, Topology, plan};
+
+use self::lockfile::LockFile;
+use self::supply::{Locking, Supply};
+use crate::catalog::types;
+use crate::report::{self, Hinted};
+use crate::status;
+
+/// Largest pipeline file that is read, in bytes; the parser's own bound is below it.
+const MAX_FILE_BYTES: u64 = 2 << 20;
+
+/// A pipeline file, and the topology that it becomes here.
+pub(crate) struct Planned {
+    /// The file.
+    pub(crate) document: Document,
+    /// The graph of nodes.
+    pub(crate) topology: Topology,
+    /// What the lock file says; none where there is none.
+    pub(crate) locked: Option<LockFile>,
+    /// What it would say of this topology.
+    pub(crate) lock: LockFile,
+}
+
+impl Planned {
+    /// Brings the lock file up to date, and says what changed. One that is strict must be.
+    ///
+    /// # Errors
+    ///
+    /// When a strict lock has other plugins.
+    pub(crate) fn keep_lock(&self, file: &Path, locking: Locking, is_quiet: bool) -> Result<()> {
+        let before = self.locked.clone().unwrap_or_default();
+        let differences = before.differences(&self.lock);
+        let Some(path) = lockfile::path(file).filter(|_| !differences.is_empty()) else { return Ok(()) };
+        if locking == Locking::Strict {
+            let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+            return Err(Hinted::error(
+                format!("the plugins are not those of `{}`: {}", path.display(), texts.join("; ")),
+                format!("`flowctl lock {}` takes these; without `--locked` they run", file.display()),
+            ));
+        }
+        match self.lock.write(&path) {
+            Ok(()) if !is_quiet => differences.iter().for_each(|difference| status::say(&difference.line())),
+            Ok(()) => {}
+            // a pipeline runs from a folder that cannot be written to, too
+            Err(error) => status::warn(&format!("{error:#}; what runs is not locked")),
+        }
+        Ok(())
+    }
+}
+
+/// Reads and plans the pipeline in `file`; `-` is stdin. Nothing is started.
+///
+/// # Errors
+///
+/// [`Faults`] with every fault of the file; or file, plugins or lock file cannot be read, or
+/// the plugins are others than a strict lock has.
+pub(crate) fn load(file: &Path, supply: &Supply<'_>) -> Result<Planned> {
+    let text = read(file)?;
+    let (document, mut faults) = flowctl_intent::read(&file.to_string_lossy(), &text, &environment);
+    let locked = lockfile::path(file).as_deref().map(LockFile::read).transpose()?.flatten();
+    if supply.locking == Locking::Strict && locked.is_none() {
+        return Err(supply::unlocked(file));
+    }
+    let planned = match &document {
+        Some(document) => find_faults(document, supply, locked.as_ref(), &mut faults)?,
+        None => None,
+    };
+    let topology = planned.as_ref().map(|(topology, _)| topology);
+    let stdin_twice = document.as_ref().zip(topology).filter(|_| file == Path::new("-"));
+    faults.extend(stdin_twice.and_then(|(document, topology)| stdin_fault(document, topology)));
+    match (document, planned, Faults::collect(faults)) {
+        (Some(document), Some((topology, lock)), None) => Ok(Planned { document, topology, locked, lock }),
+        (_, _, Some(faults)) => Err(faults.into()),
+        (_, _, None) => Err(anyhow!("`{}` cannot be planned", file.display())),
+    }
+}
+
+/// Plans what of the document can be read. None, and a fault more at least, where that
+/// is not all of it.
+fn find_faults(
+    document: &Document,
+    supply: &Supply<'_>,
+    locked: Option<&LockFile>,
+    faults: &mut Vec<Fault>,
+) -> Result<Option<(Topology, LockFile)>> {
+    let types = document.intent.types().iter().map(|path| (path.written().clone(), Path::new(path.value())));
+    let nothing = LockFile::default();
+    let found = match supply.find(document, locked.unwrap_or(&nothing), types::declarations(types)) {
+        Ok(found) => found,
+        Err(error) if faults.is_empty() => return Err(error),
+        Err(error) => {
+            report::failure(&error);
+            return Ok(None);
+        }
+    };
+    let planned = plan(document, &found.registry, &environment);
+    if let Err(others) = &planned {
+        // that what cannot be had is not among the plugins follows from that
+        let is_known = |fault: &Fault| found.faults.iter().any(|other| is_at_one_place(fault, other));
+        faults.extend(others.iter().filter(|fault| !is_known(fault)).cloned());
+    }
+    faults.extend(found.faults.iter().cloned());
+    Ok(planned.ok().map(|topology| {
+        let lock = found.lock(document, &topology);
+        (topology, lock)
+    }))
+}
+
+/// The fault of a pipeline that is read from standard input and whose source reads it too.
+fn stdin_fault(document: &Document, topology: &Topology) -> Option<Fault> {
+    let is_stdin = |node: &&Node| matches!(&node.component, Component::Connector { name } if name == "stdin");
+    let node = topology.nodes.iter().filter(|node| node.role == Role::Source).find(is_stdin)?;
+    let path: &[&str] = match document.intent {
+        Intent::Explicit(_) => &["sources", node.id.as_str(), "type"],
+        Intent::Discover(_) => &["from"],
+    };
+    let message = format!("`{}` reads standard input, which this file came from", node.id);
+    Some(document.fault_at(path, message, Some("put the pipeline into a file, and name that".to_owned())))
+}
+
+fn is_at_one_place(a: &Fault, b: &Fault) -> bool {
+    (a.line, a.column) == (b.line, b.column)
+}
+
+fn read(file: &Path) -> Result<String> {
+    let what = || format!("cannot read pipeline `{}`", file.display());
+    let mut text = String::new();
+    let n_bytes = if file == Path::new("-") {
+        std::io::stdin().lock().take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(what)?
+    } else {
+        let open = std::fs::File::open(file).with_context(what)?;
+        open.take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(what)?
+    };
+    if n_bytes as u64 == MAX_FILE_BYTES {
+        return Err(Hinted::error(what(), "a pipeline file has at most 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// The environment, as pipeline files see it. A value that is not UTF-8 counts as unset.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,407 @@
+//! Where a pipeline's plugins come from: files, folders, the lock, the store, registries.
+//!
+//! What is near and fixed comes first. A file is itself; an artifact is what the lock says,
+//! else what the store knows its tag as, else what its registry has; a name is looked for in
+//! the folders, the lock, the store, and the default registry. What an intent discovers is
+//! found among what is here, and in the indexes only where that does not reach its end.
+//! Invariant: with [`Reach::Local`], and where everything is here, no registry is asked.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use flowctl_intent::{Component, DiscoverIntent, Document, Fault, Intent};
+use flowctl_oci::TagLookup;
+use flowctl_registry::{Declarations, Entry, LookupError, Registry};
+use flowctl_schema::Role;
+use flowctl_topology::{Topology, is_wanting};
+use flowctl_types::{Digest, Reference};
+
+use crate::artifacts::{Artifacts, Bars, Wanted};
+use crate::catalog::{self, Local};
+use crate::pipeline::lockfile::{LockFile, Locked};
+use crate::report::Hinted;
+use crate::status;
+
+/// How far plugins may be fetched from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// What is on this machine.
+    Local,
+    /// Registries too.
+    Network,
+}
+
+/// What a lock file counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Locking {
+    /// What it says holds; what it does not say is found.
+    Prefer,
+    /// Nothing is used that it does not say.
+    Strict,
+    /// Nothing: everything is found anew, tags at their registries.
+    Renew,
+}
+
+/// Where plugins come from, for one command.
+pub(crate) struct Supply<'a> {
+    /// Folders of plugins.
+    pub(crate) folders: &'a [PathBuf],
+    /// The store and the registries.
+    pub(crate) artifacts: &'a Artifacts,
+    /// How far.
+    pub(crate) reach: Reach,
+    /// What the lock counts for.
+    pub(crate) locking: Locking,
+    /// Whether nothing is shown.
+    pub(crate) is_quiet: bool,
+}
+
+/// A reference of a pipeline, and its place in the file.
+struct Written {
+    place: Vec<String>,
+    role: Role,
+    reference: Reference,
+}
+
+/// What was found for a document.
+pub(crate) struct Found {
+    /// What can be a node.
+    pub(crate) registry: Registry,
+    /// A fault for each reference that stands for nothing.
+    pub(crate) faults: Vec<Fault>,
+    /// The artifacts, by the digests of their components.
+    artifacts: HashMap<Digest, Reference>,
+}
+
+/// What was found so far.
+struct Search<'a> {
+    supply: &'a Supply<'a>,
+    document: &'a Document,
+    lock: &'a LockFile,
+    declarations: Declarations,
+    local: Local,
+    named: Vec<Entry>,
+    more: Vec<Entry>,
+    pins: HashMap<Reference, Digest>,
+    artifacts: HashMap<Digest, Reference>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Supply<'a> {
+    /// What is on this machine.
+    pub(crate) fn here(folders: &'a [PathBuf], artifacts: &'a Artifacts) -> Self {
+        Self { folders, artifacts, reach: Reach::Local, locking: Locking::Prefer, is_quiet: false }
+    }
+}
+
+impl Supply<'_> {
+    /// Finds what `document` names or may use. `lock` is what its lock file says.
+    ///
+    /// # Errors
+    ///
+    /// When folders or the store cannot be read.
+    pub(crate) fn find(&self, document: &Document, lock: &LockFile, declarations: Declarations) -> Result<Found> {
+        let mut search = Search {
+            supply: self,
+            document,
+            lock,
+            declarations,
+            local: Local::read(self.folders)?,
+            named: Vec::new(),
+            more: Vec::new(),
+            pins: HashMap::new(),
+            artifacts: HashMap::new(),
+            faults: Vec::new(),
+        };
+        search.written()?;
+        let registry = search.complete()?;
+        Ok(Found { registry, faults: search.faults, artifacts: search.artifacts })
+    }
+}
+
+impl Found {
+    /// What the lock file of `document`, planned as `topology`, has to say.
+    pub(crate) fn lock(&self, document: &Document, topology: &Topology) -> LockFile {
+        let written = written(document);
+        let of_written = written.iter().filter_map(|written| {
+            let entry = self.registry.find_reference(written.role, &written.reference).ok()?;
+            self.locked(written.reference.clone(), entry)
+        });
+        let mut plugins: Vec<Locked> = of_written.collect();
+        for node in &topology.nodes {
+            let flowctl_topology::Component::Plugin { digest, name, .. } = &node.component else { continue };
+            if plugins.iter().any(|plugin| plugin.component == *digest) {
+                continue;
+            }
+            let entry = self.registry.all_entries().find(|entry| entry.digest() == Some(*digest));
+            let reference = Reference::Name { name: name.clone(), version: None };
+            plugins.extend(entry.and_then(|entry| self.locked(reference, entry)));
+        }
+        LockFile::of(plugins)
+    }
+
+    fn locked(&self, reference: Reference, entry: &Entry) -> Option<Locked> {
+        let artifact = entry.digest().and_then(|digest| self.artifacts.get(&digest)).cloned();
+        Locked::new(reference, entry, artifact)
+    }
+}
+
+impl Search<'_> {
+    /// Takes what the document names: files, artifacts, and what the lock has for names.
+    fn written(&mut self) -> Result<()> {
+        let mut wanted = Vec::new();
+        for written in written(self.document) {
+            match &written.reference {
+                Reference::File(file) => self.file(&written, file),
+                Reference::Name { .. } => {}
+                Reference::Oci { .. } | Reference::Layout { .. } => wanted.push(written),
+            }
+        }
+        let folders = self.local.registry(Vec::new(), Vec::new(), Declarations::default());
+        // a plugin of a folder that was given stands in for an artifact that is not fixed
+        let is_open = |written: &Written| {
+            self.locked(&written.reference).is_some()
+                || folders.find_reference(written.role, &written.reference).is_err()
+        };
+        wanted.retain(is_open);
+        let of_lock = self.lock.plugins().iter().filter(|_| self.supply.locking != Locking::Renew);
+        let of_lock = of_lock.filter(|plugin| matches!(plugin.reference, Reference::Name { .. }));
+        let missing = of_lock.filter(|plugin| {
+            let roles = [Role::Processor, Role::Source, Role::Sink];
+            plugin.artifact.is_some()
+                && !roles.iter().any(|role| folders.find_reference(*role, &plugin.reference).is_ok())
+        });
+        let of_names = missing.map(|plugin| {
+            let reference = plugin.reference.clone();
+            Written { place: place_of(self.document, &reference), role: Role::Processor, reference }
+        });
+        wanted.extend(of_names.collect::<Vec<_>>());
+        self.fetch(wanted)
+    }
+
+    fn file(&mut self, written: &Written, file: &Path) {
+        if self.named.iter().any(|entry| entry.path() == Some(file)) {
+            return;
+        }
+        match catalog::plugin(file) {
+            Ok(entry) => self.named.push(entry),
+            Err(error) => self.fault(written, &error),
+        }
+    }
+
+    /// What a reference to an artifact, or a name, was locked as.
+    fn locked(&self, reference: &Reference) -> Option<&Locked> {
+        let locked = self.lock.get(reference).filter(|_| self.supply.locking != Locking::Renew)?;
+        locked.artifact.is_some().then_some(locked)
+    }
+
+    /// Gets artifacts from the store or, as far as that is allowed, their registries.
+    fn fetch(&mut self, wanted: Vec<Written>) -> Result<()> {
+        let mut pulls: Vec<(Written, Wanted)> = Vec::new();
+        for written in wanted {
+            let fixed = self.locked(&written.reference).and_then(|locked| locked.artifact.clone());
+            let reference = fixed.unwrap_or_else(|| written.reference.clone());
+            if let Some((entry, artifact)) = self.held(&reference)? {
+                self.take(&written.reference, entry, artifact);
+            } else if self.supply.reach == Reach::Network {
+                let tags = match self.supply.locking {
+                    Locking::Renew => TagLookup::Registry,
+                    Locking::Prefer | Locking::Strict => TagLookup::Store,
+                };
+                pulls.push((written, Wanted { reference, tags }));
+            }
+        }
+        if pulls.is_empty() {
+            return Ok(());
+        }
+        let wanted: Vec<Wanted> = pulls.iter().map(|(_, wanted)| wanted.clone()).collect();
+        let bars = Bars::new(self.supply.is_quiet);
+        let pulled = self.supply.artifacts.pull(&wanted, &bars)?;
+        drop(bars);
+        for ((written, wanted), pulled) in pulls.into_iter().zip(pulled) {
+            let taken = pulled.and_then(|pulled| {
+                if !pulled.was_cached && !self.supply.is_quiet {
+                    status::say(&format!("  ✓ Pulled {} ({})", wanted.reference, pulled.digest));
+                }
+                let artifact = catalog::pinned(&self.absolute(&wanted.reference)?, pulled.digest);
+                Ok((catalog::artifact(&pulled.path, &wanted.reference)?, artifact))
+            });
+            match taken {
+                Ok((entry, artifact)) => self.take(&written.reference, entry, artifact),
+                Err(error) => self.fault(&written, &error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the store has for a reference without asking anybody.
+    fn held(&self, reference: &Reference) -> Result<Option<(Entry, Reference)>> {
+        if self.supply.locking == Locking::Renew {
+            return Ok(None);
+        }
+        let Some(store) = self.supply.artifacts.existing_store()? else { return Ok(None) };
+        let Ok(absolute) = self.absolute(reference) else { return Ok(None) };
+        let held = store.by_reference(&absolute).map_err(|error| crate::report::hinted(error.hint(), error))?;
+        let is_floating = matches!(reference, Reference::Layout { digest: None, .. });
+        let Some(held) = held.filter(|held| self.supply.artifacts.admits(held) && !is_floating) else {
+            return Ok(None);
+        };
+        let entry = catalog::artifact(&held.path, reference)?;
+        Ok(Some((entry, catalog::pinned(&absolute, held.manifest.digest))))
+    }
+
+    /// A reference to an artifact with its registry.
+    fn absolute(&self, reference: &Reference) -> Result<Reference> {
+        match reference {
+            Reference::Oci { .. } | Reference::Name { .. } => {
+                Ok(Reference::from(&self.supply.artifacts.registry_ref(reference)?))
+            }
+            other => Ok(other.clone()),
+        }
+    }
+
+    fn take(&mut self, reference: &Reference, entry: Entry, artifact: Reference) {
+        if let Some(digest) = entry.digest() {
+            self.pins.insert(reference.clone(), digest);
+            self.artifacts.insert(digest, artifact);
+        }
+        if !self.named.iter().any(|other| other.path() == entry.path()) {
+            self.named.push(entry);
+        }
+    }
+
+    fn fault(&mut self, written: &Written, error: &anyhow::Error) {
+        let place: Vec<&str> = written.place.iter().map(String::as_str).collect();
+        let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
+        let mut message = error.to_string();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            if !message.ends_with(&cause) {
+                message.push_str(&format!(": {cause}"));
+            }
+        }
+        self.faults.push(self.document.fault_at(&place, message, hint));
+    }
+
+    /// Looks further as long as something is missing.
+    fn complete(&mut self) -> Result<Registry> {
+        let registry = self.registry();
+        if self.supply.locking == Locking::Strict || !self.is_lacking(&registry) {
+            return Ok(registry);
+        }
+        for (entry, artifact) in catalog::stored(self.supply.artifacts)? {
+            if let Some(digest) = entry.digest() {
+                self.artifacts.entry(digest).or_insert(artifact);
+            }
+            self.more.push(entry);
+        }
+        let registry = self.registry();
+        if self.supply.reach == Reach::Local || !self.is_lacking(&registry) {
+            return Ok(registry);
+        }
+        match &self.document.intent {
+            Intent::Explicit(_) => self.names(&registry)?,
+            Intent::Discover(intent) => self.discover(intent, &registry)?,
+        }
+        Ok(self.registry())
+    }
+
+    fn registry(&self) -> Registry {
+        let registry = self.local.registry(self.named.clone(), self.more.clone(), self.declarations.clone());
+        registry.pinned(self.pins.clone())
+    }
+
+    /// Whether names stand for nothing, or a chain has no end.
+    fn is_lacking(&self, registry: &Registry) -> bool {
+        let is_unknown = |error: &LookupError| {
+            matches!(error, LookupError::Unknown { .. } | LookupError::Version { .. } | LookupError::Role { .. })
+        };
+        match &self.document.intent {
+            Intent::Discover(intent) => is_wanting(intent, registry),
+            Intent::Explicit(_) => {
+                written(self.document).iter().filter(|written| matches!(written.reference, Reference::Name { .. })).any(
+                    |written| registry.find_reference(written.role, &written.reference).is_err_and(|e| is_unknown(&e)),
+                )
+            }
+        }
+    }
+
+    /// Pulls names that nothing here has from the default registry.
+    fn names(&mut self, registry: &Registry) -> Result<()> {
+        if self.supply.artifacts.settings.registry.is_none() {
+            return Ok(());
+        }
+        let mut names = written(self.document);
+        names.retain(|written| {
+            matches!(written.reference, Reference::Name { .. })
+                && registry.find_reference(written.role, &written.reference).is_err()
+        });
+        self.fetch(names)
+    }
+
+    /// Pulls what the indexes list between the ends of an intent.
+    fn discover(&mut self, _intent: &DiscoverIntent, _registry: &Registry) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a document names, each once.
+fn written(document: &Document) -> Vec<Written> {
+    let mut all: Vec<Written> = Vec::new();
+    let mut add = |place: &[&str], role: Role, reference: Reference| {
+        if !all.iter().any(|written| written.reference == reference) {
+            all.push(Written { place: place.iter().map(|&key| key.to_owned()).collect(), role, reference });
+        }
+    };
+    let of = |component: &Component| match component {
+        Component::Plugin(reference) => Some(reference.clone()),
+        Component::Type(name) => name.parse().ok().filter(|reference| matches!(reference, Reference::Name { .. })),
+        Component::Command { .. } => None,
+    };
+    let key = |component: &Component| if matches!(component, Component::Type(_)) { "type" } else { "plugin" };
+    match &document.intent {
+        Intent::Explicit(intent) => {
+            for spec in &intent.processors {
+                add(&["processors", spec.id.as_str(), "plugin"], Role::Processor, spec.plugin.clone());
+            }
+            for spec in &intent.sources {
+                let reference = of(&spec.component).into_iter();
+                reference
+                    .for_each(|found| add(&["sources", spec.id.as_str(), key(&spec.component)], Role::Source, found));
+            }
+            for spec in &intent.sinks {
+                let reference = of(&spec.component).into_iter();
+                reference.for_each(|found| add(&["sinks", spec.id.as_str(), key(&spec.component)], Role::Sink, found));
+            }
+        }
+        Intent::Discover(intent) => {
+            for (index, name) in intent.via.iter().enumerate() {
+                if let Ok(reference) = name.parse() {
+                    add(&["via", &index.to_string()], Role::Processor, reference);
+                }
+            }
+        }
+    }
+    if let Some(spec) = document.intent.dead_letter() {
+        let reference = of(&spec.component).into_iter();
+        reference.for_each(|found| add(&["dead_letter", key(&spec.component)], Role::Sink, found));
+    }
+    all
+}
+
+/// Where a document has a reference; the place of its ends where it has none.
+fn place_of(document: &Document, reference: &Reference) -> Vec<String> {
+    let written = written(document).into_iter().find(|written| written.reference == *reference);
+    written.map_or_else(|| vec!["to".to_owned()], |written| written.place)
+}
+
+/// The error of a strict lock that is not there.
+pub(crate) fn unlocked(file: &Path) -> anyhow::Error {
+    match crate::pipeline::lockfile::path(file) {
+        Some(path) => Hinted::error(
+            format!("there is no lock file `{}`", path.display()),
+            format!("`flowctl lock {}` writes it", file.display()),
+        ),
+        None => anyhow!("a pipeline from standard input has no lock file"),
+    }
+}
