@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod commands;
+mod crash_points;
 mod delivery;
 mod flowctl;
 mod hostile;
@@ -19,6 +20,9 @@ mod types;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> std::process::ExitCode {
+    if let Some(code) = crash_points::child() {
+        return code;
+    }
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         stellar::trials(),
@@ -28,6 +32,7 @@ fn main() -> std::process::ExitCode {
         hostile::trials(),
         delivery::trials(),
         kills::trials(),
+        crash_points::trials(),
         resumes::trials(),
         tutorial::trials(),
         types::trials(),
