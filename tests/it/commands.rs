@@ -27,7 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 .filter_map(|line| line.split_whitespace().next())
                 .collect();
             let pipelines = ["run", "validate", "inspect", "topology", "processors", "dead-letters"];
-            let artifacts = ["push", "pull", "lock", "login", "logout", "plugins"];
+            let artifacts = ["push", "pull", "lock", "login", "logout", "plugins", "search", "index"];
             assert_eq!(names, [&pipelines[..], &artifacts, &["completions"]].concat());
         }),
         fact("commands::completions_exist_for_each_shell", || {

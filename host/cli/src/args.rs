@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, dead_letters, inspect, lock, login, plugins, processors, pull, push, run, topology, validate,
+    completions, dead_letters, index, inspect, lock, login, plugins, processors, pull, push, run, search, topology,
+    validate,
 };
 
 /// A host for event pipelines made of WebAssembly components
@@ -42,6 +43,10 @@ enum Command {
     /// List and remove the plugins of the local store
     #[command(subcommand)]
     Plugins(plugins::Plugins),
+    Search(search::Search),
+    /// Change an index, in which others find plugins
+    #[command(subcommand)]
+    Index(index::Index),
     Completions(completions::Completions),
 }
 
@@ -77,6 +82,8 @@ impl Arguments {
             Command::Login(login) => login.run(),
             Command::Logout(logout) => logout.run(),
             Command::Plugins(plugins) => plugins.run(),
+            Command::Search(search) => search.run(),
+            Command::Index(index) => index.run(),
             Command::Completions(completions) => completions.run(),
         }
     }

@@ -4,7 +4,8 @@
 //! has it for Wasm. A [`Layout`] is an OCI image layout on disk, the [`Store`] the one
 //! that all processes of a user share. The [`Client`] talks to registries; [`pull`] and
 //! [`push`] move artifacts between all three. [`auth`] knows the logins of registries, [`sign`]
-//! makes and checks signatures, and a [`policy`] says who needs which.
+//! makes and checks signatures, and a [`policy`] says who needs which. An [`index`] lists
+//! plugins that are not here yet.
 //!
 //! Invariants: bytes are hashed while they stream, and nothing is in the store before its
 //! digest, its size, its form and its types were checked. Whatever a registry or a file
@@ -21,6 +22,7 @@ mod client;
 mod descriptor;
 mod error;
 mod files;
+pub mod index;
 mod layout;
 pub mod policy;
 mod progress;

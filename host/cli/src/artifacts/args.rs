@@ -36,6 +36,14 @@ pub(crate) struct RegistryArgs {
     pub(crate) verify_key: Vec<PathBuf>,
 }
 
+/// In which indexes plugins are looked for that are not here.
+#[derive(Args, Default)]
+pub(crate) struct IndexArgs {
+    /// Index of plugins to look in; may be repeated [default: those of the settings]
+    #[arg(long, value_name = "REF", help_heading = "Registry")]
+    pub(crate) index: Vec<String>,
+}
+
 impl RegistryArgs {
     /// The login that the command line gives.
     pub(crate) fn login(&self) -> Result<Option<Login>> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod args;
 mod bars;
+mod market;
 pub(crate) mod settings;
 mod trust;
 
@@ -20,12 +21,13 @@ use flowctl_types::Reference;
 use futures_util::StreamExt as _;
 use tokio::runtime::Runtime;
 
-use self::args::RegistryArgs;
+use self::args::{IndexArgs, RegistryArgs};
 pub(crate) use self::bars::Bars;
+pub(crate) use self::market::Way;
 use self::settings::Settings;
 pub(crate) use self::trust::{Trust, password_of_key};
-use crate::paths;
 use crate::report::{Hinted, hinted};
+use crate::{catalog, paths, status};
 
 /// Pulls that run at once.
 const MAX_PULLS: usize = 8;
@@ -33,6 +35,8 @@ const MAX_PULLS: usize = 8;
 /// Where plugins come from that are no files.
 pub(crate) struct Artifacts {
     pub(crate) settings: Settings,
+    /// References of the indexes to look in.
+    indexes: Vec<String>,
     args: RegistryArgs,
     trust: Trust,
     store: OnceLock<Store>,
@@ -57,7 +61,16 @@ impl Artifacts {
         let settings = Settings::load()?;
         let trust = Trust::load(&settings, &args.verify_key)?;
         let (store, client, runtime) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self { settings, args, trust, store, client, runtime })
+        let indexes = settings.indexes.clone();
+        Ok(Self { settings, indexes, args, trust, store, client, runtime })
+    }
+
+    /// The same, with the indexes that the command line names in place of the settings'.
+    pub(crate) fn with_indexes(self, args: IndexArgs) -> Self {
+        if args.index.is_empty() {
+            return self;
+        }
+        Self { indexes: args.index, ..self }
     }
 
     /// The local store.
@@ -152,6 +165,26 @@ impl Artifacts {
         });
         // in the order of the references, which `buffered` keeps
         self.wait(futures_util::stream::iter(pulls).buffered(MAX_PULLS).collect())
+    }
+
+    /// Gets plugins that an index lists into the store, as entries of a registry. What
+    /// cannot be had is warned of.
+    pub(crate) fn pull_entries(&self, references: &[Reference]) -> Result<Vec<flowctl_registry::Entry>> {
+        let wanted: Vec<Wanted> = references
+            .iter()
+            .map(|reference| Wanted { reference: reference.clone(), tags: TagLookup::Store })
+            .collect();
+        let bars = Bars::new(false);
+        let pulled = self.pull(&wanted, &bars)?;
+        drop(bars);
+        let mut entries = Vec::new();
+        for (reference, pulled) in references.iter().zip(pulled) {
+            match pulled.and_then(|pulled| catalog::artifact(&pulled.path, reference)) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => status::warn(&format!("{error:#}")),
+            }
+        }
+        Ok(entries)
     }
 
     fn named(&self, wanted: &Wanted) -> Result<Named> {

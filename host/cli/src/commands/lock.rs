@@ -9,7 +9,7 @@ use flowctl_oci::RegistryRef;
 use flowctl_types::Reference;
 
 use crate::args::PluginArgs;
-use crate::artifacts::args::RegistryArgs;
+use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::artifacts::{Artifacts, refused};
 use crate::pipeline::lockfile::{self, LockFile, Locked};
 use crate::pipeline::supply::{Locking, Reach, Supply};
@@ -35,6 +35,8 @@ pub(crate) struct Lock {
     plugins: PluginArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    index: IndexArgs,
     /// Show no progress and no status, only warnings
     #[arg(short, long)]
     quiet: bool,
@@ -49,7 +51,7 @@ impl Lock {
                 "put it into a file, and lock that",
             ));
         };
-        let artifacts = Artifacts::new(self.registry)?;
+        let artifacts = Artifacts::new(self.registry)?.with_indexes(self.index);
         let supply = Supply {
             folders: &self.plugins.plugins,
             artifacts: &artifacts,

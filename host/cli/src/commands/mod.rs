@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod dead_letters;
 mod describe;
+pub(crate) mod index;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod login;
@@ -11,5 +12,6 @@ pub(crate) mod processors;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod run;
+pub(crate) mod search;
 pub(crate) mod topology;
 pub(crate) mod validate;

@@ -14,7 +14,7 @@ use flowctl_types::NodeId;
 
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
-use crate::artifacts::args::RegistryArgs;
+use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::pipeline::supply::{Locking, Reach, Supply};
 use crate::report::Hinted;
 use crate::session::{self, LocalWorkshop, Voice};
@@ -37,6 +37,8 @@ pub(crate) struct Run {
     locked: bool,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    index: IndexArgs,
     /// Write what the run did to this file, as one JSON object
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
@@ -62,7 +64,7 @@ impl Run {
                 "put the pipeline into a file, and name that",
             ));
         }
-        let artifacts = Artifacts::new(self.registry)?;
+        let artifacts = Artifacts::new(self.registry)?.with_indexes(self.index);
         let supply = Supply {
             folders: &self.plugins.plugins,
             artifacts: &artifacts,

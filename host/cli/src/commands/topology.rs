@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use flowctl_intent::Endpoint;
+use flowctl_registry::Registry;
 use flowctl_topology::{Wish, render, suggest};
 use flowctl_types::EventType;
 
 use crate::args::{PluginArgs, key_value};
-use crate::artifacts::Artifacts;
-use crate::artifacts::args::RegistryArgs;
-use crate::catalog::{self, types};
+use crate::artifacts::args::{IndexArgs, RegistryArgs};
+use crate::artifacts::{Artifacts, Way};
+use crate::catalog::{self, Local, types};
 use crate::output::{self, Format};
 use crate::pipeline;
 use crate::pipeline::supply::Supply;
@@ -23,7 +24,7 @@ use crate::report::Hinted;
 #[derive(Subcommand)]
 pub(crate) enum Topology {
     /// Find the chain of processors from event types to sinks
-    Suggest(Suggest),
+    Suggest(Box<Suggest>),
     /// Show the graph of nodes that a pipeline file becomes
     Show(Show),
 }
@@ -54,6 +55,10 @@ pub(crate) struct Suggest {
     types: Vec<PathBuf>,
     #[command(flatten)]
     plugins: PluginArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    #[command(flatten)]
+    index: IndexArgs,
     /// How to print the chains
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -97,9 +102,12 @@ impl Topology {
 
 impl Suggest {
     fn run(self) -> Result<ExitCode> {
-        let artifacts = Artifacts::new(RegistryArgs::default())?;
+        let artifacts = Artifacts::new(self.registry)?.with_indexes(self.index);
         let types = self.types.iter().map(|path| (path.display().to_string(), path.as_path()));
-        let registry = catalog::load(&self.plugins.plugins, &artifacts, types::declarations(types))?;
+        let declarations = types::declarations(types);
+        let local = Local::read(&self.plugins.plugins)?;
+        let stored = || catalog::stored(&artifacts).map(|stored| stored.into_iter().map(|(entry, _)| entry).collect());
+        let mut registry = local.registry(Vec::new(), stored()?, declarations.clone());
         all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))?;
         let source = self.source.clone();
         let from: Vec<Endpoint> =
@@ -113,6 +121,15 @@ impl Suggest {
             configured: BTreeSet::new(),
             max_hops: self.max_hops,
         };
+        let is_wanting =
+            |registry: &Registry| suggest(&wish, registry).is_err_and(|e| e.iter().any(|e| e.error.is_for_want()));
+        if artifacts.has_indexes() && is_wanting(&registry) {
+            let from = from.iter().map(|end| end.event_type.clone()).collect();
+            let way = Way { from, to: &self.to, via: &self.via };
+            let listed = artifacts.on_the_way(&registry, &way)?;
+            let pulled = artifacts.pull_entries(&listed)?;
+            registry = local.registry(pulled, stored()?, declarations);
+        }
         let chains = suggest(&wish, &registry).map_err(|errors| {
             let texts = errors.iter().map(|error| (error.to_string(), error.command_line_hint()));
             all(texts).expect_err("there is one at least")

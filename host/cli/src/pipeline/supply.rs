@@ -17,7 +17,7 @@ use flowctl_schema::Role;
 use flowctl_topology::{Topology, is_wanting};
 use flowctl_types::{Digest, Reference};
 
-use crate::artifacts::{Artifacts, Bars, Wanted};
+use crate::artifacts::{Artifacts, Bars, Wanted, Way};
 use crate::catalog::{self, Local};
 use crate::pipeline::lockfile::{LockFile, Locked};
 use crate::report::Hinted;
@@ -222,7 +222,7 @@ impl Search<'_> {
         for ((written, wanted), pulled) in pulls.into_iter().zip(pulled) {
             let taken = pulled.and_then(|pulled| {
                 if !pulled.was_cached && !self.supply.is_quiet {
-                    status::say(&format!("  ✓ Pulled {} ({})", wanted.reference, pulled.digest));
+                    status::say(&format!("  ✓ Pulled {}", catalog::pinned(&wanted.reference, pulled.digest)));
                 }
                 let artifact = catalog::pinned(&self.absolute(&wanted.reference)?, pulled.digest);
                 Ok((catalog::artifact(&pulled.path, &wanted.reference)?, artifact))
@@ -340,8 +340,19 @@ impl Search<'_> {
     }
 
     /// Pulls what the indexes list between the ends of an intent.
-    fn discover(&mut self, _intent: &DiscoverIntent, _registry: &Registry) -> Result<()> {
-        Ok(())
+    fn discover(&mut self, intent: &DiscoverIntent, registry: &Registry) -> Result<()> {
+        if !self.supply.artifacts.has_indexes() {
+            return Ok(());
+        }
+        let from = intent.from.iter().map(|end| end.event_type.clone()).collect();
+        let way = Way { from, to: &intent.to, via: &intent.via };
+        let listed = self.supply.artifacts.on_the_way(registry, &way)?;
+        let wanted = listed.into_iter().map(|reference| Written {
+            place: vec!["to".to_owned()],
+            role: Role::Processor,
+            reference,
+        });
+        self.fetch(wanted.collect())
     }
 }
 
