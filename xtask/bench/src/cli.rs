@@ -7,7 +7,7 @@ use clap::Parser;
 
 use crate::pipeline::Sandbox;
 use crate::report::{self, Row};
-use crate::{checkpoints, identity, json_filter, ledgers};
+use crate::{checkpoints, identity, json_filter, ledgers, start};
 
 /// Measure the data path against native functions
 #[derive(Debug, Parser)]
@@ -18,6 +18,9 @@ struct Args {
     /// Folder of the test guests, as NAME.wasm
     #[arg(long, value_name = "DIR")]
     guests: PathBuf,
+    /// The program `flowctl`, for the benchmark of its start
+    #[arg(long, value_name = "FILE")]
+    flowctl: Option<PathBuf>,
     /// Also write the figures here, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -28,18 +31,19 @@ struct Args {
 /// A benchmark: its name and what makes its row.
 type Benchmark = (&'static str, fn(&Sandbox) -> Result<Row>);
 
-const BENCHMARKS: [Benchmark; 4] = [
+const BENCHMARKS: [Benchmark; 5] = [
     (json_filter::NAME, json_filter::run),
     (ledgers::NAME, ledgers::run),
     (identity::NAME, identity::run),
     (checkpoints::NAME, checkpoints::run),
+    (start::NAME, start::run),
 ];
 
 /// Runs what the command line asks for.
 pub(crate) fn run() -> Result<()> {
     let args = Args::parse();
     let wanted = wanted(args.filter.as_deref())?;
-    let sandbox = Sandbox::start(args.plugins, args.guests)?;
+    let sandbox = Sandbox::start(args.plugins, args.guests, args.flowctl)?;
     let mut rows = Vec::new();
     for (name, benchmark) in wanted {
         report::progress(name)?;
@@ -73,13 +77,16 @@ mod tests {
     #[test]
     fn a_filter_takes_the_benchmarks_that_contain_it() {
         assert_eq!(names("json"), ["json-filter"]);
-        assert_eq!(names("-"), ["json-filter", "ledger-to-transfers", "identity-chain-3", "checkpoint-each-second"]);
+        assert_eq!(
+            names("-"),
+            ["json-filter", "ledger-to-transfers", "identity-chain-3", "checkpoint-each-second", "warm-start"]
+        );
     }
 
     #[test]
     fn a_filter_that_takes_none_lists_all() {
         let error = wanted(Some("swap")).unwrap_err().to_string();
-        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`";
+        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`, `warm-start`";
         assert_eq!(error, format!("no benchmark is named like `swap`, there are {names}"));
     }
 }

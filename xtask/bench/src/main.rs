@@ -15,6 +15,7 @@ mod memory;
 mod orders;
 mod pipeline;
 mod report;
+mod start;
 
 fn main() -> anyhow::Result<()> {
     cli::run()

@@ -27,6 +27,7 @@ const MAX_MEMORY_BYTES: u64 = 4 << 30;
 pub(crate) struct Sandbox {
     plugins: PathBuf,
     guests: PathBuf,
+    flowctl: Option<PathBuf>,
     engine: Engine,
     tenant: Arc<Tenant>,
     runtime: Runtime,
@@ -66,16 +67,27 @@ struct Bench {
 }
 
 impl Sandbox {
-    pub(crate) fn start(plugins: PathBuf, guests: PathBuf) -> Result<Self> {
+    pub(crate) fn start(plugins: PathBuf, guests: PathBuf, flowctl: Option<PathBuf>) -> Result<Self> {
         let engine = Engine::new(EngineConfig { max_instances: 16, ..EngineConfig::default() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         Ok(Self {
             plugins,
             guests,
+            flowctl,
             engine: engine.context("cannot start the sandbox")?,
             tenant: Tenant::new("bench", MAX_MEMORY_BYTES),
             runtime: runtime.context("cannot start a thread's runtime")?,
         })
+    }
+
+    /// The program, where one was named.
+    pub(crate) fn flowctl(&self) -> Option<&Path> {
+        self.flowctl.as_deref()
+    }
+
+    /// The folder of the first-party plugins.
+    pub(crate) fn plugins(&self) -> &Path {
+        &self.plugins
     }
 
     /// Compiles a first-party plugin.
