@@ -1,5 +1,6 @@
 //! Starts the `flowctl` under test, each time in a folder of its own.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -41,10 +42,21 @@ impl Flowctl {
     /// `flowctl` with these arguments, split at white space.
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowctl"));
+        // what a developer has set must not matter
+        for name in [
+            "FLOWCTL_PLUGINS",
+            "FLOWCTL_CONFIG",
+            "XDG_CONFIG_HOME",
+            "XDG_DATA_HOME",
+            "DOCKER_CONFIG",
+            "COSIGN_PASSWORD",
+            "SOURCE_DATE_EPOCH",
+        ] {
+            command.env_remove(name);
+        }
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
-            .env_remove("FLOWCTL_PLUGINS")
             .env("HOME", self.folder.path())
             .env("XDG_STATE_HOME", self.path("state"))
             // compiled once for all cases: compiling is not what they are about
@@ -56,6 +68,15 @@ impl Flowctl {
     /// Runs to the end.
     pub(crate) fn run(&self, arguments: &str) -> Answer {
         Answer::of(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs to the end, with `text` on standard input.
+    pub(crate) fn run_with_input(&self, arguments: &str, text: &str) -> Answer {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // one that reads none of it closes its end
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+        Answer::of(child.wait_with_output().unwrap())
     }
 
     /// Runs with the first-party plugins.

@@ -12,6 +12,7 @@ mod flowctl;
 mod hostile;
 mod kills;
 mod pipelines;
+mod registries;
 mod resumes;
 mod stellar;
 mod tutorial;
@@ -27,6 +28,7 @@ fn main() -> std::process::ExitCode {
     let trials: Vec<Trial> = [
         stellar::trials(),
         pipelines::trials(),
+        registries::trials(),
         commands::trials(),
         bad_input::trials(),
         hostile::trials(),

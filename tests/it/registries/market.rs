@@ -1,0 +1,112 @@
+//! Indexes: plugins that nobody named.
+
+use std::process::Stdio;
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use super::{Faulty, Shelf, listed, plugin, push, remove_store};
+use crate::fact;
+use crate::flowctl::{Answer, Flowctl};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        fact("registries::an_index_is_added_to_searched_and_taken_from", edit),
+        fact("registries::a_chain_is_found_in_an_index_pulled_and_locked", chain),
+        fact("registries::two_who_add_at_once_are_both_listed", two_writers),
+        fact("registries::an_index_that_is_none_is_told", wrong),
+    ]
+}
+
+fn edit() {
+    let shelf = Shelf::new();
+    shelf.push("order-filter:0.1.0");
+    push(&shelf.flowctl, &plugin("ttp-processor"), &shelf.at("ttp-processor:0.1.0"));
+    let index = format!("--index {}", shelf.at("index:latest"));
+    let both = format!("{} {}", shelf.at("order-filter:0.1.0"), shelf.at("ttp-processor:0.1.0"));
+    let flowctl = &shelf.flowctl;
+    flowctl.run(&format!("index add {both} {index}")).success();
+    let again = flowctl.run(&format!("index add {both} {index}")).success();
+    assert!(again.stderr.contains("is listed already"), "{}", again.stderr);
+    let found = |arguments: &str| {
+        let answer = flowctl.run(&format!("search {arguments} {index} -o json")).success();
+        let rows: Vec<Value> = serde_json::from_str(&answer.stdout).unwrap();
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(""), ["order-filter", "ttp-processor"]);
+    assert_eq!(found("--input stellar.ledger.v1"), ["ttp-processor"]);
+    assert_eq!(found("--output example.order.v1"), ["order-filter"]);
+    assert_eq!(found("--input stellar.ledger.v1 --output example.order.v1"), [""; 0]);
+    assert_eq!(found("minimum total"), ["order-filter"]);
+    flowctl.run(&format!("index remove {} {index}", shelf.at("order-filter:0.1.0"))).success();
+    assert_eq!(found(""), ["ttp-processor"]);
+    flowctl.run(&format!("index remove {} {index}", shelf.at("order-filter:0.1.0"))).failure(&["order-filter"]);
+    flowctl.run("search").failure(&["no index", "--index"]);
+}
+
+fn chain() {
+    let shelf = Shelf::new();
+    shelf.push("order-filter:0.1.0");
+    push(&shelf.flowctl, &plugin("ttp-processor"), &shelf.at("ttp-processor:0.1.0"));
+    let both = format!("{} {}", shelf.at("order-filter:0.1.0"), shelf.at("ttp-processor:0.1.0"));
+    shelf.flowctl.run(&format!("index add {both} --index {}", shelf.at("index:latest"))).success();
+
+    let faulty = Faulty::before(&shelf.registry);
+    let flowctl = Flowctl::new();
+    let suggest = "topology suggest --from stellar.ledger.v1 --to sqlite";
+    flowctl.run(suggest).failure(&["no chain"]);
+    // the index names plugins by the registry that they were added from
+    flowctl.write(".config/flowctl/config.yaml", format!("indexes: [{}]\n", faulty.at("index:latest")));
+    let answer = flowctl.run(suggest).success();
+    assert_eq!(answer.stdout, "Chain found: stellar-ledgers → ttp-processor → sqlite\n");
+    assert_eq!(listed(&flowctl).len(), 1, "only what lies on the way is pulled");
+    remove_store(&flowctl);
+
+    flowctl.write(
+        "t.yaml",
+        "apiVersion: flowctl/v2\nkind: Topology\nmetadata: {name: t}\nspec:\n  from: stellar.ledger.v1\n  to: sqlite\n  \
+         config:\n    stellar-ledgers: {generate: {ledgers: 2}, network: testnet}\n    \
+         ttp-processor: {network: testnet}\n    sqlite: {path: t.db}\n",
+    );
+    let answer = flowctl.run("run t.yaml").success();
+    assert!(answer.stderr.contains("Pulled"), "{}", answer.stderr);
+    assert!(flowctl.read("t.lock").contains("ttp-processor"), "{}", flowctl.read("t.lock"));
+    // the index is not asked any more, whether the plugin is here or has to be pulled
+    let before = faulty.proxy.passages().len();
+    let requests = shelf.n_requests();
+    flowctl.run("run t.yaml --fresh --locked").success();
+    assert_eq!(shelf.n_requests(), requests);
+    remove_store(&flowctl);
+    flowctl.run("run t.yaml --fresh --locked").success();
+    assert_eq!(faulty.proxy.passages().len(), before);
+}
+
+fn two_writers() {
+    let shelf = Shelf::new();
+    shelf.push("order-filter:0.1.0");
+    push(&shelf.flowctl, &plugin("ttp-processor"), &shelf.at("ttp-processor:0.1.0"));
+    let add = |name: &str| {
+        let command = format!("index add {} --index {}", shelf.at(name), shelf.at("index:latest"));
+        shelf.flowctl.command(&command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let writers = [add("order-filter:0.1.0"), add("ttp-processor:0.1.0")];
+    for writer in writers {
+        Answer::of(writer.wait_with_output().unwrap()).success();
+    }
+    let answer = shelf.flowctl.run(&format!("search --index {} -o json", shelf.at("index:latest"))).success();
+    let rows: Vec<Value> = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(rows.len(), 2, "{}", answer.stdout);
+}
+
+fn wrong() {
+    let shelf = Shelf::new();
+    shelf.push("order-filter:0.1.0");
+    let flowctl = &shelf.flowctl;
+    flowctl.run(&format!("search --index {}", shelf.at("order-filter:0.1.0"))).failure(&["order-filter:0.1.0"]);
+    let plain = flowctl_test_support::registry::Artifact::of(*b"\0asm\x0d\0\x01\0");
+    shelf.registry.push("acme/plain", "1", &plain);
+    let add = format!("index add {} --index {}", shelf.at("plain:1"), shelf.at("index:latest"));
+    flowctl.run(&add).failure(&["plain:1", "flowctl push"]);
+    let answer = flowctl.run(&format!("search --index {}", shelf.at("nothing:1"))).success();
+    assert!(answer.stderr.contains("no index"), "{}", answer.stderr);
+}
