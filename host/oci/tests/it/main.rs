@@ -3,6 +3,7 @@
 
 mod artifact;
 mod client;
+mod index;
 mod layout;
 mod plugin;
 mod pull;
