@@ -57,6 +57,11 @@ impl Answer {
         self.0.headers()
     }
 
+    /// How long the body is said to be.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.0.content_length()
+    }
+
     /// Where the answer came from, after redirects.
     pub(super) fn url(&self) -> &reqwest::Url {
         self.0.url()
@@ -73,7 +78,7 @@ impl Answer {
     /// Reads the body, of at most `max_bytes`.
     pub(super) async fn read(mut self, ask: &Ask<'_>, max_bytes: u64) -> Result<Bytes, Trouble> {
         let too_large = || OciError::TooLarge { what: ask.what.to_owned(), limit_bytes: max_bytes };
-        if self.0.content_length().is_some_and(|announced| announced > max_bytes) {
+        if self.content_length().is_some_and(|announced| announced > max_bytes) {
             return Err(too_large().into());
         }
         let mut bytes = Vec::new();

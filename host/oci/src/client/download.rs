@@ -85,7 +85,8 @@ impl Client {
             Ok(answer) => answer,
             Err(Trouble { error: OciError::Refused { status: 416, .. }, .. }) => {
                 sink.restart().map_err(kept)?;
-                let reason = "it has no such range".to_owned();
+                let reason =
+                    format!("it has no more than {begin} of the {} bytes that its manifest says", descriptor.size);
                 return Err(Trouble::passing(ask.content(reason)));
             }
             Err(trouble) => return Err(trouble),
@@ -97,6 +98,11 @@ impl Client {
             if answer.status() == StatusCode::PARTIAL_CONTENT {
                 return Err(Trouble::passing(ask.content("it sent another range than was asked for".to_owned())));
             }
+        }
+        let announced = answer.content_length().filter(|_| !continues);
+        if let Some(announced) = announced.filter(|announced| *announced != descriptor.size) {
+            let reason = format!("it has {announced} bytes, its manifest says {}", descriptor.size);
+            return Err(ask.content(reason).into());
         }
         while let Some(chunk) = answer.chunk(&ask).await? {
             if sink.len() + chunk.len() as u64 > descriptor.size {

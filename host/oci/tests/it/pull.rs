@@ -157,8 +157,8 @@ fn tamper(registry: &Registry, change: impl FnOnce(&mut Vec<u8>)) {
 #[tokio::test]
 async fn of_what_is_wrong_nothing_is_left() {
     check(|registry| tamper(registry, |bytes| bytes[100] ^= 1), "sent a tampered blob").await;
-    check(|registry| tamper(registry, |bytes| bytes.push(0)), "more than the").await;
-    check(|registry| tamper(registry, |bytes| bytes.truncate(0)), "ended after 0").await;
+    check(|registry| tamper(registry, |bytes| bytes.push(0)), "it has 4817 bytes, its manifest says 4816").await;
+    check(|registry| tamper(registry, |bytes| bytes.truncate(0)), "it has 0 bytes, its manifest says 4816").await;
     check(|registry| rewrite(registry, "stellar.ledger.v1", "stellar.ledger.v9"), "but the component says").await;
     check(|registry| rewrite(registry, "io.flowctl.name", "io.flowctl.nome"), "`io.flowctl.name` is missing").await;
     check(|registry| rewrite(registry, "wasm.config", "oci.config"), "config is of type").await;
