@@ -155,6 +155,10 @@ pub(super) fn failure(ask: &Ask<'_>, error: &reqwest::Error) -> Trouble {
     if let Some(reason) = distrust(error) {
         return OciError::Untrusted { registry, reason }.into();
     }
+    if is_plain(error) {
+        let reason = "it does not speak TLS".to_owned();
+        return OciError::Unreachable { registry, reason }.into();
+    }
     let reason = match error {
         _ if error.is_redirect() => {
             let reason = root(error);
@@ -175,6 +179,15 @@ fn silence(ask: &Ask<'_>) -> Trouble {
 /// Whether the peer's certificate was refused.
 pub(super) fn is_distrust(error: &reqwest::Error) -> bool {
     distrust(error).is_some()
+}
+
+/// Whether the peer answered a greeting of TLS with something else.
+fn is_plain(error: &(dyn Error + 'static)) -> bool {
+    let find = |error: &rustls::Error| {
+        let is_other = matches!(error, rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
+        is_other.then_some(())
+    };
+    tls_error(error, &find).is_some()
 }
 
 fn distrust(error: &(dyn Error + 'static)) -> Option<String> {

@@ -178,6 +178,26 @@ async fn nobody_there_is_said_so() {
 }
 
 #[tokio::test]
+async fn a_registry_without_tls_is_told_at_once_from_one_that_is_away() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // leads here, and is no name of this machine
+    let reference = format!("127.1:{}/acme/plugin:1", listener.local_addr().unwrap().port()).parse().unwrap();
+    let server = tokio::spawn(async move {
+        // one connection, and no other
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let _ = stream.read(&mut [0; 4096]).await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        stream
+    });
+    let error = client().manifest(&reference).await.unwrap_err();
+    assert!(error.to_string().ends_with("cannot be reached: it does not speak TLS"), "{error}");
+    assert!(error.hint().unwrap().contains("--insecure"));
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_registry_with_tls_is_spoken_to_with_tls_and_trusted_by_its_authority() {
     let (registry, authority) = Registry::start_secure().await;
     let reference = registry.reference("acme/plugin:1");
