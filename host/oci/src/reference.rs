@@ -60,7 +60,10 @@ impl RegistryRefError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Kind { .. } => Some("write `registry/repository:tag`, such as `ghcr.io/acme/ttp-processor:1.2.0`"),
+            Self::Kind { .. } => Some(
+                "write `registry/repository:tag`, such as `ghcr.io/acme/ttp-processor:1.2.0`; a short name needs a \
+                 default registry",
+            ),
             Self::NoRegistry { .. } => {
                 Some("begin with the registry's host, such as `ghcr.io/`, or set a default registry")
             }
