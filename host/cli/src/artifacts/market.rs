@@ -37,7 +37,7 @@ impl Artifacts {
         let named: Vec<RegistryRef> = self.index_refs()?;
         let registries: Vec<&str> = named.iter().map(RegistryRef::registry).collect();
         let client = self.client(&registries)?;
-        let fetches = named.iter().map(|reference| index::fetch(client, reference));
+        let fetches = named.iter().map(|reference| index::fetch(&client, reference));
         let fetched = self.wait(futures_util::future::join_all(fetches))?;
         let mut found = Vec::new();
         let mut failed = None;

@@ -9,8 +9,9 @@ mod market;
 pub(crate) mod settings;
 mod trust;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
 use flowctl_oci::auth::{Credentials, Login, Secret};
@@ -40,7 +41,9 @@ pub(crate) struct Artifacts {
     args: RegistryArgs,
     trust: Trust,
     store: OnceLock<Store>,
-    client: OnceLock<Client>,
+    login: OnceLock<Option<Login>>,
+    /// With the registries that it is for.
+    client: Mutex<Option<(BTreeSet<String>, Client)>>,
     runtime: OnceLock<Runtime>,
 }
 
@@ -60,9 +63,9 @@ impl Artifacts {
     pub(crate) fn new(args: RegistryArgs) -> Result<Self> {
         let settings = Settings::load()?;
         let trust = Trust::load(&settings, &args.verify_key)?;
-        let (store, client, runtime) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (store, login, runtime) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let indexes = settings.indexes.clone();
-        Ok(Self { settings, indexes, args, trust, store, client, runtime })
+        Ok(Self { settings, indexes, args, trust, store, login, client: Mutex::default(), runtime })
     }
 
     /// The same, with the indexes that the command line names in place of the settings'.
@@ -92,27 +95,40 @@ impl Artifacts {
 
     /// The client of registries. `registries` are those that the command names: `--insecure`
     /// and the login of the command line are for them.
-    pub(crate) fn client(&self, registries: &[&str]) -> Result<&Client> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
+    pub(crate) fn client(&self, registries: &[&str]) -> Result<Client> {
+        let mut made = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_for = |named: &BTreeSet<String>| registries.iter().all(|registry| named.contains(*registry));
+        if let Some((_, client)) = made.as_ref().filter(|(named, _)| is_for(named)) {
+            return Ok(client.clone());
         }
+        let mut named = made.take().map(|(named, _)| named).unwrap_or_default();
+        named.extend(registries.iter().map(|&registry| registry.to_owned()));
         let mut insecure = self.settings.insecure.clone();
         if self.args.insecure {
-            insecure.extend(registries.iter().map(|&registry| registry.to_owned()));
+            insecure.extend(named.iter().cloned());
         }
-        let credentials = match self.args.login()? {
-            Some(login) => registries
+        let credentials = match self.login()? {
+            Some(login) => named
                 .iter()
                 .fold(credentials(), |credentials, registry| credentials.with_login(registry, login.clone())),
             None => credentials(),
         };
-        let options = ClientOptions {
+        let client = Client::new(ClientOptions {
             logins: Some(Arc::new(credentials)),
             insecure,
             ca_files: self.settings.ca_files.iter().chain(&self.args.ca_file).cloned().collect(),
             ..ClientOptions::default()
-        };
-        Ok(self.client.get_or_init(|| Client::new(options)))
+        });
+        *made = Some((named, client.clone()));
+        Ok(client)
+    }
+
+    /// The login of the command line; standard input is read once.
+    fn login(&self) -> Result<Option<&Login>> {
+        if self.login.get().is_none() {
+            let _ = self.login.set(self.args.login()?);
+        }
+        Ok(self.login.get().and_then(Option::as_ref))
     }
 
     /// Waits for something of a registry.
@@ -151,7 +167,7 @@ impl Artifacts {
             match named? {
                 Named::Registry(reference, tags) => {
                     let options = PullOptions { tags, admission: self.trust.admission(), ..PullOptions::default() };
-                    let pulled = pull(client, store, &reference, &options, bars).await;
+                    let pulled = pull(&client, store, &reference, &options, bars).await;
                     pulled.map_err(|error| hinted(error.hint(), error))
                 }
                 Named::Layout { path, tag, digest } => {

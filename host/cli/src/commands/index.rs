@@ -69,8 +69,8 @@ impl Edit {
         let client = artifacts.client(&registries)?;
         let updated: Result<Updated, IndexError> = artifacts.wait(async {
             match adds {
-                true => index::add(client, &index, &plugins).await,
-                false => index::remove(client, &index, &plugins).await,
+                true => index::add(&client, &index, &plugins).await,
+                false => index::remove(&client, &index, &plugins).await,
             }
         })?;
         let updated = updated.map_err(|error| hinted(error.hint(), error))?;

@@ -93,13 +93,13 @@ impl Push {
                 let reference = artifacts.registry_ref(reference)?;
                 let client = artifacts.client(&[reference.registry()])?;
                 let bars = Bars::new(self.quiet);
-                let sent = artifacts.wait(push(client, &artifact, &reference, &bars))?;
+                let sent = artifacts.wait(push(&client, &artifact, &reference, &bars))?;
                 drop(bars);
                 let digest = sent.map_err(|error| hinted(error.hint(), error))?;
                 pushed.reference = reference.to_string();
                 pushed.digest = digest.to_string();
                 if let Some(key) = key {
-                    let place = Repository::new(client, &reference);
+                    let place = Repository::new(&client, &reference);
                     let signed = artifacts.wait(sign::push(&place, digest, &key))?;
                     let signed = signed.map_err(|error| hinted(error.hint().map(str::to_owned), error))?;
                     let (Signed::Added { tag } | Signed::Before { tag }) = signed;
