@@ -4,6 +4,7 @@
 //! data are reported as ignored where the data is absent, and fail where `CI` is set.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod artifacts;
 mod bad_input;
 mod commands;
 mod crash_points;
@@ -12,7 +13,6 @@ mod flowctl;
 mod hostile;
 mod kills;
 mod pipelines;
-mod registries;
 mod resumes;
 mod stellar;
 mod tutorial;
@@ -28,7 +28,6 @@ fn main() -> std::process::ExitCode {
     let trials: Vec<Trial> = [
         stellar::trials(),
         pipelines::trials(),
-        registries::trials(),
         commands::trials(),
         bad_input::trials(),
         hostile::trials(),
@@ -38,6 +37,7 @@ fn main() -> std::process::ExitCode {
         resumes::trials(),
         tutorial::trials(),
         types::trials(),
+        artifacts::trials(),
     ]
     .into_iter()
     .flatten()

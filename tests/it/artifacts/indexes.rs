@@ -2,26 +2,69 @@
 
 use std::process::Stdio;
 
+use flowctl_test_support::fault_proxy::FaultProxy;
+use flowctl_test_support::registry::Registry;
 use libtest_mimic::Trial;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
-use super::{Faulty, Shelf, listed, plugin, push, remove_store};
+use super::market::{held, runtime, store};
 use crate::fact;
-use crate::flowctl::{Answer, Flowctl};
+use crate::flowctl::{Answer, Flowctl, plugins};
+
+/// A registry, and somebody who fills it.
+struct Shelf {
+    registry: Registry,
+    flowctl: Flowctl,
+}
+
+/// A proxy before a registry, which counts.
+struct Counted {
+    proxy: FaultProxy,
+    _runtime: Runtime,
+}
+
+impl Shelf {
+    fn new() -> Self {
+        Self { registry: Registry::start(), flowctl: Flowctl::new() }
+    }
+
+    fn at(&self, name: &str) -> String {
+        format!("{}/acme/{name}", self.registry.address())
+    }
+
+    /// Pushes a first-party plugin as version 0.1.0.
+    fn push(&self, plugin: &str) {
+        let file = plugins().join(format!("{plugin}.wasm"));
+        self.flowctl.run(&format!("push {} {}", file.display(), self.at(&format!("{plugin}:0.1.0")))).success();
+    }
+}
+
+impl Counted {
+    fn before(registry: &Registry) -> Self {
+        let runtime = runtime();
+        let proxy = runtime.block_on(FaultProxy::start(registry.address()));
+        Self { proxy, _runtime: runtime }
+    }
+
+    fn at(&self, name: &str) -> String {
+        format!("{}/acme/{name}", self.proxy.address())
+    }
+}
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        fact("registries::an_index_is_added_to_searched_and_taken_from", edit),
-        fact("registries::a_chain_is_found_in_an_index_pulled_and_locked", chain),
-        fact("registries::two_who_add_at_once_are_both_listed", two_writers),
-        fact("registries::an_index_that_is_none_is_told", wrong),
+        fact("artifacts::an_index_is_added_to_searched_and_taken_from", edit),
+        fact("artifacts::a_chain_is_found_in_an_index_pulled_and_locked", chain),
+        fact("artifacts::two_who_add_at_once_are_both_listed", two_writers),
+        fact("artifacts::an_index_that_is_none_is_told", wrong),
     ]
 }
 
 fn edit() {
     let shelf = Shelf::new();
-    shelf.push("order-filter:0.1.0");
-    push(&shelf.flowctl, &plugin("ttp-processor"), &shelf.at("ttp-processor:0.1.0"));
+    shelf.push("order-filter");
+    shelf.push("ttp-processor");
     let index = format!("--index {}", shelf.at("index:latest"));
     let both = format!("{} {}", shelf.at("order-filter:0.1.0"), shelf.at("ttp-processor:0.1.0"));
     let flowctl = &shelf.flowctl;
@@ -46,21 +89,21 @@ fn edit() {
 
 fn chain() {
     let shelf = Shelf::new();
-    shelf.push("order-filter:0.1.0");
-    push(&shelf.flowctl, &plugin("ttp-processor"), &shelf.at("ttp-processor:0.1.0"));
+    shelf.push("order-filter");
+    shelf.push("ttp-processor");
     let both = format!("{} {}", shelf.at("order-filter:0.1.0"), shelf.at("ttp-processor:0.1.0"));
     shelf.flowctl.run(&format!("index add {both} --index {}", shelf.at("index:latest"))).success();
 
-    let faulty = Faulty::before(&shelf.registry);
+    let counted = Counted::before(&shelf.registry);
     let flowctl = Flowctl::new();
     let suggest = "topology suggest --from stellar.ledger.v1 --to sqlite";
     flowctl.run(suggest).failure(&["no chain"]);
     // the index names plugins by the registry that they were added from
-    flowctl.write(".config/flowctl/config.yaml", format!("indexes: [{}]\n", faulty.at("index:latest")));
+    flowctl.write(".config/flowctl/config.yaml", format!("indexes: [{}]\n", counted.at("index:latest")));
     let answer = flowctl.run(suggest).success();
     assert_eq!(answer.stdout, "Chain found: stellar-ledgers → ttp-processor → sqlite\n");
-    assert_eq!(listed(&flowctl).len(), 1, "only what lies on the way is pulled");
-    remove_store(&flowctl);
+    assert_eq!(held(&flowctl).len(), 1, "only what lies on the way is pulled");
+    std::fs::remove_dir_all(store(&flowctl)).unwrap();
 
     flowctl.write(
         "t.yaml",
@@ -72,19 +115,19 @@ fn chain() {
     assert!(answer.stderr.contains("Pulled"), "{}", answer.stderr);
     assert!(flowctl.read("t.lock").contains("ttp-processor"), "{}", flowctl.read("t.lock"));
     // the index is not asked any more, whether the plugin is here or has to be pulled
-    let before = faulty.proxy.passages().len();
-    let requests = shelf.n_requests();
+    let before = counted.proxy.passages().len();
+    let requests = shelf.registry.requests().len();
     flowctl.run("run t.yaml --fresh --locked").success();
-    assert_eq!(shelf.n_requests(), requests);
-    remove_store(&flowctl);
+    assert_eq!(shelf.registry.requests().len(), requests);
+    std::fs::remove_dir_all(store(&flowctl)).unwrap();
     flowctl.run("run t.yaml --fresh --locked").success();
-    assert_eq!(faulty.proxy.passages().len(), before);
+    assert_eq!(counted.proxy.passages().len(), before);
 }
 
 fn two_writers() {
     let shelf = Shelf::new();
-    shelf.push("order-filter:0.1.0");
-    push(&shelf.flowctl, &plugin("ttp-processor"), &shelf.at("ttp-processor:0.1.0"));
+    shelf.push("order-filter");
+    shelf.push("ttp-processor");
     let add = |name: &str| {
         let command = format!("index add {} --index {}", shelf.at(name), shelf.at("index:latest"));
         shelf.flowctl.command(&command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -100,7 +143,7 @@ fn two_writers() {
 
 fn wrong() {
     let shelf = Shelf::new();
-    shelf.push("order-filter:0.1.0");
+    shelf.push("order-filter");
     let flowctl = &shelf.flowctl;
     flowctl.run(&format!("search --index {}", shelf.at("order-filter:0.1.0"))).failure(&["order-filter:0.1.0"]);
     let plain = flowctl_test_support::registry::Artifact::of(*b"\0asm\x0d\0\x01\0");
