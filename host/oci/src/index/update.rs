@@ -65,8 +65,9 @@ impl Change {
 ///
 /// # Errors
 ///
-/// [`IndexError`]. Unless it is [`IndexError::Contended`] or [`IndexError::Fetch`], the
-/// index is as it was; with these, the changes may be there.
+/// [`IndexError`]. Where a plugin cannot be listed, or there would be too many, the changes
+/// were not made. Where the registry fails or others are always faster, they may be there;
+/// making them again does no harm.
 pub async fn add(client: &Client, index: &RegistryRef, plugins: &[RegistryRef]) -> Result<Updated, IndexError> {
     writable(index)?;
     let listed = list(client, plugins).await?;
@@ -179,7 +180,8 @@ async fn update(
     let push = |source| IndexError::Push { index: index.to_string(), source };
     let mut found = fetch(client, index).await?;
     let changes = plan(found.as_ref().map_or(&PluginIndex::default(), |(current, _)| current))?;
-    for _ in 0..MAX_ATTEMPTS {
+    let mut n_attempts = 0;
+    loop {
         let (current, digest) = match found {
             Some((current, digest)) if changes.iter().all(|change| current.holds(change)) => {
                 return Ok(Updated { digest, changes });
@@ -187,6 +189,10 @@ async fn update(
             Some((current, digest)) => (current, Some(digest)),
             None => (PluginIndex::default(), None),
         };
+        if n_attempts == MAX_ATTEMPTS {
+            return Err(IndexError::Contended { index: index.to_string(), n_attempts });
+        }
+        n_attempts += 1;
         let mut next = current.clone();
         for change in changes.iter().filter(|change| !current.holds(change)) {
             next.apply(change);
@@ -207,12 +213,6 @@ async fn update(
             tokio::time::sleep(SHORTEST_WAIT.mul_f64(random())).await;
         }
         found = fetch(client, index).await?;
-    }
-    match found {
-        Some((current, digest)) if changes.iter().all(|change| current.holds(change)) => {
-            Ok(Updated { digest, changes })
-        }
-        _ => Err(IndexError::Contended { index: index.to_string(), n_attempts: MAX_ATTEMPTS }),
     }
 }
 
