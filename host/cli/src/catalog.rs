@@ -5,6 +5,7 @@ pub(crate) mod types;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use flowctl_registry::{Declarations, Entry, Registry};
@@ -24,6 +25,13 @@ const WELL_KNOWN: [(&str, &str); 5] = [
     ("flowctl/stellar-token-transfer.wit", include_str!("../../../wit/events/stellar-token-transfer/event.wit")),
     ("flowctl/stellar-volume.wit", include_str!("../../../wit/events/stellar-volume/event.wit")),
 ];
+
+/// The event types of [`WELL_KNOWN`], parsed once.
+fn well_known() -> &'static [Schema] {
+    static PARSED: OnceLock<Vec<Schema>> = OnceLock::new();
+    let schemas = |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
+    PARSED.get_or_init(|| WELL_KNOWN.iter().flat_map(schemas).collect())
+}
 
 /// The plugins that folders hold.
 #[derive(Debug, Clone, Default)]
@@ -84,9 +92,7 @@ impl Local {
         let more: Vec<Entry> = more.into_iter().filter(|entry| !is_here(entry)).collect();
         entries.extend(more);
         entries.extend(flowctl_connectors::catalogue());
-        let schema =
-            |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
-        let registry = Registry::build_with(entries, WELL_KNOWN.iter().flat_map(schema), declarations);
+        let registry = Registry::build_with(entries, well_known().iter().cloned(), declarations);
         registry.checked_by(flowctl_connectors::check)
     }
 }
@@ -112,7 +118,9 @@ pub(crate) fn stored(artifacts: &Artifacts) -> Result<Vec<(Entry, Reference)>> {
     let Some(store) = artifacts.existing_store()? else { return Ok(Vec::new()) };
     let mut stored: Vec<(Entry, Reference)> = Vec::new();
     for held in store.list().map_err(|error| hinted(error.hint(), error))? {
-        if !artifacts.admits(&held) || stored.iter().any(|(entry, _)| entry.path() == Some(&*held.path)) {
+        if !artifacts.admits(&held.reference, &held)?
+            || stored.iter().any(|(entry, _)| entry.path() == Some(&*held.path))
+        {
             continue;
         }
         match artifact(&held.path, &held.reference) {

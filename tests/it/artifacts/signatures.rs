@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("artifacts::what_cosign_signed_is_accepted_whoever_signed_before", of_cosign),
         fact("artifacts::a_policy_denies_what_no_rule_is_about", denied),
         fact("artifacts::a_policy_demands_its_keys_and_lets_through_what_it_names", policy),
+        fact("artifacts::the_rule_about_the_name_that_is_used_counts_whatever_else_holds_the_bytes", by_the_name),
         fact("artifacts::what_is_held_unsigned_is_refused_once_a_policy_demands_a_key", held_unsigned),
         fact("artifacts::a_policy_that_is_none_lets_nothing_through", no_policy),
         fact("artifacts::a_key_that_is_none_is_named_before_anything_is_asked", no_key),
@@ -214,6 +215,26 @@ fn policy() {
         .unwrap();
     market.flowctl.write(".config/flowctl/config.yaml", "policy: rules.yaml\n");
     market.pull("acme/b:1").failure(&["is not signed"]);
+}
+
+/// The same artifact, free under one name and to be signed under another.
+fn by_the_name() {
+    let market = Market::new();
+    let digest = market.push(&order_filter(), "acme/try/c:1");
+    assert_eq!(market.push(&order_filter(), "acme/b:1"), digest);
+    fs::create_dir_all(market.flowctl.path(".config/flowctl")).unwrap();
+    fs::copy(key("openssl-p256.pub"), market.flowctl.path(".config/flowctl/acme.pub")).unwrap();
+    let acme = market.at("acme");
+    rule(
+        &market,
+        &format!("\n  - {{match: '{acme}/**', keys: [acme.pub]}}\n  - {{match: '{acme}/try/*', unsigned: allow}}"),
+    );
+    market.pull("acme/try/c:1").success();
+    market.pipeline(&format!("plugin: '{}@{digest}'", market.at("acme/b")));
+    market.flowctl.run("validate orders.yaml").failure(&["orders.yaml:6:", "is not here"]);
+    market.flowctl.run("run orders.yaml").failure(&["orders.yaml:6:", "is not signed"]);
+    market.pipeline(&format!("plugin: '{}@{digest}'", market.at("acme/try/c")));
+    run_orders(&market.flowctl, "");
 }
 
 fn held_unsigned() {

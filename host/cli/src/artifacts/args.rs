@@ -45,6 +45,11 @@ pub(crate) struct IndexArgs {
 }
 
 impl RegistryArgs {
+    /// Only how registries are reached.
+    pub(crate) fn reaching(insecure: bool, ca_file: Vec<PathBuf>) -> Self {
+        Self { insecure, ca_file, ..Self::default() }
+    }
+
     /// The login that the command line gives.
     pub(crate) fn login(&self) -> Result<Option<Login>> {
         match &self.username {

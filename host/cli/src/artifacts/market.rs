@@ -1,8 +1,8 @@
 //! What indexes list that a pipeline lacks.
 
 use anyhow::Result;
-use flowctl_oci::RegistryRef;
 use flowctl_oci::index::{self, Listed, PluginIndex, Query};
+use flowctl_oci::{Facts, RegistryRef};
 use flowctl_registry::{Accepts, Registry};
 use flowctl_schema::Role;
 use flowctl_topology::Wish;
@@ -40,28 +40,19 @@ impl Artifacts {
         let fetches = named.iter().map(|reference| index::fetch(&client, reference));
         let fetched = self.wait(futures_util::future::join_all(fetches))?;
         let mut found = Vec::new();
-        let mut failed = None;
+        let mut failed = Vec::new();
         for (reference, fetched) in named.iter().zip(fetched) {
             match fetched {
                 Ok(Some((index, _))) => found.push(index),
                 Ok(None) => status::warn(&format!("there is no index at `{reference}`")),
-                Err(error) => {
-                    let error = hinted(error.hint(), error);
-                    match failed {
-                        None => failed = Some(error),
-                        Some(_) => status::warn(&format!("{error:#}")),
-                    }
-                }
+                Err(error) => failed.push(hinted(error.hint(), error)),
             }
         }
-        match failed {
-            Some(error) if found.is_empty() => Err(error),
-            Some(error) => {
-                status::warn(&format!("{error:#}"));
-                Ok(found)
-            }
-            None => Ok(found),
+        if found.is_empty() && !failed.is_empty() {
+            return Err(failed.swap_remove(0));
         }
+        failed.iter().for_each(|error| status::warn(&format!("{error:#}")));
+        Ok(found)
     }
 
     /// What the indexes list that `registry` lacks to go the way, each pinned to its digest.
@@ -69,10 +60,8 @@ impl Artifacts {
     pub(crate) fn on_the_way(&self, registry: &Registry, way: &Way<'_>) -> Result<Vec<Reference>> {
         let indexes = self.fetch_indexes()?;
         let processors = registry.entries().filter(|entry| entry.role == Role::Processor);
-        let types = |schemas: &[flowctl_schema::Schema]| {
-            schemas.iter().map(|schema| schema.event_type().clone()).collect::<Vec<_>>()
-        };
-        let known: Vec<_> = processors.map(|entry| (types(entry.inputs()), types(entry.outputs()))).collect();
+        let facts = processors.filter_map(|entry| entry.contract()).map(Facts::of);
+        let known: Vec<_> = facts.map(|facts| (facts.inputs, facts.outputs)).collect();
         let mut wanted: Vec<RegistryRef> = Vec::new();
         let mut want = |listed: &Listed| {
             if !wanted.contains(&listed.pinned()) {

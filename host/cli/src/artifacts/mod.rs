@@ -7,7 +7,7 @@ pub(crate) mod args;
 mod bars;
 mod market;
 pub(crate) mod settings;
-mod trust;
+pub(crate) mod trust;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -26,7 +26,8 @@ use self::args::{IndexArgs, RegistryArgs};
 pub(crate) use self::bars::Bars;
 pub(crate) use self::market::Way;
 use self::settings::Settings;
-pub(crate) use self::trust::{Trust, password_of_key};
+use self::trust::Trust;
+pub(crate) use self::trust::password_of_key;
 use crate::report::{Hinted, hinted};
 use crate::{catalog, paths, status};
 
@@ -39,7 +40,7 @@ pub(crate) struct Artifacts {
     /// References of the indexes to look in.
     indexes: Vec<String>,
     args: RegistryArgs,
-    trust: Trust,
+    trust: OnceLock<Trust>,
     store: OnceLock<Store>,
     login: OnceLock<Option<Login>>,
     /// With the registries that it is for.
@@ -59,11 +60,11 @@ impl Artifacts {
     ///
     /// # Errors
     ///
-    /// When settings, policy or keys cannot be read.
+    /// When the settings cannot be read.
     pub(crate) fn new(args: RegistryArgs) -> Result<Self> {
         let settings = Settings::load()?;
-        let trust = Trust::load(&settings, &args.verify_key)?;
-        let (store, login, runtime) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (trust, store) = (OnceLock::new(), OnceLock::new());
+        let (login, runtime) = (OnceLock::new(), OnceLock::new());
         let indexes = settings.indexes.clone();
         Ok(Self { settings, indexes, args, trust, store, login, client: Mutex::default(), runtime })
     }
@@ -74,6 +75,11 @@ impl Artifacts {
             return self;
         }
         Self { indexes: args.index, ..self }
+    }
+
+    /// The same, with a login for the registries that the command names.
+    pub(crate) fn with_login(self, login: Login) -> Self {
+        Self { login: OnceLock::from(Some(login)), ..self }
     }
 
     /// The local store.
@@ -151,27 +157,48 @@ impl Artifacts {
         found.map_err(|error| hinted(error.hint().map(str::to_owned), error))
     }
 
-    /// Whether what the store holds may be used as it is.
-    pub(crate) fn admits(&self, held: &flowctl_oci::Entry) -> bool {
-        self.trust.admits(held)
+    /// A reference to an artifact with its registry, as the store knows it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::registry_ref`]; a layout is as it is.
+    pub(crate) fn absolute(&self, reference: &Reference) -> Result<Reference> {
+        match reference {
+            Reference::Layout { .. } => Ok(reference.clone()),
+            reference => Ok(Reference::from(&self.registry_ref(reference)?)),
+        }
+    }
+
+    /// Whether what the store holds may be used for `reference`, which is absolute, as it is.
+    pub(crate) fn admits(&self, reference: &Reference, held: &flowctl_oci::Entry) -> Result<bool> {
+        Ok(self.trust()?.admits(reference, held))
+    }
+
+    fn trust(&self) -> Result<&Trust> {
+        if let Some(trust) = self.trust.get() {
+            return Ok(trust);
+        }
+        let trust = Trust::load(&self.settings, &self.args.verify_key)?;
+        Ok(self.trust.get_or_init(|| trust))
     }
 
     /// Gets every reference into the store, several at once; answers in their order. Each
     /// is a reference to a registry or a layout, or a short name of the default registry.
     pub(crate) fn pull(&self, wanted: &[Wanted], bars: &Bars) -> Result<Vec<Result<Pulled>>> {
-        let store = self.store()?;
+        // a policy that cannot be read lets nothing through, and makes no store
+        let (trust, store) = (self.trust()?, self.store()?);
         let named: Vec<Result<Named>> = wanted.iter().map(|wanted| self.named(wanted)).collect();
         let registries: Vec<&str> = named.iter().flatten().filter_map(Named::registry).collect();
         let client = self.client(&registries)?;
         let pulls = named.into_iter().map(|named| async {
             match named? {
                 Named::Registry(reference, tags) => {
-                    let options = PullOptions { tags, admission: self.trust.admission(), ..PullOptions::default() };
+                    let options = PullOptions { tags, admission: trust.admission(), ..PullOptions::default() };
                     let pulled = pull(&client, store, &reference, &options, bars).await;
                     pulled.map_err(|error| hinted(error.hint(), error))
                 }
                 Named::Layout { path, tag, digest } => {
-                    self.trust.check_layout(&path)?;
+                    trust.check_layout(&path)?;
                     let layout = Layout::open(path).map_err(|error| hinted(error.hint(), error))?;
                     let options = PullOptions::default();
                     let pulled = pull_from_layout(&layout, tag.as_deref(), digest, store, &options).await;

@@ -76,10 +76,11 @@ impl Trust {
         ))
     }
 
-    /// Whether an artifact of the store may be used, by the marks of its pull.
-    pub(crate) fn admits(&self, held: &Entry) -> bool {
-        match &held.reference {
-            reference @ Reference::Oci { .. } => {
+    /// Whether an artifact of the store may be used for `reference`, by the marks of its pull.
+    /// The rule that counts is the one about the name that it is used by.
+    pub(crate) fn admits(&self, reference: &Reference, held: &Entry) -> bool {
+        match reference {
+            Reference::Oci { .. } => {
                 let named = RegistryRef::from_reference(reference, None);
                 named.is_ok_and(|named| self.admits_held(&named, &held.manifest, &held.marks))
             }
@@ -127,12 +128,17 @@ impl Admission for Trust {
     }
 
     fn admits_held(&self, reference: &RegistryRef, _: &ArtifactManifest, marks: &Marks) -> bool {
-        let signers = marks.get(SIGNED_BY).map_or("", String::as_str);
+        let signers = signers(marks).unwrap_or_default();
         let is_signed = |keys: &&[PublicKey]| {
             keys.iter().any(|key| signers.split(',').any(|signer| signer == key.fingerprint().to_string()))
         };
         self.demands(reference).is_ok_and(|demands| demands.iter().all(is_signed))
     }
+}
+
+/// The keys that an artifact of the store was admitted by, as it is marked.
+pub(crate) fn signers(marks: &Marks) -> Option<&str> {
+    marks.get(SIGNED_BY).map(String::as_str)
 }
 
 /// What opens the private key in `path`: COSIGN_PASSWORD, where it is encrypted.

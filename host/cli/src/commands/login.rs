@@ -6,11 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use flowctl_oci::auth::{AuthError, Kept, Login as Credential};
-use flowctl_oci::{Client, ClientOptions};
 
-use crate::artifacts::args::secret_from_stdin;
-use crate::artifacts::settings::Settings;
-use crate::artifacts::{basic, credentials, refused};
+use crate::artifacts::args::{RegistryArgs, secret_from_stdin};
+use crate::artifacts::{Artifacts, basic, credentials, refused};
 use crate::report::{Hinted, hinted};
 use crate::status;
 
@@ -51,29 +49,19 @@ pub(crate) struct Logout {
 impl Login {
     /// Tries the login, and keeps it.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let settings = Settings::load()?;
         let login = match &self.username {
             _ if self.identity_token_stdin => Credential::Identity(secret_from_stdin("identity-token")?),
             Some(username) if self.password_stdin => basic(username, secret_from_stdin("password")?),
             Some(username) => basic(username, ask(username, &self.registry)?),
             None => return Err(anyhow!("no name was given")),
         };
-        let mut insecure = settings.insecure;
-        if self.insecure {
-            insecure.push(self.registry.clone());
-        }
-        let options = ClientOptions {
-            logins: Some(std::sync::Arc::new(credentials().with_login(&self.registry, login.clone()))),
-            insecure,
-            ca_files: settings.ca_files.into_iter().chain(self.ca_file).collect(),
-            ..ClientOptions::default()
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("cannot start the async runtime")?;
-        let kept = runtime.block_on(async {
-            Client::new(options).check_login(&self.registry).await.map_err(refused)?;
+        let args = RegistryArgs::reaching(self.insecure, self.ca_file);
+        let artifacts = Artifacts::new(args)?.with_login(login.clone());
+        let client = artifacts.client(&[&self.registry])?;
+        let kept = artifacts.wait(async {
+            client.check_login(&self.registry).await.map_err(refused)?;
             credentials().keep(&self.registry, &login).await.map_err(unkept)
-        })?;
+        })??;
         match kept {
             Kept::Helper(name) => status::say(&format!("Logged in to {}; `{name}` keeps it", self.registry)),
             Kept::File(path) => {
@@ -91,9 +79,8 @@ impl Login {
 impl Logout {
     /// Forgets it.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.context("cannot start the async runtime")?;
-        let was_there = runtime.block_on(credentials().forget(&self.registry)).map_err(unkept)?;
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
+        let was_there = artifacts.wait(credentials().forget(&self.registry))?.map_err(unkept)?;
         status::say(&match was_there {
             true => format!("Logged out of {}", self.registry),
             false => format!("No login for {} was kept", self.registry),

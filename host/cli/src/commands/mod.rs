@@ -1,5 +1,6 @@
 //! One file a command; the doc comment of its arguments is its help.
 
+mod artifact_row;
 pub(crate) mod completions;
 pub(crate) mod dead_letters;
 mod describe;

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use flowctl_oci::{Entry, Untagged};
 use flowctl_types::{Digest, Reference};
 use serde::Serialize;
 
-use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
+use crate::artifacts::{Artifacts, trust};
+use crate::commands::artifact_row::{ArtifactRow, types};
 use crate::output::{self, Format};
 use crate::report::{Hinted, hinted};
 use crate::{catalog, status};
@@ -54,13 +55,8 @@ pub(crate) struct Gc {
 
 #[derive(Serialize)]
 struct Row {
-    reference: String,
-    digest: String,
-    name: String,
-    version: Option<String>,
-    role: String,
-    input_types: Vec<String>,
-    output_types: Vec<String>,
+    #[serde(flatten)]
+    artifact: ArtifactRow,
     size_bytes: u64,
     path: String,
     signed_by: Option<String>,
@@ -97,18 +93,15 @@ impl List {
             }
         }
         output::value(self.output, &rows, || {
-            let lines = rows.iter().map(|row| {
-                let digest: String = row.digest.chars().take("sha256:".len() + 12).collect();
-                let types = |types: &[String]| if types.is_empty() { "-".to_owned() } else { types.join(",") };
-                let version = row.version.clone().unwrap_or_else(|| "-".to_owned());
+            let lines = rows.iter().map(|Row { artifact, size_bytes, .. }| {
                 vec![
-                    row.reference.clone(),
-                    digest,
-                    row.name.clone(),
-                    version,
-                    types(&row.input_types),
-                    types(&row.output_types),
-                    row.size_bytes.to_string(),
+                    artifact.reference.clone(),
+                    artifact.digest.chars().take("sha256:".len() + 12).collect(),
+                    artifact.name.clone(),
+                    artifact.version.clone().unwrap_or_else(|| "-".to_owned()),
+                    types(&artifact.input_types),
+                    types(&artifact.output_types),
+                    size_bytes.to_string(),
                 ]
             });
             let header = ["REFERENCE", "DIGEST", "NAME", "VERSION", "INPUT", "OUTPUT", "BYTES"];
@@ -121,20 +114,12 @@ impl List {
 impl Row {
     fn new(held: &Entry) -> Result<Self> {
         let entry = catalog::artifact(&held.path, &held.reference)?;
-        let types = |schemas: &[flowctl_schema::Schema]| {
-            schemas.iter().map(|schema| schema.event_type().to_string()).collect::<Vec<_>>()
-        };
+        let (reference, digest) = (held.reference.to_string(), held.manifest.digest.to_string());
         Ok(Self {
-            reference: held.reference.to_string(),
-            digest: held.manifest.digest.to_string(),
-            name: entry.name.clone(),
-            version: entry.version().map(str::to_owned),
-            role: entry.role.to_string(),
-            input_types: types(entry.inputs()),
-            output_types: types(entry.outputs()),
+            artifact: ArtifactRow::of_entry(reference, digest, &entry).context("it is no plugin")?,
             size_bytes: held.manifest.layer.size,
             path: held.path.display().to_string(),
-            signed_by: held.marks.get("signed-by").cloned(),
+            signed_by: trust::signers(&held.marks).map(str::to_owned),
         })
     }
 }
@@ -150,11 +135,7 @@ impl Remove {
                 Ok(digest) => store.remove_digest(&digest),
                 Err(_) => {
                     let reference: Reference = text.parse()?;
-                    let reference = match &reference {
-                        Reference::Layout { .. } => reference,
-                        other => Reference::from(&artifacts.registry_ref(other)?),
-                    };
-                    store.remove(&reference)
+                    store.remove(&artifacts.absolute(&reference)?)
                 }
             };
             let removed = removed.map_err(|error| hinted(error.hint(), error))?;

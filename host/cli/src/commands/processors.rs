@@ -1,5 +1,6 @@
 //! `flowctl processors list | find | show`.
 
+use std::borrow::Borrow;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -172,16 +173,20 @@ impl Row {
     }
 
     fn cells(&self) -> Vec<String> {
-        let list = |types: &[String]| if types.is_empty() { "-".to_owned() } else { types.join(", ") };
         vec![
             self.id.clone(),
             self.role.clone(),
-            list(&self.input_types),
-            list(&self.output_types),
+            cell(&self.input_types),
+            cell(&self.output_types),
             self.status.to_owned(),
             self.origin.clone(),
         ]
     }
+}
+
+/// Several names in one cell.
+pub(super) fn cell<T: Borrow<str>>(names: &[T]) -> String {
+    if names.is_empty() { "-".to_owned() } else { names.join(", ") }
 }
 
 /// Reads `--output` of `find`, which is the format everywhere else.

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
 use flowctl_oci::{Pulled, TagLookup};
-use flowctl_types::Reference;
+use flowctl_types::{Digest, Reference};
 use serde::Serialize;
 
 use crate::artifacts::args::RegistryArgs;
 use crate::artifacts::{Artifacts, Bars, Wanted};
+use crate::commands::artifact_row::ArtifactRow;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 use crate::{catalog, report, session, status};
@@ -44,15 +44,12 @@ pub(crate) struct Pull {
 
 #[derive(Serialize)]
 struct Row {
-    reference: String,
-    digest: String,
-    name: String,
-    version: Option<String>,
-    input_types: Vec<String>,
-    output_types: Vec<String>,
-    component: String,
+    #[serde(flatten)]
+    artifact: ArtifactRow,
+    /// The digest of the component.
+    component: Digest,
     size_bytes: u64,
-    path: String,
+    path: PathBuf,
     was_cached: bool,
     /// What the tag stood for before, where it moved.
     moved_from: Option<String>,
@@ -84,18 +81,24 @@ impl Pull {
         }
         for row in rows.iter().filter(|_| !self.quiet) {
             if let Some(before) = &row.moved_from {
-                status::warn(&format!("the tag of `{}` moved: it was {before}", row.reference));
+                status::warn(&format!("the tag of `{}` moved: it was {before}", row.artifact.reference));
             }
         }
         if !self.no_compile && !rows.is_empty() {
-            let plugins = rows.iter().map(|row| (row.name.clone(), PathBuf::from(&row.path), row.component.clone()));
-            compile(plugins.collect(), self.quiet)?;
+            let plugins = rows.iter().map(|row| (row.artifact.name.as_str(), row.path.as_path(), row.component));
+            let (n_compiled, took) = session::compile(plugins)?;
+            if n_compiled > 0 && !self.quiet {
+                let seconds = took.as_secs_f64();
+                status::say(&format!("Compiled {n_compiled}, kept for every start ({seconds:.1} s)"));
+            }
         }
         if let (Some(to), Some(row)) = (&self.to, rows.first()) {
             std::fs::copy(&row.path, to).with_context(|| format!("cannot write `{}`", to.display()))?;
         }
         output::value(self.output, &rows, || {
-            let lines = rows.iter().map(|row| vec![row.reference.clone(), row.digest.clone(), row.name.clone()]);
+            let lines = rows.iter().map(|Row { artifact, .. }| {
+                vec![artifact.reference.clone(), artifact.digest.clone(), artifact.name.clone()]
+            });
             output::table(&["REFERENCE", "DIGEST", "NAME"], &lines.collect::<Vec<_>>())
         })?;
         Ok(if n_failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -105,49 +108,26 @@ impl Pull {
 impl Row {
     fn new(reference: &Reference, pulled: &Pulled, before: Option<String>) -> Result<Self> {
         let entry = catalog::artifact(&pulled.path, reference)?;
-        let contract = entry.contract().ok_or_else(|| anyhow!("`{reference}` is no plugin"))?;
-        let types = |schemas: &[flowctl_schema::Schema]| {
-            schemas.iter().map(|schema| schema.event_type().to_string()).collect::<Vec<_>>()
-        };
         let digest = pulled.digest.to_string();
+        let moved_from = before.filter(|before| *before != digest);
+        let artifact = ArtifactRow::of_entry(reference.to_string(), digest, &entry).context("it is no plugin")?;
         Ok(Self {
-            reference: reference.to_string(),
-            name: contract.name.clone(),
-            version: contract.version.clone(),
-            input_types: types(&contract.inputs),
-            output_types: types(&contract.outputs),
-            component: contract.digest.to_string(),
-            size_bytes: contract.size_bytes,
-            path: pulled.path.display().to_string(),
+            artifact,
+            component: pulled.manifest.layer.digest,
+            size_bytes: pulled.manifest.layer.size,
+            path: pulled.path.clone(),
             was_cached: pulled.was_cached,
-            moved_from: before.filter(|before| *before != digest),
-            digest,
+            moved_from,
         })
     }
 }
 
 /// What the store has for a tag, before it is asked for.
 fn held(artifacts: &Artifacts, reference: &Reference) -> Option<String> {
-    let absolute = match reference {
-        Reference::Layout { .. } => reference.clone(),
-        reference => Reference::from(&artifacts.registry_ref(reference).ok()?),
-    };
+    let absolute = artifacts.absolute(reference).ok()?;
     if matches!(absolute, Reference::Oci { digest: Some(_), .. }) {
         return None;
     }
     let held = artifacts.existing_store().ok()??.by_reference(&absolute).ok()??;
     Some(held.manifest.digest.to_string())
-}
-
-/// Compiles what is not compiled yet.
-fn compile(plugins: Vec<(String, PathBuf, String)>, is_quiet: bool) -> Result<()> {
-    let mut parsed = Vec::new();
-    for (name, path, digest) in plugins {
-        parsed.push((name, path, digest.parse()?));
-    }
-    let (n_compiled, took): (u64, Duration) = session::compile(parsed)?;
-    if n_compiled > 0 && !is_quiet {
-        status::say(&format!("Compiled {n_compiled}, kept for every start ({:.1} s)", took.as_secs_f64()));
-    }
-    Ok(())
 }

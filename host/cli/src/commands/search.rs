@@ -1,5 +1,6 @@
 //! `flowctl search`.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
+use crate::commands::artifact_row::{ArtifactRow, types};
 use crate::output::{self, Format};
 use crate::report::Hinted;
 
@@ -39,13 +41,8 @@ pub(crate) struct Search {
 /// A plugin that an index lists; unproven, as the index has it.
 #[derive(Serialize)]
 struct Row {
-    reference: String,
-    digest: String,
-    name: String,
-    version: Option<String>,
-    role: String,
-    input_types: Vec<String>,
-    output_types: Vec<String>,
+    #[serde(flatten)]
+    artifact: ArtifactRow,
     description: Option<String>,
     licenses: Option<String>,
 }
@@ -63,23 +60,22 @@ impl Search {
         let query = Query { text: self.words.join(" "), input: self.input, output: self.output };
         let indexes = artifacts.fetch_indexes()?;
         let mut rows: Vec<Row> = Vec::new();
+        let mut seen = HashSet::new();
         for listed in indexes.iter().flat_map(|index| index.search(&query)) {
             // several indexes may list the same plugin
-            let row = Row::new(listed);
-            if !rows.iter().any(|other| (&other.reference, &other.digest) == (&row.reference, &row.digest)) {
-                rows.push(row);
+            if seen.insert(listed.pinned()) {
+                rows.push(Row::new(listed));
             }
         }
         output::value(self.format, &rows, || {
-            let types = |types: &[String]| if types.is_empty() { "-".to_owned() } else { types.join(",") };
-            let lines = rows.iter().map(|row| {
+            let lines = rows.iter().map(|Row { artifact, description, .. }| {
                 vec![
-                    row.reference.clone(),
-                    row.name.clone(),
-                    row.role.clone(),
-                    types(&row.input_types),
-                    types(&row.output_types),
-                    row.description.clone().unwrap_or_default(),
+                    artifact.reference.clone(),
+                    artifact.name.clone(),
+                    artifact.role.clone(),
+                    types(&artifact.input_types),
+                    types(&artifact.output_types),
+                    description.clone().unwrap_or_default(),
                 ]
             });
             let header = ["REFERENCE", "NAME", "ROLE", "INPUT", "OUTPUT", "DESCRIPTION"];
@@ -91,17 +87,11 @@ impl Search {
 
 impl Row {
     fn new(listed: &Listed) -> Self {
-        let facts = listed.facts();
-        let types = |types: &[EventType]| types.iter().map(ToString::to_string).collect();
+        let (reference, digest) = (listed.reference().to_string(), listed.digest().to_string());
         Self {
-            reference: listed.reference().to_string(),
-            digest: listed.digest().to_string(),
-            name: facts.name.clone(),
-            version: facts.version.clone(),
-            role: facts.role.to_string(),
-            input_types: types(&facts.inputs),
-            output_types: types(&facts.outputs),
-            description: listed.description().map(str::to_owned),
+            artifact: ArtifactRow::new(reference, digest, listed.facts().clone()),
+            // a line of the table is one of text
+            description: listed.description().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")),
             licenses: listed.licenses().map(str::to_owned),
         }
     }

@@ -106,8 +106,8 @@ impl Suggest {
         let types = self.types.iter().map(|path| (path.display().to_string(), path.as_path()));
         let declarations = types::declarations(types);
         let local = Local::read(&self.plugins.plugins)?;
-        let stored = || catalog::stored(&artifacts).map(|stored| stored.into_iter().map(|(entry, _)| entry).collect());
-        let mut registry = local.registry(Vec::new(), stored()?, declarations.clone());
+        let stored: Vec<_> = catalog::stored(&artifacts)?.into_iter().map(|(entry, _)| entry).collect();
+        let mut registry = local.registry(Vec::new(), stored.clone(), declarations.clone());
         all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))?;
         let source = self.source.clone();
         let from: Vec<Endpoint> =
@@ -128,7 +128,7 @@ impl Suggest {
             let way = Way { from, to: &self.to, via: &self.via };
             let listed = artifacts.on_the_way(&registry, &way)?;
             let pulled = artifacts.pull_entries(&listed)?;
-            registry = local.registry(pulled, stored()?, declarations);
+            registry = local.registry(pulled, stored, declarations);
         }
         let chains = suggest(&wish, &registry).map_err(|errors| {
             let texts = errors.iter().map(|error| (error.to_string(), error.command_line_hint()));

@@ -9,8 +9,9 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use flowctl_oci::Facts;
 use flowctl_registry::Entry;
-use flowctl_types::{Digest, Reference};
+use flowctl_types::{Digest, EventType, Reference};
 use serde::{Deserialize, Serialize};
 
 use crate::report::Hinted;
@@ -96,17 +97,16 @@ pub(crate) fn path(file: &Path) -> Option<PathBuf> {
 impl Locked {
     /// What `reference` stands for: `entry`, which came as `artifact`.
     pub(crate) fn new(reference: Reference, entry: &Entry, artifact: Option<Reference>) -> Option<Self> {
-        let types = |schemas: &[flowctl_schema::Schema]| {
-            schemas.iter().map(|schema| schema.event_type().to_string()).collect::<Vec<_>>()
-        };
+        let facts = Facts::of(entry.contract()?);
+        let types = |types: Vec<EventType>| types.iter().map(ToString::to_string).collect();
         Some(Self {
             reference,
             artifact,
             component: entry.digest()?,
-            name: entry.name.clone(),
-            version: entry.version().map(str::to_owned),
-            inputs: types(entry.inputs()),
-            outputs: types(entry.outputs()),
+            name: facts.name,
+            version: facts.version,
+            inputs: types(facts.inputs),
+            outputs: types(facts.outputs),
         })
     }
 

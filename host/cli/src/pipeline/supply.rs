@@ -158,6 +158,14 @@ impl Search<'_> {
                 Reference::Oci { .. } | Reference::Layout { .. } => wanted.push(written),
             }
         }
+        let is_prefer = self.supply.locking != Locking::Renew;
+        let of_lock = self.lock.plugins().iter().filter(|plugin| {
+            is_prefer && plugin.artifact.is_some() && matches!(plugin.reference, Reference::Name { .. })
+        });
+        let of_lock: Vec<&Locked> = of_lock.collect();
+        if wanted.is_empty() && of_lock.is_empty() {
+            return Ok(());
+        }
         let folders = self.local.registry(Vec::new(), Vec::new(), Declarations::default());
         // a plugin of a folder that was given stands in for an artifact that is not fixed
         let is_open = |written: &Written| {
@@ -165,12 +173,9 @@ impl Search<'_> {
                 || folders.find_reference(written.role, &written.reference).is_err()
         };
         wanted.retain(is_open);
-        let of_lock = self.lock.plugins().iter().filter(|_| self.supply.locking != Locking::Renew);
-        let of_lock = of_lock.filter(|plugin| matches!(plugin.reference, Reference::Name { .. }));
-        let missing = of_lock.filter(|plugin| {
+        let missing = of_lock.into_iter().filter(|plugin| {
             let roles = [Role::Processor, Role::Source, Role::Sink];
-            plugin.artifact.is_some()
-                && !roles.iter().any(|role| folders.find_reference(*role, &plugin.reference).is_ok())
+            !roles.iter().any(|role| folders.find_reference(*role, &plugin.reference).is_ok())
         });
         let of_names = missing.map(|plugin| {
             let reference = plugin.reference.clone();
@@ -224,7 +229,7 @@ impl Search<'_> {
                 if !pulled.was_cached && !self.supply.is_quiet {
                     status::say(&format!("  ✓ Pulled {}", catalog::pinned(&wanted.reference, pulled.digest)));
                 }
-                let artifact = catalog::pinned(&self.absolute(&wanted.reference)?, pulled.digest);
+                let artifact = catalog::pinned(&self.supply.artifacts.absolute(&wanted.reference)?, pulled.digest);
                 Ok((catalog::artifact(&pulled.path, &wanted.reference)?, artifact))
             });
             match taken {
@@ -241,24 +246,17 @@ impl Search<'_> {
             return Ok(None);
         }
         let Some(store) = self.supply.artifacts.existing_store()? else { return Ok(None) };
-        let Ok(absolute) = self.absolute(reference) else { return Ok(None) };
+        let Ok(absolute) = self.supply.artifacts.absolute(reference) else { return Ok(None) };
         let held = store.by_reference(&absolute).map_err(|error| crate::report::hinted(error.hint(), error))?;
-        let is_floating = matches!(reference, Reference::Layout { digest: None, .. });
-        let Some(held) = held.filter(|held| self.supply.artifacts.admits(held) && !is_floating) else {
+        // a tag of a layout on disk is looked up there
+        let Some(held) = held.filter(|_| !matches!(reference, Reference::Layout { digest: None, .. })) else {
             return Ok(None);
         };
+        if !self.supply.artifacts.admits(&absolute, &held)? {
+            return Ok(None);
+        }
         let entry = catalog::artifact(&held.path, reference)?;
         Ok(Some((entry, catalog::pinned(&absolute, held.manifest.digest))))
-    }
-
-    /// A reference to an artifact with its registry.
-    fn absolute(&self, reference: &Reference) -> Result<Reference> {
-        match reference {
-            Reference::Oci { .. } | Reference::Name { .. } => {
-                Ok(Reference::from(&self.supply.artifacts.registry_ref(reference)?))
-            }
-            other => Ok(other.clone()),
-        }
     }
 
     fn take(&mut self, reference: &Reference, entry: Entry, artifact: Reference) {

@@ -1,7 +1,7 @@
 //! Makes a topology's nodes: plugins with the engine, everything else with the connectors.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ const MAX_RUN_MEMORY_BYTES: u64 = 16 << 30;
 /// # Errors
 ///
 /// When one does not compile; the others are.
-pub(crate) fn compile(plugins: Vec<(String, PathBuf, Digest)>) -> Result<(u64, Duration)> {
+pub(crate) fn compile<'a>(plugins: impl Iterator<Item = (&'a str, &'a Path, Digest)>) -> Result<(u64, Duration)> {
     let engine = engine(1)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the async runtime")?;
     let mut failed = None;
     for (name, path, digest) in plugins {
-        if let Err(error) = runtime.block_on(engine.warm(&name, &path, digest)) {
+        if let Err(error) = runtime.block_on(engine.warm(name, path, digest)) {
             failed.get_or_insert(anyhow::Error::new(error).context(format!("cannot compile `{name}`")));
         }
     }
