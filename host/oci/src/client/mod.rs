@@ -29,6 +29,7 @@ use flowctl_types::Digest;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 use crate::artifact::MAX_MANIFEST_BYTES;
 use crate::auth::Login;
@@ -80,6 +81,10 @@ pub struct Client {
 struct Inner {
     options: ClientOptions,
     http: OnceLock<reqwest::Client>,
+    /// Follows no redirect: for what must not be repeated to anybody else.
+    direct: OnceLock<reqwest::Client>,
+    /// What [`ClientOptions::logins`] answered, by registry: a helper is asked once.
+    logins: Mutex<HashMap<String, Arc<OnceCell<Login>>>>,
     schemes: Mutex<HashMap<String, Scheme>>,
     grants: Mutex<HashMap<(String, String, Access), Grant>>,
 }
@@ -107,8 +112,9 @@ impl Client {
     /// Makes a client. Nothing is read or asked before it is used.
     #[must_use]
     pub fn new(options: ClientOptions) -> Self {
-        let (schemes, grants) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { options, http: OnceLock::new(), schemes, grants }) }
+        let (http, direct) = (OnceLock::new(), OnceLock::new());
+        let (logins, schemes, grants) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { options, http, direct, logins, schemes, grants }) }
     }
 
     /// The manifest that a reference stands for, of at most 4 MiB, with its digest. Where
@@ -287,43 +293,59 @@ impl Client {
     }
 
     async fn send(&self, ask: &Ask<'_>, grant: Option<&Grant>) -> Result<Answer, patience::Trouble> {
-        let mut request = self.http()?.request(ask.method.clone(), ask.url.clone()).headers(ask.headers.clone());
+        let mut request = ask.request(self.http()?);
         if let Some(grant) = grant
-            && self.is_at_home(ask)
+            && is_at_home(ask.reference, &ask.url)
         {
             request = request.header(AUTHORIZATION, grant.header());
-        }
-        if let Some(body) = &ask.body {
-            request = request.body(body.clone());
         }
         Answer::of(request, ask).await
     }
 
-    /// Whether a request goes to the registry itself. Uploads may be sent elsewhere, and
-    /// credentials do not go with them.
-    fn is_at_home(&self, ask: &Ask<'_>) -> bool {
-        let host = ask.url.host_str().unwrap_or_default();
-        let named = match ask.url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        let home = ask.reference.api_host();
-        let is_default = |port| home.strip_suffix(port) == Some(named.as_str());
-        named == home || ask.url.port().is_none() && (is_default(":443") || is_default(":80"))
+    fn http(&self) -> Result<&reqwest::Client, OciError> {
+        self.made(&self.inner.http, tls::Redirects::Follow)
     }
 
-    fn http(&self) -> Result<&reqwest::Client, OciError> {
-        if let Some(http) = self.inner.http.get() {
+    /// A client that follows no redirect.
+    fn direct(&self) -> Result<&reqwest::Client, OciError> {
+        self.made(&self.inner.direct, tls::Redirects::Refuse)
+    }
+
+    fn made<'a>(
+        &self,
+        slot: &'a OnceLock<reqwest::Client>,
+        redirects: tls::Redirects,
+    ) -> Result<&'a reqwest::Client, OciError> {
+        if let Some(http) = slot.get() {
             return Ok(http);
         }
-        let made = tls::http_client(&self.inner.options.ca_files)?;
-        Ok(self.inner.http.get_or_init(|| made))
+        let made = tls::http_client(&self.inner.options, redirects)?;
+        Ok(slot.get_or_init(|| made))
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("insecure", &self.inner.options.insecure).finish_non_exhaustive()
+    }
+}
+
+/// Whether a URL is of the registry itself. Uploads may be sent elsewhere, and redirects
+/// lead there; credentials do not go with them, and who answers there says nothing of where
+/// they go.
+fn is_at_home(reference: &RegistryRef, url: &Url) -> bool {
+    let named = with_port(url);
+    let home = reference.api_host();
+    let is_default = |port| home.strip_suffix(port) == Some(named.as_str());
+    named == home || url.port().is_none() && (is_default(":443") || is_default(":80"))
+}
+
+/// The host of a URL, with its port where it is not the scheme's own.
+fn with_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -334,6 +356,14 @@ impl<'a> Ask<'a> {
 
     fn registry(&self) -> String {
         self.reference.registry().to_owned()
+    }
+
+    fn request(&self, http: &reqwest::Client) -> reqwest::RequestBuilder {
+        let request = http.request(self.method.clone(), self.url.clone()).headers(self.headers.clone());
+        match &self.body {
+            Some(body) => request.body(body.clone()),
+            None => request,
+        }
     }
 
     /// The error for an answer that is not what it must be.

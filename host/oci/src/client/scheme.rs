@@ -49,14 +49,16 @@ impl Client {
     /// Plain first: a server with TLS refuses that at once, while one without may wait for
     /// the end of a line that TLS never sends.
     async fn probe(&self, host: &str) -> Result<Option<Scheme>, OciError> {
-        let http = self.http()?;
-        match http.get(format!("http://{host}/v2/")).timeout(PROBE).send().await {
-            Ok(answer) if answer.status() != StatusCode::BAD_REQUEST => return Ok(Some(Scheme::Http)),
+        let http = self.direct()?;
+        let has_declined = match http.get(format!("http://{host}/v2/")).timeout(PROBE).send().await {
+            // so a server with TLS refuses, and one that wants it sends its clients on
+            Ok(answer) if answer.status() == StatusCode::BAD_REQUEST || answer.status().is_redirection() => true,
+            Ok(_) => return Ok(Some(Scheme::Http)),
             Err(error) if error.is_connect() => return Ok(None),
-            _ => {}
-        }
+            Err(_) => false,
+        };
         match http.get(format!("https://{host}/v2/")).timeout(PROBE).send().await {
-            Err(error) if !is_distrust(&error) => Ok(None),
+            Err(error) if !is_distrust(&error) && !has_declined => Ok(None),
             _ => Ok(Some(Scheme::Https)),
         }
     }

@@ -1,5 +1,6 @@
 //! Who one is to a registry, request by request: challenges, tokens, and where secrets go.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use super::answer::Answer;
 use super::patience::Trouble;
 use super::scheme::is_loopback;
-use super::{Ask, Client};
+use super::{Ask, Client, is_at_home, with_port};
 use crate::auth::{Login, Secret};
 use crate::{OciError, RegistryRef};
 
@@ -79,7 +80,8 @@ impl Client {
     /// Gets what a registry that answered 401 wants to be shown. The answer itself comes
     /// back where one has nothing to show.
     pub(super) async fn authorize(&self, ask: &Ask<'_>, answer: Answer) -> Result<Result<Grant, Answer>, Trouble> {
-        if !self.is_at_home(ask) {
+        // whoever a redirect led to does not say where the secret goes
+        if !is_at_home(ask.reference, answer.url()) {
             return Ok(Err(answer));
         }
         let login = self.login(ask.reference.registry()).await?;
@@ -108,12 +110,13 @@ impl Client {
     }
 
     async fn login(&self, registry: &str) -> Result<Login, OciError> {
-        match &self.inner.options.logins {
-            None => Ok(Login::Anonymous),
-            Some(logins) => {
-                logins.login(registry).await.map_err(|source| OciError::Login { registry: registry.to_owned(), source })
-            }
-        }
+        let Some(logins) = &self.inner.options.logins else { return Ok(Login::Anonymous) };
+        let slot = {
+            let mut known = self.inner.logins.lock().expect("nobody panics while holding it");
+            Arc::clone(known.entry(registry.to_owned()).or_default())
+        };
+        let found = slot.get_or_try_init(|| logins.login(registry)).await;
+        found.cloned().map_err(|source| OciError::Login { registry: registry.to_owned(), source })
     }
 
     /// Buys a token, as the distribution project's token specification has it.
@@ -173,8 +176,10 @@ impl Client {
             let grant = Grant::new("Basic", &basic(username, password), None).map_err(refused)?;
             request.headers.insert(AUTHORIZATION, grant.header());
         }
-        // the realm is no registry: what was granted for that is not shown to it
-        let answer = self.send(&request, None).await?.accept(&request).await.map_err(|trouble| {
+        // the realm is no registry: what was granted for that is not shown to it; and a
+        // redirect is not followed, for it would repeat a secret to somebody else
+        let asked = Answer::of(request.request(self.direct()?), &request).await?;
+        let answer = asked.accept(&request).await.map_err(|trouble| {
             let Trouble { error, may_pass, retry_after } = trouble;
             let error = match error {
                 OciError::NotFound { .. } => refused("there is nothing where it says that tokens are given".to_owned()),
@@ -271,11 +276,6 @@ fn grant_key(reference: &RegistryRef, access: Access) -> (String, String, Access
 
 fn basic(username: &str, password: &Secret) -> String {
     STANDARD.encode(format!("{username}:{}", password.expose()))
-}
-
-fn with_port(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]

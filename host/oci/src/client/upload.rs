@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flowctl_types::Digest;
@@ -15,12 +16,15 @@ use tokio::sync::Notify;
 
 use super::answer::{Answer, failure};
 use super::patience::Trouble;
+use super::tls::may_lead;
 use super::token::Access;
-use super::{Ask, Client, SILENCE};
+use super::{Ask, Client, SILENCE, is_at_home};
 use crate::{OciError, Progress, RegistryRef};
 
 /// How many bytes go at once.
 const PART_BYTES: usize = 64 << 10;
+/// How long a registry may take to answer once it has all of a blob.
+const COMMIT: Duration = Duration::from_secs(5 * 60);
 
 /// A body that says how much of it was taken.
 struct Counted {
@@ -74,7 +78,7 @@ impl Client {
         let location = opened.headers().get(LOCATION).and_then(|location| location.to_str().ok());
         let location = location.and_then(|location| opened.url().join(location).ok());
         let mut location = location.ok_or_else(|| open.content("it does not say where to upload to".to_owned()))?;
-        if open.url.scheme() == "https" && location.scheme() != "https" {
+        if !may_lead(&open.url, &location, &self.inner.options.insecure) {
             return Err(open.content("it says to upload to where there is no TLS".to_owned()).into());
         }
         location.query_pairs_mut().append_pair("digest", &digest.to_string());
@@ -96,18 +100,21 @@ impl Client {
         let body = reqwest::Body::wrap(Counted { rest: bytes.clone(), count: Arc::clone(&count) });
         let mut request = self.http()?.put(put.url.clone()).headers(put.headers.clone()).body(body);
         if let Some(grant) = self.grant(reference, Access::Push)
-            && self.is_at_home(&put)
+            && is_at_home(reference, &put.url)
         {
             request = request.header(AUTHORIZATION, grant.header());
         }
         let mut sending = std::pin::pin!(request.send());
+        let n_bytes = bytes.len() as u64;
         let answer = loop {
+            // who has it all checks it and puts it away, which takes its time
+            let silence = if count.n_sent.load(Ordering::Relaxed) == n_bytes { COMMIT } else { SILENCE };
             tokio::select! {
                 answer = &mut sending => break answer.map_err(|error| failure(&put, &error))?,
-                moved = tokio::time::timeout(SILENCE, count.changed.notified()) => match moved {
+                moved = tokio::time::timeout(silence, count.changed.notified()) => match moved {
                     Ok(()) => progress.reach(digest, count.n_sent.load(Ordering::Relaxed)),
                     Err(_) => {
-                        let reason = format!("it took nothing for {} s", SILENCE.as_secs());
+                        let reason = format!("it said nothing for {} s", silence.as_secs());
                         return Err(Trouble::passing(OciError::Unreachable { registry: put.registry(), reason }));
                     }
                 },

@@ -166,6 +166,66 @@ async fn an_upload_elsewhere_gets_no_credentials() {
     assert_eq!(requests[0].header("authorization"), None);
 }
 
+/// A redirect to another server.
+fn to(other: &Registry, path: &str) -> Reply {
+    let location = format!("http://{}{path}", other.server.address());
+    Reply::Answer { status: 307, headers: vec![("Location", location)], body: vec![] }
+}
+
+#[tokio::test]
+async fn who_a_redirect_leads_to_does_not_say_where_the_password_goes() {
+    let (registry, other) = (Registry::start().await, Registry::start().await);
+    let realm = format!(r#"Bearer realm="http://{}/token""#, other.server.address());
+    other.state.lock().unwrap().guard = Some(("nobody".to_owned(), realm));
+    let logins = [basic(), Login::Identity(Secret::new("refresh-1".into()))];
+    for login in logins {
+        registry.fault("/manifests/", to(&other, "/v2/acme/plugin/manifests/1"));
+        let client = client_with(ClientOptions { logins: Some(Arc::new(Fixed(login))), ..ClientOptions::default() });
+        let error = client.manifest(&registry.reference("acme/plugin:1")).await.unwrap_err();
+        assert!(matches!(error, OciError::Unauthorized { .. }), "{error}");
+    }
+    let asked = other.asked();
+    assert_eq!(asked, ["GET /v2/acme/plugin/manifests/1"; 2]);
+    assert!(other.server.requests().iter().all(|request| request.header("authorization").is_none()));
+}
+
+#[tokio::test]
+async fn an_identity_token_follows_no_redirect() {
+    let (registry, other) = (Registry::start().await, Registry::start().await);
+    let realm = format!(r#"Bearer realm="http://{}/token""#, registry.server.address());
+    registry.state.lock().unwrap().guard = Some(("Bearer t-1".to_owned(), realm));
+    registry.fault("/token", to(&other, "/token"));
+    let identity = Login::Identity(Secret::new("refresh-1".into()));
+    let client = client_with(ClientOptions { logins: Some(Arc::new(Fixed(identity))), ..ClientOptions::default() });
+    client.manifest(&registry.reference("acme/plugin:1")).await.unwrap_err();
+    assert_eq!(other.asked(), [""; 0]);
+}
+
+/// Knows a login, and counts how often it was asked.
+struct Counting(std::sync::atomic::AtomicUsize);
+
+#[async_trait::async_trait]
+impl Logins for Counting {
+    async fn login(&self, _: &str) -> Result<Login, Box<dyn std::error::Error + Send + Sync>> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok(basic())
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_looked_up_once() {
+    let registry = Registry::start().await;
+    registry.state.lock().unwrap().guard = Some(("Basic YWRhOmh1bnRlcjI=".to_owned(), "Basic".to_owned()));
+    let counting = Arc::new(Counting(Default::default()));
+    let logins = Some(Arc::clone(&counting) as Arc<dyn Logins>);
+    let client = client_with(ClientOptions { logins, ..ClientOptions::default() });
+    for name in ["acme/plugin:1", "acme/other:1"] {
+        let _ = client.has_manifest(&registry.reference(name)).await;
+    }
+    push(&client, &plugin::artifact("1.0.0"), &registry.reference("acme/plugin:1"), &Silent).await.unwrap();
+    assert_eq!(counting.0.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn nobody_there_is_said_so() {
     let registry = Registry::start().await;
