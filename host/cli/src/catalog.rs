@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
+use flowctl_oci::ArtifactManifest;
 use flowctl_registry::{Declarations, Entry, Registry};
 use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema, WitFile};
 use flowctl_types::{Digest, Reference};
@@ -117,13 +118,15 @@ pub(crate) fn load(folders: &[PathBuf], artifacts: &Artifacts, declarations: Dec
 pub(crate) fn stored(artifacts: &Artifacts) -> Result<Vec<(Entry, Reference)>> {
     let Some(store) = artifacts.existing_store()? else { return Ok(Vec::new()) };
     let mut stored: Vec<(Entry, Reference)> = Vec::new();
-    for held in store.list().map_err(|error| hinted(error.hint(), error))? {
+    // the newest first: what its tag was moved from has the same name and version
+    for held in store.list().map_err(|error| hinted(error.hint(), error))?.into_iter().rev() {
         if !artifacts.admits(&held.reference, &held)?
             || stored.iter().any(|(entry, _)| entry.path() == Some(&*held.path))
         {
             continue;
         }
-        match artifact(&held.path, &held.reference) {
+        match artifact(&held.path, &held.reference, &held.manifest) {
+            Ok(entry) if stored.iter().any(|(other, _)| passes_for(&entry, other)) => {}
             Ok(entry) => stored.push((entry, pinned(&held.reference, held.manifest.digest))),
             Err(error) => status::warn(&format!("`{}` of the store is left out: {error:#}", held.reference)),
         }
@@ -140,13 +143,17 @@ pub(crate) fn pinned(reference: &Reference, manifest: Digest) -> Reference {
     }
 }
 
-/// The plugin of an artifact, whose component is at `path`, as an entry of a registry.
+/// The plugin of an artifact, whose component is at `path`, as an entry of a registry. Its
+/// bytes must be those that the manifest names, and what the annotations say.
 ///
 /// # Errors
 ///
-/// As [`contract`].
-pub(crate) fn artifact(path: &Path, reference: &Reference) -> Result<Entry> {
-    Ok(Entry::plugin(path.to_owned(), contract_named(path, reference.short_name())?))
+/// When the file cannot be read, or is another plugin or none; with a hint.
+pub(crate) fn artifact(path: &Path, reference: &Reference, manifest: &ArtifactManifest) -> Result<Entry> {
+    let contract = manifest.open(&read(path)?, reference.short_name());
+    let contract = contract.map_err(|error| hinted(error.hint(), error));
+    let contract = contract.with_context(|| format!("`{reference}` cannot be used"))?;
+    Ok(Entry::plugin(path.to_owned(), contract))
 }
 
 /// The WIT text of the first-party event types, which other packages may use.
@@ -175,11 +182,7 @@ pub(crate) fn plugin(path: &Path) -> Result<Entry> {
 ///
 /// When the file cannot be read or is no component of the contract; with a hint.
 pub(crate) fn contract(path: &Path) -> Result<Contract> {
-    contract_named(path, &stem(path))
-}
-
-fn contract_named(path: &Path, fallback_name: &str) -> Result<Contract> {
-    Contract::read(&read(path)?, fallback_name).map_err(|error| {
+    Contract::read(&read(path)?, &stem(path)).map_err(|error| {
         let message = format!("`{}` is no plugin", path.display());
         match error.hint() {
             Some(hint) => anyhow::Error::new(error).context(Hinted { message, hint }),

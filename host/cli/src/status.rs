@@ -10,12 +10,20 @@ use std::sync::{PoisonError, RwLock};
 
 use indicatif::MultiProgress;
 
+use crate::output;
+
 /// The live lines on the terminal, while there are some.
 static LIVE: RwLock<Option<MultiProgress>> = RwLock::new(None);
 
 /// Writes `text` and a line break to stderr, above the live lines. That it cannot be
 /// written is ignored: there is nobody left to tell.
+///
+/// What acts on a terminal is taken out: much of what is said was said by somebody else.
 pub(crate) fn say(text: &str) {
+    say_as_it_is(&output::plain(text));
+}
+
+fn say_as_it_is(text: &str) {
     let live = LIVE.read().unwrap_or_else(PoisonError::into_inner);
     say_above(live.as_ref(), text);
 }
@@ -41,7 +49,8 @@ pub(crate) struct Log;
 impl Write for Log {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(record);
-        say(text.strip_suffix('\n').unwrap_or(&text));
+        // the colours are its own, and it shows what it quotes without escapes
+        say_as_it_is(text.strip_suffix('\n').unwrap_or(&text));
         Ok(record.len())
     }
 

@@ -55,6 +55,9 @@ pub const REVISION: &str = "org.opencontainers.image.revision";
 /// Who made it.
 pub const AUTHORS: &str = "org.opencontainers.image.authors";
 
+/// Most characters of a value in a message.
+const MAX_QUOTE_CHARS: usize = 80;
+
 /// What annotations say about a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -136,10 +139,12 @@ impl Facts {
     pub fn check(&self, contract: &Contract) -> Result<(), ArtifactError> {
         let truth = Self::of(contract);
         let differ = |key: &str, said: &str, found: &str| {
-            let (key, said, found) = (key.to_owned(), said.to_owned(), found.to_owned());
+            let cut = |text: &str| text.chars().take(MAX_QUOTE_CHARS).collect();
+            let (key, said, found) = (key.to_owned(), cut(said), cut(found));
             Err(ArtifactError::Contradiction { key, said, found })
         };
         let required = [
+            (NAME, self.name.clone(), truth.name.clone()),
             (ROLE, self.role.to_string(), truth.role.to_string()),
             (INPUT, joined(&self.inputs), joined(&truth.inputs)),
             (OUTPUT, joined(&self.outputs), joined(&truth.outputs)),
@@ -150,10 +155,13 @@ impl Facts {
                 return differ(key, &said, &found);
             }
         }
-        if let (Some(said), Some(found)) = (&self.version, &truth.version)
-            && said != found
-        {
-            return differ(VERSION, said, found);
+        let optional = [(VERSION, &self.version, &truth.version), (DESCRIPTION, &self.description, &truth.description)];
+        for (key, said, found) in optional {
+            if let (Some(said), Some(found)) = (said, found)
+                && said != found
+            {
+                return differ(key, said, found);
+            }
         }
         for (key, found) in &truth.metadata {
             match self.metadata.get(key) {
@@ -207,6 +215,6 @@ fn joined(types: &[EventType]) -> String {
 }
 
 fn unreadable(key: &'static str, annotations: &BTreeMap<String, String>) -> ArtifactError {
-    let value: String = annotations.get(key).map_or("", String::as_str).chars().take(80).collect();
+    let value: String = annotations.get(key).map_or("", String::as_str).chars().take(MAX_QUOTE_CHARS).collect();
     ArtifactError::Unreadable { key, value }
 }

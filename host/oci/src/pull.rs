@@ -195,7 +195,10 @@ pub async fn pull(
             options.admission.is_none_or(|admission| admission.admits_held(reference, &entry.manifest, &entry.marks))
         };
         if let Some(entry) = held.filter(admits) {
-            return Ok(Pulled::held(entry));
+            let layer = entry.manifest.layer.clone();
+            if !named.store(store, move |store| store.drop_damaged_blob(&layer)).await? {
+                return Ok(Pulled::held(entry));
+            }
         }
     }
     let (bytes, _) = client.manifest(reference).await.map_err(|source| named.registry(source))?;
@@ -347,13 +350,20 @@ impl Named {
             let checked = match fs::read(&path) {
                 Err(_) if was_cached => return Ok(None),
                 Err(source) => return Err(StoreError::Read { path, source }.into()),
-                Ok(bytes) => open(&parsed, &bytes, &fallback_name),
+                Ok(bytes) => parsed.open(&bytes, &fallback_name),
             };
             if let Err(error) = checked {
-                if let Component::Fetched(partial) = component {
-                    partial.discard();
+                match component {
+                    Component::Fetched(partial) => partial.discard(),
+                    // what was damaged since it came is fetched anew
+                    Component::Held if store.drop_damaged_blob(&parsed.layer)? => return Ok(None),
+                    Component::Held => {}
                 }
                 return Err(error.into());
+            }
+            if let Component::Fetched(partial) = &component {
+                // before the store is locked, which is to be short
+                partial.sync()?;
             }
             let is_kept = store.commit(&reference, (&manifest_bytes, &parsed), &config, component, &marks)?;
             let path = store.layout().blob_path(&parsed.layer.digest);
@@ -389,15 +399,6 @@ impl Pulled {
         let Entry { manifest, path, marks, .. } = entry;
         Self { digest: manifest.digest, manifest, path, was_cached: true, marks }
     }
-}
-
-fn open(manifest: &ArtifactManifest, component: &[u8], fallback_name: &str) -> Result<(), ArtifactError> {
-    let contract = manifest.open(component, fallback_name)?;
-    if contract.digest != manifest.layer.digest {
-        let (wanted, found) = (manifest.layer.digest, contract.digest);
-        return Err(ArtifactError::OtherPart { part: "layer", wanted, found });
-    }
-    Ok(())
 }
 
 /// Gets the right to download a component; none where it is there by then.

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::auth::is_docker_hub;
+use crate::client::is_loopback;
 use flowctl_types::{Digest, Reference, ReferenceError, is_tag};
 
 /// Most bytes of a registry and a repository together.
@@ -113,6 +115,12 @@ impl RegistryRef {
                 "at most 128 letters, digits, `_`, `.` and `-`, not beginning with the last two",
             ));
         }
+        // one registry has one name: rules and logins are by it
+        let registry = match registry.strip_suffix(":443") {
+            Some(host) if !is_loopback(registry) => host,
+            _ => registry,
+        };
+        let registry = if is_docker_hub(registry) { DOCKER_HUB } else { registry };
         let is_official = registry == DOCKER_HUB && !repository.contains('/');
         let repository = if is_official { format!("library/{repository}") } else { repository.to_owned() };
         Ok(Self { registry: registry.to_owned(), repository, tag, digest })
@@ -293,6 +301,19 @@ mod tests {
         check(&format!("r.example/{}", "a".repeat(250)), "repository");
         check("r.example/a:-x", "tag");
         check(&format!("r.example/a:{}", "a".repeat(129)), "tag");
+    }
+
+    #[test]
+    fn a_registry_has_one_name() {
+        for (text, want) in [
+            ("ghcr.io:443/acme/a:1", "ghcr.io/acme/a:1"),
+            ("index.docker.io/acme/a:1", "docker.io/acme/a:1"),
+            ("registry-1.docker.io:443/hello:1", "docker.io/library/hello:1"),
+            ("localhost:443/a:1", "localhost:443/a:1"),
+            ("ghcr.io:444/acme/a:1", "ghcr.io:444/acme/a:1"),
+        ] {
+            assert_eq!(text.parse::<RegistryRef>().expect(text).to_string(), want);
+        }
     }
 
     #[test]

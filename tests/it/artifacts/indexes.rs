@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use flowctl_test_support::fault_proxy::FaultProxy;
-use flowctl_test_support::registry::Registry;
+use flowctl_test_support::registry::{Access, PASSWORD, Registry, Transport, USERNAME};
 use libtest_mimic::Trial;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -57,6 +57,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("artifacts::an_index_is_added_to_searched_and_taken_from", edit),
         fact("artifacts::a_chain_is_found_in_an_index_pulled_and_locked", chain),
         fact("artifacts::two_who_add_at_once_are_both_listed", two_writers),
+        fact("artifacts::a_registry_that_an_index_lists_is_shown_no_password", no_password),
         fact("artifacts::an_index_that_is_none_is_told", wrong),
     ]
 }
@@ -139,6 +140,37 @@ fn two_writers() {
     let answer = shelf.flowctl.run(&format!("search --index {} -o json", shelf.at("index:latest"))).success();
     let rows: Vec<Value> = serde_json::from_str(&answer.stdout).unwrap();
     assert_eq!(rows.len(), 2, "{}", answer.stdout);
+}
+
+/// The login of the command line is for the registry that the command names.
+fn no_password() {
+    let (home, away) = (
+        Registry::start_with(Transport::Plain, Access::Password),
+        Registry::start_with(Transport::Plain, Access::Password),
+    );
+    let counted = Counted::before(&away);
+    let owner = Flowctl::new();
+    for registry in [home.address(), away.address(), counted.proxy.address()] {
+        owner.run_with_input(&format!("login {registry} -u {USERNAME} --password-stdin"), PASSWORD).success();
+    }
+    let listed = counted.at("ttp-processor:0.1.0");
+    owner.run(&format!("push {} {listed}", plugins().join("ttp-processor.wasm").display())).success();
+    let index = format!("{}/acme/index:latest", home.address());
+    owner.run(&format!("index add {listed} --index {index}")).success();
+    let before = counted.proxy.passages().len();
+    let user = Flowctl::new();
+    let suggest = format!(
+        "topology suggest --from stellar.ledger.v1 --to sqlite --index {index} --username {USERNAME} --password-stdin"
+    );
+    let answer = user.run_with_input(&suggest, PASSWORD);
+    assert!(answer.stderr.contains(&counted.proxy.address().to_string()), "{}", answer.stderr);
+    assert_eq!(answer.code, Some(1));
+    let passages = counted.proxy.passages();
+    assert!(passages.len() > before, "nobody asked the registry that is listed");
+    assert!(passages[before..].iter().all(|passage| passage.header("authorization").is_none()), "{passages:?}");
+    // one password for two registries would be shown to both
+    let pull = format!("pull {listed} {}/acme/a:1 --username {USERNAME} --password-stdin", home.address());
+    user.run_with_input(&pull, PASSWORD).failure(&["for one registry", "flowctl login"]);
 }
 
 fn wrong() {

@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("artifacts::a_tag_that_moved_is_reported_and_followed_when_asked", moved),
         fact("artifacts::a_lock_brings_back_what_a_tag_has_left", brings_back),
         fact("artifacts::locked_runs_what_the_lock_says_and_nothing_else", locked),
+        fact("artifacts::a_lock_moves_no_reference_to_another_place", other_place),
         fact("artifacts::locked_needs_a_lock", no_lock),
         fact("artifacts::a_file_of_a_plugin_is_locked_by_its_bytes", of_files),
         fact("artifacts::check_fails_where_the_lock_would_change_and_writes_nothing", check),
@@ -238,4 +239,27 @@ fn unwritable() {
     std::os::unix::fs::symlink("nowhere/else", market.flowctl.path("orders.lock")).unwrap();
     run_orders(&market.flowctl, "");
     assert!(!fs::symlink_metadata(market.flowctl.path("orders.lock")).unwrap().is_symlink());
+}
+
+/// A policy's rules are by name: a lock that names another repository would pass by them.
+fn other_place() {
+    let market = Market::new();
+    market.push(&order_filter(), "acme/a:1");
+    let evil = market.push(&stamped(b"evil"), "evil/a:1");
+    market.pipeline(&format!("plugin: '{}'", market.at("acme/a:1")));
+    market.flowctl.run("lock orders.yaml --quiet").success();
+    let lock = market.flowctl.read("orders.lock");
+    let right = lock.split_whitespace().find(|word| word.contains("acme/a:1@")).unwrap().to_owned();
+    let n_requests = market.n_requests();
+    for wrong in
+        [format!("{}@{evil}", market.at("evil/a:1")), format!("oci-layout:shelf:1@{evil}"), market.at("acme/a:1")]
+    {
+        market.flowctl.write("orders.lock", lock.replace(&right, &wrong));
+        for command in ["run orders.yaml", "run orders.yaml --locked", "validate orders.yaml"] {
+            market.flowctl.run(command).failure(&["orders.yaml:6:", "of another place", "flowctl lock --update"]);
+        }
+    }
+    assert_eq!(market.n_requests(), n_requests);
+    market.flowctl.write("orders.lock", lock);
+    run_orders(&market.flowctl, "--locked");
 }

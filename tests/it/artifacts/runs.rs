@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("artifacts::short_names_are_looked_for_in_the_default_registry", short_names),
         fact("artifacts::a_plugin_of_the_store_is_known_by_its_name", of_the_store),
         fact("artifacts::a_chain_is_found_over_the_store", discovered),
+        fact("artifacts::validate_finds_the_tag_of_a_layout_that_was_pulled", layout_offline),
         fact("artifacts::validate_and_show_ask_no_registry", offline),
     ]
 }
@@ -186,4 +187,19 @@ fn offline() {
 /// Writes the user's settings.
 fn settings(flowctl: &Flowctl, text: &str) {
     flowctl.write(".config/flowctl/config.yaml", text);
+}
+
+fn layout_offline() {
+    let flowctl = Flowctl::new();
+    flowctl.write("a.wasm", order_filter());
+    flowctl.run("push --quiet a.wasm oci-layout:shelf:1").success();
+    flowctl.write("orders.yaml", orders("plugin: 'oci-layout:shelf:1'"));
+    flowctl.run("validate orders.yaml").failure(&["is not here", "flowctl pull oci-layout:shelf:1"]);
+    flowctl.run("pull oci-layout:shelf:1").success();
+    flowctl.run("validate orders.yaml").success();
+    // another artifact at the tag is another one to pull
+    flowctl.write("a.wasm", stamped(b"other"));
+    flowctl.run("push --quiet a.wasm oci-layout:shelf:1").success();
+    flowctl.run("validate orders.yaml").failure(&["is not here"]);
+    run_orders(&flowctl, "");
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use libtest_mimic::Trial;
 
-use super::market::{Market, files, held, json, order_filter, stamped, store};
+use super::market::{Market, files, held, json, order_filter, run_orders, stamped, store};
 use crate::fact;
 use crate::flowctl::Answer;
 
@@ -15,6 +15,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("artifacts::what_is_removed_is_gone_from_the_list_and_with_gc_from_the_disk", remove),
         fact("artifacts::gc_keeps_what_a_tag_left_behind_unless_told", untagged),
         fact("artifacts::a_store_that_is_damaged_is_mended_by_a_pull", damaged),
+        fact("artifacts::a_component_that_was_changed_in_the_store_is_fetched_anew", changed),
+        fact("artifacts::whatever_is_listed_can_be_removed_as_it_is_listed", as_listed),
+        fact("artifacts::gc_of_what_a_tag_left_keeps_what_never_had_one", never_tagged),
+        fact("artifacts::the_newest_of_a_moved_tag_is_known_by_its_name", newest),
         fact("artifacts::lists_without_a_store_are_empty_and_make_none", without),
     ]
 }
@@ -99,6 +103,90 @@ fn damaged() {
     market.pull("acme/a:1").failure(&["index.json` is no index of an OCI image layout"]);
     market.flowctl.run("plugins list").failure(&["index.json` is no index of an OCI image layout"]);
     assert!(fs::exists(&path).unwrap());
+}
+
+/// The same size, so that only its digest tells.
+fn changed() {
+    let market = Market::new();
+    let digest = market.push(&order_filter(), "acme/a:1");
+    let flip = || {
+        let path = files(&store(&market.flowctl)).into_iter().find(|path| fs::read(path).unwrap() == order_filter());
+        let path = path.unwrap();
+        let mut bytes = order_filter();
+        bytes[5_000] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    market.pull("acme/a:1").success();
+    market.pipeline(&format!("plugin: '{}@{digest}'", market.at("acme/a")));
+    run_orders(&market.flowctl, "");
+    flip();
+    let answer = market.flowctl.run("plugins list -o json").success();
+    assert!(answer.stderr.contains("its layer has digest") && answer.stdout.trim() == "[]", "{}", answer.stderr);
+    flip_is_mended(&market, "run orders.yaml --fresh");
+    flip();
+    flip_is_mended(&market, &format!("pull {}@{digest}", market.at("acme/a")));
+    // nobody to ask: it does not run
+    flip();
+    market.flowctl.run("validate orders.yaml").failure(&["is not here"]);
+}
+
+#[track_caller]
+fn flip_is_mended(market: &Market, command: &str) {
+    market.flowctl.run(command).success();
+    let listed = held(&market.flowctl);
+    assert_eq!(fs::read(listed[0]["path"].as_str().unwrap()).unwrap(), order_filter());
+}
+
+fn as_listed() {
+    let market = Market::new();
+    let old = market.push(&stamped(b"old"), "acme/a:1");
+    market.pull("acme/a:1").success();
+    market.push(&stamped(b"new"), "acme/a:1");
+    market.pull("acme/a:1").success();
+    let by_digest = market.push(&stamped(b"c"), "acme/c:1");
+    market.pull(&format!("acme/c@{by_digest}")).success();
+    market.flowctl.write("l.wasm", stamped(b"l"));
+    market.flowctl.run("push --quiet l.wasm oci-layout:shelf").success();
+    market.flowctl.run("pull oci-layout:shelf").success();
+    let listed = held(&market.flowctl);
+    assert_eq!(listed.len(), 4, "{listed:?}");
+    assert!(listed.iter().any(|row| row["reference"] == format!("{}@{old}", market.at("acme/a"))), "{listed:?}");
+    for (n_removed, row) in listed.iter().enumerate() {
+        market.flowctl.run(&format!("plugins remove {}", row["reference"].as_str().unwrap())).success();
+        assert_eq!(held(&market.flowctl).len(), 3 - n_removed);
+    }
+}
+
+fn never_tagged() {
+    let market = Market::new();
+    market.push(&stamped(b"old"), "acme/a:1");
+    market.pull("acme/a:1").success();
+    market.push(&stamped(b"new"), "acme/a:1");
+    market.pull("acme/a:1").success();
+    let by_digest = market.push(&stamped(b"c"), "acme/c:1");
+    market.pull(&format!("acme/c@{by_digest}")).success();
+    market.flowctl.write("l.wasm", stamped(b"l"));
+    market.flowctl.run("push --quiet l.wasm oci-layout:shelf:1").success();
+    market.flowctl.run("pull oci-layout:shelf:1").success();
+    assert_eq!(held(&market.flowctl).len(), 4);
+    market.flowctl.run("plugins gc --untagged").success();
+    let left = held(&market.flowctl);
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(left.iter().any(|row| row["digest"] == by_digest));
+}
+
+/// Two of one name and version, as `:latest` and `:dev` leave them.
+fn newest() {
+    let market = Market::new();
+    for stamp in [b"old", b"new"] {
+        market.push(&stamped(stamp), "acme/a:latest");
+        market.pull("acme/a:latest").success();
+    }
+    market.pipeline("plugin: order-filter");
+    run_orders(&market.flowctl, "");
+    let locked = market.flowctl.read("orders.lock");
+    let newest = held(&market.flowctl).into_iter().find(|row| row["reference"] == market.at("acme/a:latest")).unwrap();
+    assert!(locked.contains(newest["digest"].as_str().unwrap()), "{locked}");
 }
 
 fn without() {

@@ -9,8 +9,12 @@ use flowctl_topology::Wish;
 use flowctl_types::{EventType, Reference};
 
 use super::Artifacts;
-use crate::report::hinted;
+use crate::report::{Hinted, hinted};
 use crate::status;
+
+/// Most plugins that are pulled because an index lists them: whoever hosts one is not
+/// trusted with the disk.
+const MAX_WANTED: usize = 32;
 
 /// What is wanted: the ends of chains, and what lies between.
 pub(crate) struct Way<'a> {
@@ -82,6 +86,15 @@ impl Artifacts {
                     between.into_iter().for_each(&mut want);
                 }
             }
+        }
+        if wanted.len() > MAX_WANTED {
+            return Err(Hinted::error(
+                format!(
+                    "the indexes list {} plugins on the way, more than the {MAX_WANTED} that are tried",
+                    wanted.len()
+                ),
+                "name the one that is meant in `via:`, or pull it with `flowctl pull`",
+            ));
         }
         Ok(wanted.iter().map(Reference::from).collect())
     }

@@ -53,6 +53,9 @@ pub(crate) struct Artifacts {
 pub(crate) struct Wanted {
     pub(crate) reference: Reference,
     pub(crate) tags: TagLookup,
+    /// Whether the command or its pipeline names it: the login of the command line and
+    /// `--insecure` are for the registries of these, not for what an index or a lock lists.
+    pub(crate) is_named: bool,
 }
 
 impl Artifacts {
@@ -114,9 +117,16 @@ impl Artifacts {
             insecure.extend(named.iter().cloned());
         }
         let credentials = match self.login()? {
-            Some(login) => named
-                .iter()
-                .fold(credentials(), |credentials, registry| credentials.with_login(registry, login.clone())),
+            Some(login) => {
+                if named.len() > 1 {
+                    let names: Vec<&str> = named.iter().map(String::as_str).collect();
+                    return Err(Hinted::error(
+                        format!("the login of the command line is for one registry, not for {}", names.join(" and ")),
+                        "keep a login for each with `flowctl login`",
+                    ));
+                }
+                named.iter().fold(credentials(), |credentials, name| credentials.with_login(name, login.clone()))
+            }
             None => credentials(),
         };
         let client = Client::new(ClientOptions {
@@ -188,7 +198,9 @@ impl Artifacts {
         // a policy that cannot be read lets nothing through, and makes no store
         let (trust, store) = (self.trust()?, self.store()?);
         let named: Vec<Result<Named>> = wanted.iter().map(|wanted| self.named(wanted)).collect();
-        let registries: Vec<&str> = named.iter().flatten().filter_map(Named::registry).collect();
+        let of_command = named.iter().zip(wanted).filter(|(_, wanted)| wanted.is_named);
+        let registries: Vec<&str> =
+            of_command.filter_map(|(named, _)| named.as_ref().ok().and_then(Named::registry)).collect();
         let client = self.client(&registries)?;
         let pulls = named.into_iter().map(|named| async {
             match named? {
@@ -215,14 +227,14 @@ impl Artifacts {
     pub(crate) fn pull_entries(&self, references: &[Reference]) -> Result<Vec<flowctl_registry::Entry>> {
         let wanted: Vec<Wanted> = references
             .iter()
-            .map(|reference| Wanted { reference: reference.clone(), tags: TagLookup::Store })
+            .map(|reference| Wanted { reference: reference.clone(), tags: TagLookup::Store, is_named: false })
             .collect();
         let bars = Bars::new(false);
         let pulled = self.pull(&wanted, &bars)?;
         drop(bars);
         let mut entries = Vec::new();
         for (reference, pulled) in references.iter().zip(pulled) {
-            match pulled.and_then(|pulled| catalog::artifact(&pulled.path, reference)) {
+            match pulled.and_then(|pulled| catalog::artifact(&pulled.path, reference, &pulled.manifest)) {
                 Ok(entry) => entries.push(entry),
                 Err(error) => status::warn(&format!("{error:#}")),
             }

@@ -44,7 +44,7 @@ impl Settings {
         let Some(path) = named.clone().or_else(|| Some(paths::config()?.join("config.yaml"))) else {
             return Ok(Self::default());
         };
-        let text = match read(&path) {
+        let text = match paths::read_text(&path, MAX_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(Self::beside(&path)),
             Err(error) => {
@@ -77,13 +77,6 @@ impl Settings {
         let policy = path.with_file_name("policy.yaml");
         Self { policy: policy.exists().then_some(policy), ..Self::default() }
     }
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]

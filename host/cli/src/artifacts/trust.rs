@@ -16,6 +16,7 @@ use flowctl_oci::{Admission, ArtifactManifest, Client, Entry, Marks, Refusal, Re
 use flowctl_types::Reference;
 
 use crate::artifacts::settings::Settings;
+use crate::paths::read_text;
 use crate::report::{Hinted, hinted};
 
 /// The mark of an artifact in the store: the fingerprints of the keys whose signatures it
@@ -48,7 +49,7 @@ impl Trust {
         let mut all = Vec::new();
         for path in keys {
             let what = || format!("cannot use `{}` as a public key", path.display());
-            let text = read(path).with_context(what)?;
+            let text = read_text(path, MAX_KEY_BYTES).with_context(what)?;
             all.extend(PublicKey::all_from_pem(&text).map_err(|error| {
                 let hint = error.hint().map(str::to_owned);
                 hinted(hint, anyhow::Error::new(error).context(what()))
@@ -153,13 +154,6 @@ pub(crate) fn password_of_key(path: &Path, is_encrypted: bool) -> Result<Option<
             "set COSIGN_PASSWORD, which may be empty",
         )),
     }
-}
-
-fn read(path: &Path) -> Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_KEY_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn unusable(error: &PolicyError) -> anyhow::Error {

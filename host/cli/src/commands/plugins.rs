@@ -113,8 +113,15 @@ impl List {
 
 impl Row {
     fn new(held: &Entry) -> Result<Self> {
-        let entry = catalog::artifact(&held.path, &held.reference)?;
-        let (reference, digest) = (held.reference.to_string(), held.manifest.digest.to_string());
+        let entry = catalog::artifact(&held.path, &held.reference, &held.manifest)?;
+        // what has no tag is named by its digest, so that it can be removed as it is listed
+        let reference = match &held.reference {
+            Reference::Oci { tag: None, .. } | Reference::Layout { tag: None, .. } => {
+                catalog::pinned(&held.reference, held.manifest.digest)
+            }
+            tagged => tagged.clone(),
+        };
+        let (reference, digest) = (reference.to_string(), held.manifest.digest.to_string());
         Ok(Self {
             artifact: ArtifactRow::of_entry(reference, digest, &entry).context("it is no plugin")?,
             size_bytes: held.manifest.layer.size,

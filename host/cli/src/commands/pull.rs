@@ -64,7 +64,8 @@ impl Pull {
         let artifacts = Artifacts::new(self.registry)?;
         let before: Vec<Option<String>> = self.references.iter().map(|reference| held(&artifacts, reference)).collect();
         let wanted = self.references.iter().cloned();
-        let wanted: Vec<Wanted> = wanted.map(|reference| Wanted { reference, tags: TagLookup::Registry }).collect();
+        let wanted: Vec<Wanted> =
+            wanted.map(|reference| Wanted { reference, tags: TagLookup::Registry, is_named: true }).collect();
         let bars = Bars::new(self.quiet);
         let pulled = artifacts.pull(&wanted, &bars)?;
         drop(bars);
@@ -107,7 +108,7 @@ impl Pull {
 
 impl Row {
     fn new(reference: &Reference, pulled: &Pulled, before: Option<String>) -> Result<Self> {
-        let entry = catalog::artifact(&pulled.path, reference)?;
+        let entry = catalog::artifact(&pulled.path, reference, &pulled.manifest)?;
         let digest = pulled.digest.to_string();
         let moved_from = before.filter(|before| *before != digest);
         let artifact = ArtifactRow::of_entry(reference.to_string(), digest, &entry).context("it is no plugin")?;

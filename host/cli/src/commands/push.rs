@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
 use flowctl_oci::sign::{self, Repository, Signed, SigningKey};
 use flowctl_oci::{Artifact, Created, Layout, push, push_to_layout};
@@ -13,8 +13,12 @@ use serde::Serialize;
 use crate::artifacts::args::RegistryArgs;
 use crate::artifacts::{Artifacts, Bars, password_of_key};
 use crate::output::{self, Format};
+use crate::paths::read_text;
 use crate::report::{Hinted, hinted};
 use crate::{catalog, status};
+
+/// Largest file of a key that is read.
+const MAX_KEY_BYTES: u64 = 1 << 20;
 
 /// Put a plugin into a registry, or into an OCI layout on disk
 ///
@@ -136,13 +140,9 @@ fn created() -> Result<Created> {
 
 fn signing_key(path: &Path) -> Result<SigningKey> {
     let what = || format!("cannot sign with `{}`", path.display());
-    let size = std::fs::metadata(path).with_context(what)?.len();
-    if size > 1 << 20 {
-        return Err(anyhow!("{}: it has {size} bytes, and no key has as many", what()));
-    }
-    let file = std::fs::read(path).with_context(what)?;
-    let password = password_of_key(path, SigningKey::is_encrypted(&file))?;
-    SigningKey::from_pem(&file, password.as_ref()).map_err(|error| {
+    let file = read_text(path, MAX_KEY_BYTES).with_context(what)?;
+    let password = password_of_key(path, SigningKey::is_encrypted(file.as_bytes()))?;
+    SigningKey::from_pem(file.as_bytes(), password.as_ref()).map_err(|error| {
         let hint = error.hint().map(str::to_owned);
         hinted(hint, anyhow::Error::new(error).context(what()))
     })

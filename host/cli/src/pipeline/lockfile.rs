@@ -14,6 +14,7 @@ use flowctl_registry::Entry;
 use flowctl_types::{Digest, EventType, Reference};
 use serde::{Deserialize, Serialize};
 
+use crate::paths::read_text;
 use crate::report::Hinted;
 
 /// The version of the form.
@@ -136,15 +137,12 @@ impl LockFile {
     ///
     /// When it cannot be read, or was not written by this version of flowctl.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        use std::io::Read as _;
         let what = || format!("cannot read the lock file `{}`", path.display());
-        let file = match std::fs::File::open(path) {
-            Ok(file) => file,
+        let text = match read_text(path, MAX_BYTES) {
+            Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(anyhow::Error::new(error).context(what())),
         };
-        let mut text = String::new();
-        file.take(MAX_BYTES).read_to_string(&mut text).with_context(what)?;
         Self::parse(&text).map(Some).map_err(|reason| {
             Hinted::error(format!("{}: {reason}", what()), "take it from version control, or remove it and lock anew")
         })
@@ -195,7 +193,9 @@ impl LockFile {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let temporary = folder.join(format!(".{name}.{}", std::process::id()));
-            let written = std::fs::File::create(&temporary)
+            // one that is there is of a process that was killed, or no file at all
+            let _ = std::fs::remove_file(&temporary);
+            let written = std::fs::File::create_new(&temporary)
                 .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
                 .and_then(|()| std::fs::rename(&temporary, path));
             if written.is_err() {

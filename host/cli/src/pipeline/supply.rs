@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use flowctl_intent::{Component, DiscoverIntent, Document, Fault, Intent};
-use flowctl_oci::TagLookup;
+use flowctl_oci::{Layout, StoreError, TagLookup};
 use flowctl_registry::{Declarations, Entry, LookupError, Registry};
 use flowctl_schema::Role;
 use flowctl_topology::{Topology, is_wanting};
@@ -20,7 +20,7 @@ use flowctl_types::{Digest, Reference};
 use crate::artifacts::{Artifacts, Bars, Wanted, Way};
 use crate::catalog::{self, Local};
 use crate::pipeline::lockfile::{LockFile, Locked};
-use crate::report::Hinted;
+use crate::report::{Hinted, hinted};
 use crate::status;
 
 /// How far plugins may be fetched from.
@@ -62,6 +62,8 @@ struct Written {
     place: Vec<String>,
     role: Role,
     reference: Reference,
+    /// Whether it stands there, and is not what a lock or an index has.
+    is_named: bool,
 }
 
 /// What was found for a document.
@@ -179,7 +181,8 @@ impl Search<'_> {
         });
         let of_names = missing.map(|plugin| {
             let reference = plugin.reference.clone();
-            Written { place: place_of(self.document, &reference), role: Role::Processor, reference }
+            let place = place_of(self.document, &reference);
+            Written { place, role: Role::Processor, reference, is_named: false }
         });
         wanted.extend(of_names.collect::<Vec<_>>());
         self.fetch(wanted)
@@ -206,6 +209,12 @@ impl Search<'_> {
         let mut pulls: Vec<(Written, Wanted)> = Vec::new();
         for written in wanted {
             let fixed = self.locked(&written.reference).and_then(|locked| locked.artifact.clone());
+            if let Some(fixed) = &fixed
+                && !self.stands_for(&written.reference, fixed)
+            {
+                self.fault(&written, &elsewhere(&written.reference, fixed));
+                continue;
+            }
             let reference = fixed.unwrap_or_else(|| written.reference.clone());
             if let Some((entry, artifact)) = self.held(&reference)? {
                 self.take(&written.reference, entry, artifact);
@@ -214,7 +223,8 @@ impl Search<'_> {
                     Locking::Renew => TagLookup::Registry,
                     Locking::Prefer | Locking::Strict => TagLookup::Store,
                 };
-                pulls.push((written, Wanted { reference, tags }));
+                let is_named = written.is_named;
+                pulls.push((written, Wanted { reference, tags, is_named }));
             }
         }
         if pulls.is_empty() {
@@ -230,7 +240,8 @@ impl Search<'_> {
                     status::say(&format!("  ✓ Pulled {}", catalog::pinned(&wanted.reference, pulled.digest)));
                 }
                 let artifact = catalog::pinned(&self.supply.artifacts.absolute(&wanted.reference)?, pulled.digest);
-                Ok((catalog::artifact(&pulled.path, &wanted.reference)?, artifact))
+                let entry = catalog::artifact(&pulled.path, &wanted.reference, &pulled.manifest)?;
+                Ok((entry, artifact))
             });
             match taken {
                 Ok((entry, artifact)) => self.take(&written.reference, entry, artifact),
@@ -240,6 +251,23 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// Whether an artifact of the lock may be what a reference is locked as: a digest of the
+    /// same repository or layout. A lock does not move a reference to where other rules of a
+    /// policy hold. A name may be of any.
+    fn stands_for(&self, reference: &Reference, artifact: &Reference) -> bool {
+        match (self.supply.artifacts.absolute(reference), artifact) {
+            (_, Reference::Oci { digest: Some(_), .. }) if matches!(reference, Reference::Name { .. }) => true,
+            (Ok(Reference::Oci { repository, .. }), Reference::Oci { repository: locked, digest: Some(_), .. }) => {
+                repository == *locked
+            }
+            (Ok(Reference::Layout { path, .. }), Reference::Layout { path: locked, digest: Some(_), .. }) => {
+                path == *locked
+            }
+            (_, Reference::Layout { digest: Some(_), .. }) => matches!(reference, Reference::Name { .. }),
+            _ => false,
+        }
+    }
+
     /// What the store has for a reference without asking anybody.
     fn held(&self, reference: &Reference) -> Result<Option<(Entry, Reference)>> {
         if self.supply.locking == Locking::Renew {
@@ -247,16 +275,27 @@ impl Search<'_> {
         }
         let Some(store) = self.supply.artifacts.existing_store()? else { return Ok(None) };
         let Ok(absolute) = self.supply.artifacts.absolute(reference) else { return Ok(None) };
-        let held = store.by_reference(&absolute).map_err(|error| crate::report::hinted(error.hint(), error))?;
-        // a tag of a layout on disk is looked up there
-        let Some(held) = held.filter(|_| !matches!(reference, Reference::Layout { digest: None, .. })) else {
-            return Ok(None);
+        // what a tag of a layout stands for is looked up there
+        let found = match &absolute {
+            Reference::Layout { path, tag, digest: None } => {
+                match Layout::open(path).and_then(|layout| layout.find(tag.as_deref(), None)) {
+                    Ok(found) => catalog::pinned(&absolute, found.digest),
+                    Err(_) => return Ok(None),
+                }
+            }
+            other => other.clone(),
         };
+        let store_error = |error: StoreError| hinted(error.hint(), error);
+        let Some(held) = store.by_reference(&found).map_err(store_error)? else { return Ok(None) };
         if !self.supply.artifacts.admits(&absolute, &held)? {
             return Ok(None);
         }
-        let entry = catalog::artifact(&held.path, reference)?;
-        Ok(Some((entry, catalog::pinned(&absolute, held.manifest.digest))))
+        match catalog::artifact(&held.path, reference, &held.manifest) {
+            Ok(entry) => Ok(Some((entry, catalog::pinned(&absolute, held.manifest.digest)))),
+            // what was damaged since it came is fetched anew
+            Err(_) if store.drop_damaged(&held).map_err(store_error)? => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn take(&mut self, reference: &Reference, entry: Entry, artifact: Reference) {
@@ -349,6 +388,7 @@ impl Search<'_> {
             place: vec!["to".to_owned()],
             role: Role::Processor,
             reference,
+            is_named: false,
         });
         self.fetch(wanted.collect())
     }
@@ -359,7 +399,8 @@ fn written(document: &Document) -> Vec<Written> {
     let mut all: Vec<Written> = Vec::new();
     let mut add = |place: &[&str], role: Role, reference: Reference| {
         if !all.iter().any(|written| written.reference == reference) {
-            all.push(Written { place: place.iter().map(|&key| key.to_owned()).collect(), role, reference });
+            let place = place.iter().map(|&key| key.to_owned()).collect();
+            all.push(Written { place, role, reference, is_named: true });
         }
     };
     let of = |component: &Component| match component {
@@ -402,6 +443,14 @@ fn written(document: &Document) -> Vec<Written> {
 fn place_of(document: &Document, reference: &Reference) -> Vec<String> {
     let written = written(document).into_iter().find(|written| written.reference == *reference);
     written.map_or_else(|| vec!["to".to_owned()], |written| written.place)
+}
+
+/// The error of a lock that has a reference as something of another place.
+fn elsewhere(reference: &Reference, artifact: &Reference) -> anyhow::Error {
+    Hinted::error(
+        format!("the lock file has `{reference}` as `{artifact}`, which is of another place"),
+        "see who changed the lock file; `flowctl lock --update` finds everything anew",
+    )
 }
 
 /// The error of a strict lock that is not there.

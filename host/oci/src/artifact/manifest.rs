@@ -111,9 +111,14 @@ impl ArtifactManifest {
     ///
     /// # Errors
     ///
-    /// [`ArtifactError`] when it is no plugin, or another than the annotations say.
+    /// [`ArtifactError`] when it is no plugin, other bytes than the manifest names, or
+    /// another than the annotations say.
     pub fn open(&self, component: &[u8], fallback_name: &str) -> Result<Contract, ArtifactError> {
         let name = self.facts.as_ref().map_or(fallback_name, |facts| &facts.name);
+        let (wanted, found) = (self.layer.digest, Digest::of(component));
+        if found != wanted {
+            return Err(ArtifactError::OtherPart { part: "layer", wanted, found });
+        }
         let contract = Contract::read(component, name).map_err(|source| ArtifactError::Component { source })?;
         if let Some(facts) = &self.facts {
             facts.check(&contract)?;

@@ -16,7 +16,8 @@ pub(super) fn names(key: &str, registry: &str) -> bool {
     host == registry || is_docker_hub(host) && is_docker_hub(registry)
 }
 
-fn is_docker_hub(host: &str) -> bool {
+/// Whether a host is one of those that docker's hub goes by.
+pub(crate) fn is_docker_hub(host: &str) -> bool {
     DOCKER_HUB_HOSTS.contains(&host)
 }
 

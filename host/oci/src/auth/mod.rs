@@ -18,6 +18,7 @@ mod secret;
 
 pub use credentials::{Credentials, Kept};
 pub use error::AuthError;
+pub(crate) use hosts::is_docker_hub;
 pub use secret::Secret;
 
 /// How a client shows a registry who it is.

@@ -40,6 +40,7 @@ use token::{Access, Grant};
 
 pub use blob::BlobSink;
 pub use patience::Patience;
+pub(crate) use scheme::is_loopback;
 
 /// Most tags that are listed.
 const MAX_TAGS: usize = 100_000;

@@ -70,7 +70,7 @@ impl Client {
 }
 
 /// Whether a host, with or without port, is this machine.
-pub(super) fn is_loopback(registry: &str) -> bool {
+pub(crate) fn is_loopback(registry: &str) -> bool {
     let host = match registry.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') && !host.is_empty() => host,
         _ => registry,

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use flowctl_types::{Digest, Reference};
 
-use super::{REFERENCE, Store, StoreError, key, partial};
-use crate::annotations::REF_NAME;
+use super::{REFERENCE, RELEASED, Store, StoreError, key, partial};
 use crate::artifact::{ArtifactManifest, MAX_MANIFEST_BYTES};
 use crate::files::TEMPORARY;
 
@@ -90,7 +89,7 @@ impl Store {
         if untagged == Untagged::Remove {
             self.layout.change_index(&lock, |index| {
                 let before = index.manifests.len();
-                index.manifests.retain(|entry| entry.descriptor.annotations.contains_key(REF_NAME));
+                index.manifests.retain(|entry| !entry.descriptor.annotations.contains_key(RELEASED));
                 collected.n_entries = before - index.manifests.len();
             })?;
         }

@@ -31,6 +31,8 @@ pub use partial::Partial;
 
 /// The annotation of an index's entry that holds the reference it was pulled by.
 const REFERENCE: &str = "io.flowctl.reference";
+/// The annotation of an entry whose tag moved on to another: the reference that it had.
+pub(crate) const RELEASED: &str = "io.flowctl.released";
 /// How the keys of marks begin.
 const MARK: &str = "io.flowctl.mark.";
 
@@ -129,6 +131,32 @@ impl Store {
         }
     }
 
+    /// Removes the component of an entry where it is no longer what it was when it came:
+    /// a disk or a hand changed it. True where it was; a pull fetches it anew.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it cannot be read or removed.
+    pub fn drop_damaged(&self, entry: &Entry) -> Result<bool, StoreError> {
+        self.drop_damaged_blob(&entry.manifest.layer)
+    }
+
+    pub(crate) fn drop_damaged_blob(&self, blob: &Descriptor) -> Result<bool, StoreError> {
+        let path = self.layout.blob_path(&blob.digest);
+        let read =
+            |path: &Path| std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source });
+        if Digest::of(&read(&path)?) == blob.digest {
+            return Ok(false);
+        }
+        let _lock = self.layout.lock()?;
+        // somebody else may have mended it meanwhile
+        if Digest::of(&read(&path)?) == blob.digest {
+            return Ok(false);
+        }
+        std::fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
+        Ok(true)
+    }
+
     /// An entry as an artifact, every part checked: to push it elsewhere, or to load it.
     ///
     /// # Errors
@@ -224,6 +252,7 @@ fn release(descriptor: &mut Descriptor, key: &str) {
         _ => key.to_owned(),
     };
     descriptor.annotations.remove(REF_NAME);
+    descriptor.annotations.insert(RELEASED.to_owned(), key.to_owned());
     descriptor.annotations.insert(REFERENCE.to_owned(), bare);
 }
 

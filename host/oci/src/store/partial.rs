@@ -96,9 +96,14 @@ impl Partial {
         let _ = fs::remove_file(&self.path);
     }
 
+    /// Makes the bytes durable.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_all().map_err(|source| StoreError::Write { path: self.path.clone(), source })
+    }
+
     /// Makes the blob visible. Its digest must have been checked.
     pub(super) fn adopt(self, layout: &Layout) -> Result<(), StoreError> {
-        self.file.sync_all().map_err(|source| StoreError::Write { path: self.path.clone(), source })?;
+        self.sync()?;
         Ok(layout.adopt_blob(&self.path, &self.digest)?)
     }
 }

@@ -160,6 +160,9 @@ async fn of_what_is_wrong_nothing_is_left() {
     check(|registry| tamper(registry, |bytes| bytes.push(0)), "it has 4817 bytes, its manifest says 4816").await;
     check(|registry| tamper(registry, |bytes| bytes.truncate(0)), "it has 0 bytes, its manifest says 4816").await;
     check(|registry| rewrite(registry, "stellar.ledger.v1", "stellar.ledger.v9"), "but the component says").await;
+    let name = format!("\"io.flowctl.name\":\"{}\"", plugin::artifact("1.2.0").parsed().facts.clone().unwrap().name);
+    check(|registry| rewrite(registry, &name, "\"io.flowctl.name\":\"trusted\""), "says `trusted`, but the component")
+        .await;
     check(|registry| rewrite(registry, "io.flowctl.name", "io.flowctl.nome"), "`io.flowctl.name` is missing").await;
     check(|registry| rewrite(registry, "wasm.config", "oci.config"), "config is of type").await;
     check(|registry| rewrite(registry, "\"layers\":[", "\"layers\":[{\"mediaType\":\"a\",\"digest\":\"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"size\":0},"), "2 layers").await;
