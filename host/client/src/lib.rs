@@ -1,0 +1,1 @@
+//! The control plane as its clients see it.

@@ -1,0 +1,1 @@
+//! Components in other processes as nodes of a pipeline.
