@@ -1,0 +1,93 @@
+//! Why a call gave no answer.
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::TargetError;
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The address is none.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// Certificates cannot be used.
+    #[error("cannot speak TLS to `{address}`")]
+    Tls {
+        /// As it was written.
+        address: String,
+        /// What is wrong with them.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// Nobody answers.
+    #[error("no control plane answers at `{address}`")]
+    Unreachable {
+        /// As it was written.
+        address: String,
+        /// What came instead.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// The control plane refused the call, or the connection broke.
+    #[error("{message}")]
+    Refused {
+        /// Which kind of refusal.
+        code: Code,
+        /// What it said.
+        message: String,
+        /// What to do about it, where it said so.
+        hint: Option<String>,
+        /// Faults of a file that was submitted, each with its place.
+        faults: Vec<String>,
+    },
+}
+
+impl ClientError {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Target(TargetError::Malformed { .. }) => {
+                Some("write HOST:PORT, or https://HOST:PORT where it has TLS".to_owned())
+            }
+            Self::Target(TargetError::Exposed { .. }) => Some("write https://HOST:PORT".to_owned()),
+            Self::Tls { .. } => None,
+            Self::Unreachable { .. } => {
+                Some("`flowctl serve` starts one; `--control-plane ADDR` or FLOWCTL_ENDPOINT names another".to_owned())
+            }
+            Self::Refused { hint: Some(hint), .. } => Some(hint.clone()),
+            Self::Refused { code: Code::Unauthenticated, .. } => {
+                Some("put a token into FLOWCTL_TOKEN; `flowctl tokens create` makes one".to_owned())
+            }
+            Self::Refused { .. } => None,
+        }
+    }
+
+    /// Whether what was asked for is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: Code::NotFound, .. })
+    }
+
+    /// Whether the connection failed, so that the same call may do later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { code: Code::Unavailable, .. })
+    }
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let hint = details.help().and_then(|help| help.links.first()).map(|link| link.description.clone());
+        let faults = details.bad_request().map(|request| &request.field_violations);
+        let faults = faults.into_iter().flatten().map(|violation| violation.description.clone()).collect();
+        let message = match status.message() {
+            "" => format!("the control plane answered `{}`", status.code()),
+            said => said.to_owned(),
+        };
+        Self::Refused { code: status.code(), message, hint, faults }
+    }
+}
