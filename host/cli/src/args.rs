@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, dead_letters, index, inspect, lock, login, plugins, processors, pull, push, run, search, topology,
-    validate,
+    completions, dead_letters, index, inspect, lock, login, pipelines, plugins, processors, pull, push, run, search,
+    status, tap, topology, validate,
 };
 
 /// A host for event pipelines made of WebAssembly components
@@ -25,6 +25,11 @@ pub(crate) struct Arguments {
 enum Command {
     Run(run::Run),
     Validate(validate::Validate),
+    Status(status::Status),
+    /// List, show and stop the pipelines of a control plane
+    #[command(subcommand)]
+    Pipelines(pipelines::Pipelines),
+    Tap(tap::Tap),
     Inspect(inspect::Inspect),
     /// Find and show the graph of nodes that a pipeline becomes
     #[command(subcommand)]
@@ -72,6 +77,9 @@ impl Arguments {
         match self.command {
             Command::Run(run) => run.run(),
             Command::Validate(validate) => validate.run(),
+            Command::Status(status) => status.run(),
+            Command::Pipelines(pipelines) => pipelines.run(),
+            Command::Tap(tap) => tap.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::Topology(topology) => topology.run(),
             Command::Processors(processors) => processors.run(),

@@ -9,6 +9,7 @@ mod logs;
 mod output;
 mod paths;
 mod pipeline;
+mod plane;
 mod report;
 mod session;
 mod state;

@@ -1,0 +1,97 @@
+//! `flowctl pipelines logs RUN`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use flowctl_client::admin;
+use serde::Serialize;
+
+use super::find_run;
+use super::rows::{is_over, time};
+use crate::output;
+use crate::plane::{ControlPlaneArgs, refused};
+
+/// Arguments of `pipelines logs`.
+#[derive(Args)]
+pub(crate) struct Logs {
+    /// The run, or the pipeline whose last run is meant
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Go on with what happens from now on, until the run ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Only what this node did and logged
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    #[command(flatten)]
+    plane: ControlPlaneArgs,
+    /// How to print the events
+    #[arg(short, long, value_enum, default_value_t)]
+    output: LogFormat,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// One line an event, for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    number: u64,
+    at: Option<String>,
+    level: &'a str,
+    kind: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    node: &'a str,
+    message: &'a str,
+}
+
+impl Logs {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let client = self.plane.connect().await?;
+        let run = find_run(&client, &self.run).await?;
+        let node = self.node.clone().unwrap_or_default();
+        if self.follow && !is_over(run.status()) {
+            let request = admin::WatchRunEventsRequest { id: run.id, node, after: 0 };
+            let mut watch = client.watch_run_events(request).await.map_err(refused)?;
+            while let Some(event) = watch.next().await.map_err(refused)? {
+                self.print(&event)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let request = admin::ListRunEventsRequest { id: run.id, node, ..admin::ListRunEventsRequest::default() };
+        for event in client.run_events(request).await.map_err(refused)? {
+            self.print(&event)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(&self, event: &admin::RunEvent) -> Result<()> {
+        let at = time(event.at.as_ref());
+        match self.output {
+            LogFormat::Json => output::line(serde_json::to_string(&Event {
+                number: event.number,
+                at,
+                level: &event.level,
+                kind: &event.kind,
+                node: &event.node,
+                message: &event.message,
+            })?),
+            LogFormat::Text => {
+                let (at, level) = (at.unwrap_or_else(|| "-".to_owned()), event.level.to_uppercase());
+                let about = match event.node.as_str() {
+                    "" => event.kind.clone(),
+                    node => format!("{} {node}", event.kind),
+                };
+                let message = event.message.replace('\n', "\n    ");
+                output::line(output::plain(&format!("{at}  {level:5}  {about}: {message}")))
+            }
+        }
+    }
+}
