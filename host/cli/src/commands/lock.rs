@@ -58,6 +58,7 @@ impl Lock {
             reach: Reach::Network,
             locking: if self.update { Locking::Renew } else { Locking::Prefer },
             is_quiet: self.quiet,
+            base_dir: None,
         };
         let planned = pipeline::load(&self.file, &supply)?;
         let before = planned.locked.unwrap_or_default();

@@ -71,6 +71,7 @@ impl Run {
             reach: Reach::Network,
             locking: if self.locked { Locking::Strict } else { Locking::Prefer },
             is_quiet: self.quiet,
+            base_dir: None,
         };
         let planned = pipeline::load(&self.file, &supply)?;
         planned.keep_lock(&self.file, supply.locking, self.quiet)?;

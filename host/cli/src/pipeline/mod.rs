@@ -4,7 +4,7 @@ pub(crate) mod lockfile;
 pub(crate) mod supply;
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use flowctl_intent::{Document, Fault, Faults, Intent};
@@ -59,6 +59,18 @@ impl Planned {
     }
 }
 
+/// A pipeline file, as it was read or submitted.
+pub(crate) struct Submitted<'a> {
+    /// What faults call it.
+    pub(crate) name: &'a str,
+    /// Its text.
+    pub(crate) text: &'a str,
+    /// What its lock file says; none where there is none.
+    pub(crate) locked: Option<LockFile>,
+    /// The environment that it sees.
+    pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
 /// Reads and plans the pipeline in `file`; `-` is stdin. Nothing is started.
 ///
 /// # Errors
@@ -67,22 +79,34 @@ impl Planned {
 /// the plugins are others than a strict lock has.
 pub(crate) fn load(file: &Path, supply: &Supply<'_>) -> Result<Planned> {
     let text = read(file)?;
-    let (document, mut faults) = flowctl_intent::read(&file.to_string_lossy(), &text, &environment);
     let locked = lockfile::path(file).as_deref().map(LockFile::read).transpose()?.flatten();
     if supply.locking == Locking::Strict && locked.is_none() {
         return Err(supply::unlocked(file));
     }
+    let name = file.to_string_lossy();
+    plan_submitted(Submitted { name: &name, text: &text, locked, environment: &environment }, supply)
+}
+
+/// Plans a pipeline. Nothing is started.
+///
+/// # Errors
+///
+/// [`Faults`] with every fault of the file; or plugins cannot be read, or they are others
+/// than a strict lock has.
+pub(crate) fn plan_submitted(submitted: Submitted<'_>, supply: &Supply<'_>) -> Result<Planned> {
+    let Submitted { name, text, locked, environment } = submitted;
+    let (document, mut faults) = flowctl_intent::read(name, text, environment);
     let planned = match &document {
-        Some(document) => find_faults(document, supply, locked.as_ref(), &mut faults)?,
+        Some(document) => find_faults(document, supply, (locked.as_ref(), environment), &mut faults)?,
         None => None,
     };
     let topology = planned.as_ref().map(|(topology, _)| topology);
-    let stdin_twice = document.as_ref().zip(topology).filter(|_| file == Path::new("-"));
+    let stdin_twice = document.as_ref().zip(topology).filter(|_| name == "-");
     faults.extend(stdin_twice.and_then(|(document, topology)| stdin_fault(document, topology)));
     match (document, planned, Faults::collect(faults)) {
         (Some(document), Some((topology, lock)), None) => Ok(Planned { document, topology, locked, lock }),
         (_, _, Some(faults)) => Err(faults.into()),
-        (_, _, None) => Err(anyhow!("`{}` cannot be planned", file.display())),
+        (_, _, None) => Err(anyhow!("`{name}` cannot be planned")),
     }
 }
 
@@ -91,10 +115,13 @@ pub(crate) fn load(file: &Path, supply: &Supply<'_>) -> Result<Planned> {
 fn find_faults(
     document: &Document,
     supply: &Supply<'_>,
-    locked: Option<&LockFile>,
+    (locked, environment): (Option<&LockFile>, &dyn Fn(&str) -> Option<String>),
     faults: &mut Vec<Fault>,
 ) -> Result<Option<(Topology, LockFile)>> {
-    let types = document.intent.types().iter().map(|path| (path.written().clone(), Path::new(path.value())));
+    let paths: Vec<(String, PathBuf)> = (document.intent.types().iter())
+        .map(|path| (path.written().clone(), supply.path(Path::new(path.value()))))
+        .collect();
+    let types = paths.iter().map(|(written, path)| (written.clone(), path.as_path()));
     let nothing = LockFile::default();
     let found = match supply.find(document, locked.unwrap_or(&nothing), types::declarations(types)) {
         Ok(found) => found,
@@ -104,7 +131,7 @@ fn find_faults(
             return Ok(None);
         }
     };
-    let planned = plan(document, &found.registry, &environment);
+    let planned = plan(document, &found.registry, environment);
     if let Err(others) = &planned {
         // that what cannot be had is not among the plugins follows from that
         let is_known = |fault: &Fault| found.faults.iter().any(|other| is_at_one_place(fault, other));

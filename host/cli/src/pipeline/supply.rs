@@ -55,6 +55,8 @@ pub(crate) struct Supply<'a> {
     pub(crate) locking: Locking,
     /// Whether nothing is shown.
     pub(crate) is_quiet: bool,
+    /// What relative paths of the pipeline start from; none for where this process runs.
+    pub(crate) base_dir: Option<&'a Path>,
 }
 
 /// A reference of a pipeline, and its place in the file.
@@ -93,11 +95,28 @@ struct Search<'a> {
 impl<'a> Supply<'a> {
     /// What is on this machine.
     pub(crate) fn here(folders: &'a [PathBuf], artifacts: &'a Artifacts) -> Self {
-        Self { folders, artifacts, reach: Reach::Local, locking: Locking::Prefer, is_quiet: false }
+        Self { folders, artifacts, reach: Reach::Local, locking: Locking::Prefer, is_quiet: false, base_dir: None }
     }
 }
 
 impl Supply<'_> {
+    /// Where a path of the pipeline leads.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        match self.base_dir {
+            Some(base) => base.join(path),
+            None => path.to_owned(),
+        }
+    }
+
+    /// The same reference, with a path that leads from anywhere.
+    fn placed(&self, reference: &Reference) -> Reference {
+        match reference.clone() {
+            Reference::File(path) => Reference::File(self.path(&path)),
+            Reference::Layout { path, tag, digest } => Reference::Layout { path: self.path(&path), tag, digest },
+            other => other,
+        }
+    }
+
     /// Finds what `document` names or may use. `lock` is what its lock file says.
     ///
     /// # Errors
@@ -189,11 +208,17 @@ impl Search<'_> {
     }
 
     fn file(&mut self, written: &Written, file: &Path) {
-        if self.named.iter().any(|entry| entry.path() == Some(file)) {
+        let path = self.supply.path(file);
+        if self.named.iter().any(|entry| entry.path() == Some(&path)) {
             return;
         }
-        match catalog::plugin(file) {
-            Ok(entry) => self.named.push(entry),
+        match catalog::plugin(&path) {
+            Ok(entry) => {
+                if let Some(digest) = entry.digest().filter(|_| path != file) {
+                    self.pins.insert(written.reference.clone(), digest);
+                }
+                self.named.push(entry);
+            }
             Err(error) => self.fault(written, &error),
         }
     }
@@ -215,7 +240,7 @@ impl Search<'_> {
                 self.fault(&written, &elsewhere(&written.reference, fixed));
                 continue;
             }
-            let reference = fixed.unwrap_or_else(|| written.reference.clone());
+            let reference = fixed.unwrap_or_else(|| self.supply.placed(&written.reference));
             if let Some((entry, artifact)) = self.held(&reference)? {
                 self.take(&written.reference, entry, artifact);
             } else if self.supply.reach == Reach::Network {
@@ -255,7 +280,7 @@ impl Search<'_> {
     /// same repository or layout. A lock does not move a reference to where other rules of a
     /// policy hold. A name may be of any.
     fn stands_for(&self, reference: &Reference, artifact: &Reference) -> bool {
-        match (self.supply.artifacts.absolute(reference), artifact) {
+        match (self.supply.artifacts.absolute(&self.supply.placed(reference)), artifact) {
             (_, Reference::Oci { digest: Some(_), .. }) if matches!(reference, Reference::Name { .. }) => true,
             (Ok(Reference::Oci { repository, .. }), Reference::Oci { repository: locked, digest: Some(_), .. }) => {
                 repository == *locked
