@@ -11,14 +11,19 @@ use flowctl_connectors::Pipeline;
 use flowctl_engine::{Compiler, Engine, EngineConfig, Tenant};
 use flowctl_runtime::{DeadLetterSink, PrepareError, Sink, Source, Stage, Workshop};
 use flowctl_topology::Node;
-use flowctl_types::Digest;
+use flowctl_types::{Digest, NodeId};
+
+use crate::plane::peers::{Peers, is_elsewhere};
 
 /// The first argument of this program as the compiler of one component; no command, so
 /// that neither help nor completions show it.
 pub(crate) const COMPILE: &str = "__compile";
 
 /// Guest memory that all instances of a run may use together.
-const MAX_RUN_MEMORY_BYTES: u64 = 16 << 30;
+pub(crate) const MAX_RUN_MEMORY_BYTES: u64 = 16 << 30;
+
+/// Instances of plugins that one run has at most.
+const MAX_RUN_INSTANCES: u32 = 1_000;
 
 /// Compiles plugins that were not before, each a name, a file and the digest of its bytes.
 /// Answers how many, and how long that took.
@@ -57,19 +62,36 @@ fn engine(max_instances: u32) -> Result<Engine> {
 
 /// The workshop of one run in this process.
 pub(crate) struct LocalWorkshop {
-    engine: Engine,
+    engine: Arc<Engine>,
     tenant: Arc<Tenant>,
     pipeline: Pipeline,
+    peers: Peers,
+}
+
+/// Starts the engine of this process. What the host lacks is warned of on stderr.
+///
+/// # Errors
+///
+/// When the sandbox cannot be set up.
+pub(crate) fn start_engine(max_instances: u32) -> Result<Engine> {
+    let engine = engine(max_instances)?;
+    for warning in engine.warnings() {
+        crate::status::warn(&warning.to_string());
+    }
+    Ok(engine)
 }
 
 impl LocalWorkshop {
-    /// Starts the engine. What the host lacks is warned of on stderr.
+    /// A workshop with an engine of its own.
     pub(crate) fn start(pipeline: Pipeline) -> Result<Self> {
-        let engine = engine(1_000)?;
-        for warning in engine.warnings() {
-            crate::status::warn(&warning.to_string());
-        }
-        Ok(Self { engine, tenant: Tenant::new(pipeline.name.as_str(), MAX_RUN_MEMORY_BYTES), pipeline })
+        let engine = Arc::new(start_engine(MAX_RUN_INSTANCES)?);
+        let tenant = Tenant::new(pipeline.name.as_str(), MAX_RUN_MEMORY_BYTES);
+        Ok(Self::new(engine, tenant, pipeline, Peers::new(None)))
+    }
+
+    /// A workshop for `pipeline` of `tenant`.
+    pub(crate) fn new(engine: Arc<Engine>, tenant: Arc<Tenant>, pipeline: Pipeline, peers: Peers) -> Self {
+        Self { engine, tenant, pipeline, peers }
     }
 
     /// Plugins that had to be compiled, and the time that took.
@@ -82,15 +104,27 @@ impl LocalWorkshop {
 #[async_trait]
 impl Workshop for LocalWorkshop {
     async fn source(&self, node: &Node) -> Result<Box<dyn Source>, PrepareError> {
+        if is_elsewhere(node) {
+            let peer = self.peers.of(node).await?;
+            return flowctl_remote::source(node, peer).map_err(|error| unprepared(node, error));
+        }
         flowctl_connectors::source(node, &self.pipeline).map_err(|error| unprepared(node, error))
     }
 
     async fn processor(&self, node: &Node) -> Result<Arc<dyn Stage>, PrepareError> {
+        if is_elsewhere(node) {
+            let peer = self.peers.of(node).await?;
+            return flowctl_remote::processor(node, peer).map_err(|error| unprepared(node, error));
+        }
         let stage: Arc<dyn Stage> = self.engine.stage(node, &self.tenant).await?;
         Ok(stage)
     }
 
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
+        if is_elsewhere(node) {
+            let peer = self.peers.of(node).await?;
+            return flowctl_remote::sink(node, peer).map_err(|error| unprepared(node, error));
+        }
         flowctl_connectors::sink(node, &self.pipeline).map_err(|error| unprepared(node, error))
     }
 
@@ -102,8 +136,12 @@ impl Workshop for LocalWorkshop {
             None => Ok(flowctl_connectors::dead_letter_file(crate::paths::dead_letters(&self.pipeline.state_dir))),
         }
     }
+
+    fn waiting(&self, node: &NodeId) -> Option<String> {
+        self.peers.waiting(node)
+    }
 }
 
-fn unprepared(node: &Node, error: flowctl_connectors::ConnectorError) -> PrepareError {
+fn unprepared(node: &Node, error: impl std::error::Error + Send + Sync + 'static) -> PrepareError {
     PrepareError { node: node.id.to_string(), source: Box::new(error) }
 }

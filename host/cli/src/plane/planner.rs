@@ -1,0 +1,265 @@
+//! Plans what is submitted to this process's control plane, and makes plans ready: files,
+//! plugins, connectors and the sandbox are known here and not there.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use flowctl_control_plane::{
+    CatalogueEntry, FileFault, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner, Policy,
+    PrepareRequest, Prepared, Start, Tenant, Variables,
+};
+use flowctl_engine::Engine;
+use flowctl_intent::Faults;
+use flowctl_registry::{Accepts, Declarations, Emits, Entry, Origin};
+use flowctl_runtime::Options;
+use flowctl_store::PipelineState;
+use flowctl_topology::{Component, Node, render};
+
+use super::peers::Peers;
+use super::reach;
+use crate::artifacts::Artifacts;
+use crate::artifacts::args::{IndexArgs, RegistryArgs};
+use crate::pipeline::lockfile::LockFile;
+use crate::pipeline::supply::{self, Reach, Supply};
+use crate::pipeline::{Submitted, plan_submitted};
+use crate::report::Hinted;
+use crate::session::{LocalWorkshop, MAX_RUN_MEMORY_BYTES};
+use crate::{catalog, paths, state};
+
+/// The planner of `flowctl serve`.
+#[derive(Clone)]
+pub(crate) struct HostPlanner(Arc<Inner>);
+
+struct Inner {
+    /// Folders of plugins that every tenant may use.
+    folders: Vec<PathBuf>,
+    state_dir: PathBuf,
+    engine: Arc<Engine>,
+    tenants: Mutex<HashMap<Tenant, Arc<flowctl_engine::Tenant>>>,
+    /// Where components find the control plane, once it listens.
+    endpoint: OnceLock<String>,
+}
+
+/// What planning hands to preparing.
+struct Carried {
+    /// Relative paths of the pipeline start there.
+    base_dir: PathBuf,
+}
+
+impl HostPlanner {
+    /// A planner that knows the plugins in `folders` and keeps pipelines' state below
+    /// `state_dir`.
+    pub(crate) fn new(folders: Vec<PathBuf>, state_dir: PathBuf, engine: Engine) -> Self {
+        Self(Arc::new(Inner {
+            folders,
+            state_dir,
+            engine: Arc::new(engine),
+            tenants: Mutex::default(),
+            endpoint: OnceLock::new(),
+        }))
+    }
+
+    /// Says where components find the control plane.
+    pub(crate) fn serves_at(&self, endpoint: String) {
+        // it listens once
+        let _ = self.0.endpoint.set(endpoint);
+    }
+}
+
+#[async_trait]
+impl Planner for HostPlanner {
+    async fn plan(&self, request: &PlanRequest) -> Result<Planned, PlanFailure> {
+        let (this, request) = (self.clone(), request.clone());
+        blocking(move || this.0.plan(&request)).await
+    }
+
+    async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure> {
+        let inner = Arc::clone(&self.0);
+        let (tenant, start) = (request.plan.tenant.clone(), request.start);
+        let topology = &request.planned.topology;
+        let (name, kept) = (topology.name.clone(), topology.settings.checkpoints_kept);
+        let carried = request.planned.carried.downcast_ref::<Carried>();
+        let base_dir = carried.map(|carried| carried.base_dir.clone());
+        let of_letters = topology.dead_letter.is_none();
+        let opened = blocking(move || {
+            let mut state = inner.open_state(&tenant, &name)?;
+            if start == Start::Fresh {
+                state.start_over().map_err(state::unusable)?;
+            }
+            let mut pipeline = state::pipeline(&name, &state)?;
+            pipeline.base_dir = base_dir;
+            Ok((inner.engine_tenant(&tenant), state, pipeline))
+        });
+        let (tenant, state, pipeline) = opened.await?;
+        let dead_letters = paths::dead_letters(state.dir()).display().to_string();
+        let options =
+            Options { store: Arc::new(state.checkpoints(kept)), orphans: request.orphans, ..Options::default() };
+        let workshop = LocalWorkshop::new(Arc::clone(&self.0.engine), tenant, pipeline, Peers::new(None));
+        Ok(Prepared {
+            workshop: Arc::new(workshop),
+            options,
+            dead_letters: if of_letters { dead_letters } else { String::new() },
+            guard: Box::new(state),
+        })
+    }
+
+    async fn catalogue(&self, _: &Tenant, policy: &Policy) -> Vec<CatalogueEntry> {
+        let (this, policy) = (self.clone(), policy.clone());
+        let found = blocking(move || this.0.catalogue(&policy)).await;
+        found.unwrap_or_else(|failure| {
+            tracing::warn!(error = %failure, "plugins cannot be listed");
+            Vec::new()
+        })
+    }
+}
+
+impl Inner {
+    fn plan(&self, request: &PlanRequest) -> Result<Planned> {
+        let file = &request.file;
+        let environment = |name: &str| match &request.file.variables {
+            Variables::Given(given) => given.get(name).cloned(),
+            Variables::Host if reach::allows_variable(&request.policy, name) => std::env::var(name).ok(),
+            Variables::Host => None,
+        };
+        let artifacts = Artifacts::new(RegistryArgs::default())?.with_indexes(IndexArgs::default());
+        if let (Some(document), _) = flowctl_intent::read(&file.name, &file.text, &environment) {
+            // before anything that it names is read or pulled
+            reach::check_written(&request.policy, &document, file, &artifacts)?;
+        }
+        let folders: Vec<PathBuf> = file.plugins.iter().chain(&self.folders).cloned().collect();
+        let supply = Supply {
+            folders: &folders,
+            artifacts: &artifacts,
+            reach: Reach::Network,
+            locking: match request.locking {
+                Locking::Follow => supply::Locking::Prefer,
+                Locking::Demand => supply::Locking::Strict,
+            },
+            is_quiet: true,
+            base_dir: Some(&file.base_dir),
+            live: &request.live,
+        };
+        let locked = file.lock.as_deref().map(|text| LockFile::parse(text, Path::new("the lock"))).transpose()?;
+        if locked.is_none() && request.locking == Locking::Demand {
+            return Err(supply::unlocked(Path::new(&file.name)));
+        }
+        let submitted = Submitted { name: &file.name, text: &file.text, locked, environment: &environment };
+        let mut planned = plan_submitted(submitted, &supply)?;
+        crate::session::check_available(&planned.topology)?;
+        for node in &mut planned.topology.nodes {
+            for dir in &mut node.grants.dirs {
+                *dir = file.base_dir.join(&dir);
+            }
+        }
+        reach::check_planned(&request.policy, &planned.topology, &file.base_dir, &planned.lock)?;
+        let topology = planned.topology;
+        Ok(Planned {
+            chain: render::line(&topology),
+            lock: planned.lock.text()?,
+            warnings: Vec::new(),
+            origins: topology.nodes.iter().map(|node| (node.id.to_string(), origin(node))).collect(),
+            topology,
+            carried: Arc::new(Carried { base_dir: file.base_dir.clone() }),
+        })
+    }
+
+    /// The state of a pipeline. Those of the tenant without a name lie where `flowctl run`
+    /// has them.
+    fn open_state(&self, tenant: &Tenant, name: &flowctl_types::NodeId) -> Result<PipelineState> {
+        let of_tenant = match tenant == &Tenant::unnamed() {
+            true => self.state_dir.clone(),
+            false => self.state_dir.join("tenants").join(tenant.as_str()),
+        };
+        PipelineState::open(&of_tenant.join(name.as_str()), name).map_err(state::unusable)
+    }
+
+    fn engine_tenant(&self, tenant: &Tenant) -> Arc<flowctl_engine::Tenant> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || flowctl_engine::Tenant::new(tenant.as_str(), MAX_RUN_MEMORY_BYTES);
+        Arc::clone(tenants.entry(tenant.clone()).or_insert_with(made))
+    }
+
+    fn catalogue(&self, policy: &Policy) -> Result<Vec<CatalogueEntry>> {
+        let artifacts = Artifacts::new(RegistryArgs::default())?;
+        let registry = catalog::load(&self.folders, &artifacts, Declarations::default())?;
+        Ok(registry.entries().filter(|entry| reach::allows_entry(policy, entry)).map(catalogue_entry).collect())
+    }
+}
+
+/// Where a node's component comes from, for people.
+fn origin(node: &Node) -> String {
+    match &node.component {
+        Component::Plugin { digest, .. } => format!("wasm {}", digest.short()),
+        Component::Connector { .. } => "built-in".to_owned(),
+        Component::Remote { endpoint, .. } => format!("remote {endpoint}"),
+        Component::Command { shown_argv, .. } => format!("command {}", shown_argv.join(" ")),
+    }
+}
+
+fn catalogue_entry(entry: &Entry) -> CatalogueEntry {
+    let names =
+        |types: &[flowctl_schema::Schema]| types.iter().map(|schema| schema.event_type().to_string()).collect();
+    CatalogueEntry {
+        id: entry.name.clone(),
+        name: entry.name.clone(),
+        role: entry.role.to_string(),
+        input_types: match &entry.accepts {
+            Accepts::Nothing => Vec::new(),
+            Accepts::Types(types) => names(types),
+            Accepts::Any => vec!["any".to_owned()],
+            Accepts::AnyRecord => vec!["any record".to_owned()],
+        },
+        output_types: match &entry.emits {
+            Emits::Nothing => Vec::new(),
+            Emits::Types(types) => names(types),
+            Emits::Configured { .. } => vec!["as configured".to_owned()],
+        },
+        status: if entry.is_available() { "available" } else { "planned" }.to_owned(),
+        version: entry.version().unwrap_or_default().to_owned(),
+        origin: match &entry.origin {
+            Origin::Plugin { contract, .. } => format!("wasm {}", contract.digest.short()),
+            Origin::BuiltIn { .. } => "built-in".to_owned(),
+            Origin::Live(live) => format!("remote {}", live.endpoint),
+        },
+        metadata: entry.metadata.clone(),
+        description: entry.description().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Does what blocks on a thread that may, and says of an error what kind it is.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T, PlanFailure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| failure(&error)),
+        Err(error) => Err(PlanFailure::new(PlanFailureKind::Unavailable, format!("planning broke off: {error}"))),
+    }
+}
+
+/// What an error of the command says to a client.
+fn failure(error: &anyhow::Error) -> PlanFailure {
+    if let Some(faults) = error.downcast_ref::<Faults>() {
+        let fault = |fault: &flowctl_intent::Fault| FileFault {
+            place: format!("{}:{}:{}", fault.file, fault.line, fault.column),
+            message: fault.to_string(),
+        };
+        let message = "the pipeline file has faults".to_owned();
+        let faults = faults.iter().map(fault).collect();
+        return PlanFailure { kind: PlanFailureKind::Invalid, message, hint: None, faults };
+    }
+    if let Some(denied) = error.downcast_ref::<reach::Denied>() {
+        let message = denied.to_string();
+        return PlanFailure { kind: PlanFailureKind::Denied, message, hint: Some(denied.hint()), faults: Vec::new() };
+    }
+    let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.ends_with(&cause) {
+            message.push_str(&format!(": {cause}"));
+        }
+    }
+    PlanFailure { kind: PlanFailureKind::Unavailable, message, hint, faults: Vec::new() }
+}
