@@ -119,7 +119,7 @@ fn check_batch(batch: usize, output: BatchOut, terms: &Terms, n_inputs: usize) -
     if n_bytes > MAX_ATTRIBUTE_BYTES {
         return Err(Lie::AttributeBytes { batch, found: n_bytes });
     }
-    Ok(Output { columns, origins, watermark, attributes: attributes.into() })
+    Ok(Output { columns, origins, ids: None, watermark, attributes: attributes.into() })
 }
 
 fn check_rejected(rejected: &[RejectionOut], n_inputs: usize) -> Result<(), Lie> {

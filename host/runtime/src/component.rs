@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flowctl_topology::Node;
-use flowctl_types::{Attributes, Batch, Columns, NodeId};
+use flowctl_types::{Attributes, Batch, Columns, Ids, NodeId};
 
 use crate::dead_letter::DeadLetter;
 
@@ -137,6 +137,9 @@ pub struct Output {
     /// For each event the index of the input event it came from; empty for "the batch
     /// as a whole".
     pub origins: Vec<u32>,
+    /// What the component itself calls the events; none where their ids are made of their
+    /// origins'. The events descend from their origins either way.
+    pub ids: Option<Ids>,
     /// No event still to come from here is older than this.
     pub watermark: Option<u64>,
     /// What is said of all of them.

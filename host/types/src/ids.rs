@@ -13,13 +13,53 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Clone)]
 pub struct Ids(Arc<Column>);
 
+/// What is said of one event beside its payload: its name and where it comes from, in the
+/// words of whoever made it. Events that are made of it inherit this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The event's id.
+    pub id: String,
+    /// What its maker says of it, by key.
+    pub metadata: Vec<(String, String)>,
+    /// Its place in a ledger chain: sequence number of the ledger, and index within it.
+    pub cursor: Option<(u64, u32)>,
+    /// How its payload is encoded outside of this process, such as `application/json`.
+    pub content_type: Option<String>,
+}
+
+impl Description {
+    /// Whether it says no more than the event's id.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.metadata.is_empty() && self.cursor.is_none() && self.content_type.is_none()
+    }
+}
+
 #[derive(Debug)]
 enum Column {
-    Numbered { prefix: Arc<str>, first: u64 },
+    Numbered {
+        prefix: Arc<str>,
+        first: u64,
+    },
     Named(Vec<String>),
-    Derived { parent: Ids, origins: Vec<u32>, ordinals: OnceLock<Vec<u32>> },
-    Offset { parent: Ids, start: usize },
-    Joined { parts: Vec<(usize, Ids)> },
+    Described(Vec<Description>),
+    /// What a component calls its outputs, over what they would be called without.
+    Renamed {
+        names: Ids,
+        derived: Ids,
+    },
+    Derived {
+        parent: Ids,
+        origins: Vec<u32>,
+        ordinals: OnceLock<Vec<u32>>,
+    },
+    Offset {
+        parent: Ids,
+        start: usize,
+    },
+    Joined {
+        parts: Vec<(usize, Ids)>,
+    },
 }
 
 impl Ids {
@@ -33,6 +73,19 @@ impl Ids {
     #[must_use]
     pub fn named(names: Vec<String>) -> Self {
         Self(Arc::new(Column::Named(names)))
+    }
+
+    /// Ids of events that are described one by one.
+    #[must_use]
+    pub fn described(descriptions: Vec<Description>) -> Self {
+        Self(Arc::new(Column::Described(descriptions)))
+    }
+
+    /// These ids, in place of `derived` ones: the events keep the descent that `derived`
+    /// knows. An event that is called by an empty name here has its derived id.
+    #[must_use]
+    pub fn over(self, derived: Self) -> Self {
+        Self(Arc::new(Column::Renamed { names: self, derived }))
     }
 
     /// Ids of the outputs of one call, one column for each output batch. `origins`
@@ -77,6 +130,14 @@ impl Ids {
         match &*self.0 {
             Column::Numbered { prefix, first } => format!("{prefix}/{}", first + index as u64),
             Column::Named(names) => names.get(index).cloned().unwrap_or_else(|| format!("?/{index}")),
+            Column::Described(descriptions) => match descriptions.get(index) {
+                Some(description) => description.id.clone(),
+                None => format!("?/{index}"),
+            },
+            Column::Renamed { names, derived } => match names.get(index) {
+                name if name.is_empty() => derived.get(index),
+                name => name,
+            },
             Column::Derived { parent, origins, ordinals } => match origins.get(index) {
                 Some(origin) => {
                     let ordinal = ordinals.get_or_init(|| number_by_origin(origins))[index];
@@ -104,7 +165,8 @@ impl Ids {
     #[must_use]
     pub fn root(&self, index: usize) -> String {
         match &*self.0 {
-            Column::Numbered { .. } | Column::Named(_) => self.get(index),
+            Column::Numbered { .. } | Column::Named(_) | Column::Described(_) => self.get(index),
+            Column::Renamed { derived, .. } => derived.root(index),
             Column::Derived { parent, origins, .. } => match origins.get(index) {
                 Some(origin) => parent.root(*origin as usize),
                 None => self.get(index),
@@ -119,6 +181,35 @@ impl Ids {
                     index -= n_events;
                 }
                 format!("?/{index}")
+            }
+        }
+    }
+
+    /// What is said of event `index`, or of the nearest event that it was made of and of
+    /// which more than its id is said. None where there is no such event.
+    #[must_use]
+    pub fn description(&self, index: usize) -> Option<&Description> {
+        match &*self.0 {
+            Column::Numbered { .. } | Column::Named(_) => None,
+            Column::Described(descriptions) => descriptions.get(index),
+            Column::Renamed { names, derived } => {
+                let own = names.description(index);
+                match own.filter(|own| !own.is_bare()) {
+                    Some(own) => Some(own),
+                    None => derived.description(index).or(own),
+                }
+            }
+            Column::Derived { parent, origins, .. } => parent.description(*origins.get(index)? as usize),
+            Column::Offset { parent, start } => parent.description(start + index),
+            Column::Joined { parts } => {
+                let mut index = index;
+                for (n_events, ids) in parts {
+                    if index < *n_events {
+                        return ids.description(index);
+                    }
+                    index -= n_events;
+                }
+                None
             }
         }
     }
@@ -174,5 +265,34 @@ mod tests {
         let ids = Ids::numbered("s", 5);
         let joined = Ids::joined([(2, ids.skip(1)), (1, ids.clone())]);
         assert_eq!(all(&joined, 3), ["s/6", "s/7", "s/5"]);
+    }
+
+    fn described(id: &str, key: &str) -> Description {
+        let metadata = if key.is_empty() { Vec::new() } else { vec![(key.to_owned(), "1".to_owned())] };
+        Description { id: id.to_owned(), metadata, ..Description::default() }
+    }
+
+    #[test]
+    fn outputs_inherit_what_is_said_of_their_origin() {
+        let source = Ids::described(vec![described("a", "of a"), described("b", "of b")]);
+        let [first] = Ids::derive(&source.skip(1), vec![vec![0, 0]]).try_into().unwrap();
+        let joined = Ids::joined([(2, first), (1, source.clone())]);
+        assert_eq!(joined.get(1), "b/1");
+        assert_eq!(joined.description(1).unwrap().metadata[0].0, "of b");
+        assert_eq!(joined.description(2).unwrap().id, "a");
+        assert_eq!(joined.description(3), None, "there is no such event");
+        assert_eq!(Ids::numbered("s", 0).description(0), None);
+    }
+
+    #[test]
+    fn a_component_names_its_outputs_and_they_keep_their_descent() {
+        let source = Ids::described(vec![described("a", "of a")]);
+        let [derived] = Ids::derive(&source, vec![vec![0, 0, 0]]).try_into().unwrap();
+        let own = vec![described("own", "own"), described("bare", ""), described("", "")];
+        let renamed = Ids::described(own).over(derived);
+        assert_eq!(all(&renamed, 3), ["own", "bare", "a/2"]);
+        assert_eq!((0..3).map(|index| renamed.root(index)).collect::<Vec<_>>(), ["a"; 3]);
+        let said: Vec<_> = (0..3).map(|index| renamed.description(index).unwrap().metadata[0].0.as_str()).collect();
+        assert_eq!(said, ["own", "of a", "of a"]);
     }
 }

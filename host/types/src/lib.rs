@@ -18,6 +18,6 @@ pub use batch::{Attributes, Batch};
 pub use columns::{ColumnFault, Columns, Limits};
 pub use digest::{Digest, DigestError};
 pub use event_type::{EventType, EventTypeError};
-pub use ids::Ids;
+pub use ids::{Description, Ids};
 pub use names::{NameError, NodeId};
 pub use reference::{Reference, ReferenceError, is_tag};

@@ -21,7 +21,7 @@ use crate::inputs::{Arrival, Inputs};
 use crate::letters::Refusal;
 use crate::outputs::Outputs;
 use crate::worker::{Call, Trouble, Worker};
-use crate::{Fault, Outcome, Rejection, State};
+use crate::{Fault, Outcome, Output, Rejection, State};
 
 /// A processor's task.
 pub(crate) struct ProcessorNode {
@@ -273,9 +273,7 @@ impl Desk {
         }
         let origins = outputs.iter_mut().map(|output| std::mem::take(&mut output.origins)).collect();
         for (output, ids) in outputs.into_iter().zip(Ids::derive(&batch.ids, origins)) {
-            let batch =
-                Batch { columns: output.columns, ids, watermark: output.watermark, attributes: output.attributes };
-            self.outputs.emit(batch).await?;
+            self.outputs.emit(emitted(output, ids)).await?;
         }
         Ok(())
     }
@@ -287,9 +285,7 @@ impl Desk {
             let ids = Ids::numbered(Arc::clone(&prefix), self.n_own_events);
             self.n_own_events += output.columns.len() as u64;
             self.seat.moved();
-            let batch =
-                Batch { columns: output.columns, ids, watermark: output.watermark, attributes: output.attributes };
-            self.outputs.emit(batch).await?;
+            self.outputs.emit(emitted(output, ids)).await?;
         }
         for rejection in outcome.rejected {
             let id = format!("{prefix}/{}", self.n_own_events);
@@ -417,6 +413,16 @@ impl Suspicion {
         }
         parts
     }
+}
+
+/// The batch of an output whose ids would be `derived`.
+fn emitted(output: Output, derived: Ids) -> Batch {
+    let Output { columns, ids, watermark, attributes, .. } = output;
+    let ids = match ids {
+        Some(own) => own.over(derived),
+        None => derived,
+    };
+    Batch { columns, ids, watermark, attributes }
 }
 
 fn ticks(every: Duration) -> Interval {

@@ -232,7 +232,7 @@ impl TestProcessor {
     fn own(n: u64) -> Outcome {
         let mut columns = Columns::default();
         push(&mut columns, n);
-        let output = Output { columns, origins: Vec::new(), watermark: None, attributes: [].into() };
+        let output = Output { columns, origins: Vec::new(), ids: None, watermark: None, attributes: [].into() };
         Outcome { outputs: vec![output], rejected: Vec::new() }
     }
 }
@@ -291,7 +291,8 @@ impl Processor for TestProcessor {
                 }
             }
         }
-        let output = Output { columns, origins, watermark: batch.watermark, attributes: Arc::clone(&batch.attributes) };
+        let attributes = Arc::clone(&batch.attributes);
+        let output = Output { columns, origins, ids: None, watermark: batch.watermark, attributes };
         let is_worth_it = !output.columns.is_empty() || output.watermark.is_some();
         Ok(Outcome { outputs: is_worth_it.then_some(output).into_iter().collect(), rejected })
     }
