@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flowctl_proto::v1::HealthStatus;
-use flowctl_store::HostStore;
+
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use component::{DirectoryError, Health, Kind, Registration};
 
+use crate::records::Records;
 use crate::tenants::Tenant;
 
 /// How long components are believed, and how many there may be.
@@ -58,7 +59,7 @@ pub struct Component {
 
 struct Inner {
     settings: DirectorySettings,
-    store: HostStore,
+    records: Records,
     components: Mutex<HashMap<Tenant, BTreeMap<String, Slot>>>,
     changes: watch::Sender<u64>,
 }

@@ -9,6 +9,7 @@ use tracing::error;
 use crate::controller::{ControlError, PlanFailure};
 use crate::directory::DirectoryError;
 use crate::tenants::{Refusal, Role};
+use crate::text::cut;
 
 /// Who says so, in the details.
 const DOMAIN: &str = "flowctl";
@@ -112,9 +113,4 @@ fn details(reason: &str, hint: Option<&str>) -> ErrorDetails {
 
 fn with_details(code: Code, message: &str, details: ErrorDetails) -> Status {
     Status::with_error_details(code, cut(message, MESSAGE_BYTES), details)
-}
-
-/// At most `n_bytes` of `text`, cut between two characters.
-pub(crate) fn cut(text: &str, n_bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(n_bytes)).unwrap_or(text)
 }
