@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use flowctl_store::{EventLevel, EventRecord};
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::records::{EventRow, Records};
+use crate::records::{Records, now};
 use crate::text::cut;
 
 /// Entries of one run that wait to be written.
@@ -32,17 +32,6 @@ pub struct RunLog {
     inner: Arc<Inner>,
 }
 
-/// How much an entry matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// What is as it should be.
-    Info,
-    /// What is worth a look.
-    Warn,
-    /// What went wrong.
-    Error,
-}
-
 struct Inner {
     records: Records,
     runs: Mutex<HashMap<String, Open>>,
@@ -52,25 +41,12 @@ struct Inner {
 
 /// The log of a run that goes on.
 struct Open {
-    next_number: u64,
-    waiting: Vec<EventRow>,
+    waiting: Vec<EventRecord>,
     n_left_out: u64,
     /// Lines that may still be logged, and since when.
     allowance: (f64, Instant),
     /// The last number that the store has.
     written: watch::Sender<u64>,
-}
-
-impl LogLevel {
-    /// The level as text.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
 }
 
 impl RunLog {
@@ -84,20 +60,19 @@ impl RunLog {
     /// Appends an entry to the log of run `run`; `node` is empty where it is about all
     /// of it. Never waits. Of a run that does not go on nothing is taken, and of one that
     /// logs too much, lines (kind `log`) are counted instead.
-    pub fn append(&self, run: &str, level: LogLevel, kind: &str, node: &str, message: &str) {
+    pub fn append(&self, run: &str, level: EventLevel, kind: &str, node: &str, message: &str) {
         let mut runs = self.inner.runs();
         let Some(open) = runs.get_mut(run) else { return };
         if !open.has_room(kind) {
             open.n_left_out += 1;
             return;
         }
-        open.push(run, level, kind, node, message);
+        open.push(level, kind, node, message);
     }
 
     /// Begins the log of a run.
     pub(crate) fn open(&self, run: &str) {
         let open = Open {
-            next_number: 1,
             waiting: Vec::new(),
             n_left_out: 0,
             allowance: (LINES.1, Instant::now()),
@@ -140,19 +115,16 @@ impl Open {
         has_room
     }
 
-    fn push(&mut self, run: &str, level: LogLevel, kind: &str, node: &str, message: &str) {
+    fn push(&mut self, level: EventLevel, kind: &str, node: &str, message: &str) {
         let is_shown = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-        self.waiting.push(EventRow {
-            run: run.to_owned(),
-            number: self.next_number,
-            at: Timestamp::now(),
-            level: level.as_str().to_owned(),
+        self.waiting.push(EventRecord {
+            at: now(),
+            level,
             kind: kind.to_owned(),
-            node: node.to_owned(),
+            node: (!node.is_empty()).then(|| node.to_owned()),
             // what a plugin writes is not to steer anybody's terminal
             message: cut(message, MESSAGE_BYTES).chars().filter(is_shown).collect(),
         });
-        self.next_number += 1;
     }
 }
 
@@ -163,29 +135,27 @@ impl Inner {
 
     async fn write(&self) {
         let _writing = self.writing.lock().await;
-        let mut rows = Vec::new();
-        let mut reached = Vec::new();
+        let mut batches = Vec::new();
         for (run, open) in self.runs().iter_mut() {
             let n_left_out = std::mem::take(&mut open.n_left_out);
             if n_left_out > 0 {
                 let message = format!("{n_left_out} lines were left out: too many at once");
-                open.push(run, LogLevel::Warn, "left-out", "", &message);
+                open.push(EventLevel::Warn, "left-out", "", &message);
             }
             if !open.waiting.is_empty() {
-                rows.append(&mut open.waiting);
-                reached.push((run.clone(), open.next_number - 1));
+                batches.push((run.clone(), std::mem::take(&mut open.waiting)));
             }
         }
-        if rows.is_empty() {
-            return;
-        }
-        if let Err(error) = self.records.append_events(rows).await {
-            warn!(%error, "logs of runs cannot be stored");
-        }
-        let runs = self.runs();
-        for (run, number) in reached {
-            if let Some(open) = runs.get(&run) {
-                open.written.send_modify(|written| *written = number.max(*written));
+        for (run, events) in batches {
+            let n_events = events.len() as u64;
+            let id = run.clone();
+            match self.records.call(move |store| store.append_events(&id, &events)).await {
+                Err(error) => warn!(log_of = run, %error, "the log of a run cannot be stored"),
+                Ok(first) => {
+                    if let Some(open) = self.runs().get(&run) {
+                        open.written.send_modify(|written| *written = (first + n_events).saturating_sub(1).max(*written));
+                    }
+                }
             }
         }
     }

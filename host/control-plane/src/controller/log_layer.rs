@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use flowctl_store::EventLevel;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
@@ -12,7 +13,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{LogLevel, RunLog};
+use super::RunLog;
 
 /// Bytes of one line.
 const LINE_BYTES: usize = 8 << 10;
@@ -61,9 +62,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let level = match *event.metadata().level() {
-            Level::ERROR => LogLevel::Error,
-            Level::WARN => LogLevel::Warn,
-            Level::INFO => LogLevel::Info,
+            Level::ERROR => EventLevel::Error,
+            Level::WARN => EventLevel::Warn,
+            Level::INFO => EventLevel::Info,
             _ => return,
         };
         let Some(scope) = context.event_scope(event) else { return };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowctl_runtime::Snapshot;
+use flowctl_store::{RunRecord, RunStatus};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::tenants::Tenant;
 
 /// A run at one moment.
 #[derive(Debug, Clone)]
-pub struct RunRecord {
+pub struct RunView {
     /// Its id. Later runs have larger ones.
     pub id: Arc<str>,
     /// Whose it is.
@@ -38,23 +39,6 @@ pub struct RunRecord {
     pub dead_letters: String,
     /// What its nodes did.
     pub figures: Arc<Figures>,
-}
-
-/// How a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RunStatus {
-    /// Its nodes are made ready.
-    Starting,
-    /// Events flow.
-    Running,
-    /// It was told to stop.
-    Stopping,
-    /// Its sources finished for good, and the sinks took everything.
-    Completed,
-    /// It could not start, or go on.
-    Failed,
-    /// It was told to stop, and did.
-    Stopped,
 }
 
 /// What the nodes of a run did, and what waits between them.
@@ -132,44 +116,4 @@ pub struct EdgeFigures {
     pub max_batches: u64,
     /// Most bytes that may wait.
     pub max_bytes: u64,
-}
-
-/// A pipeline at one moment.
-#[derive(Debug, Clone)]
-pub struct PipelineRecord {
-    /// Its name.
-    pub name: String,
-    /// Whose it is.
-    pub tenant: Tenant,
-    /// Whether it runs again after a restart.
-    pub is_wanted: bool,
-    /// Its runs that are kept.
-    pub n_runs: u64,
-    /// When it was first applied.
-    pub created_at: Timestamp,
-    /// When it was last applied, or stopped.
-    pub changed_at: Timestamp,
-    /// The run that goes on, or the last one.
-    pub last_run: Option<RunRecord>,
-}
-
-impl RunStatus {
-    /// The status as text.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "STARTING",
-            Self::Running => "RUNNING",
-            Self::Stopping => "STOPPING",
-            Self::Completed => "COMPLETED",
-            Self::Failed => "FAILED",
-            Self::Stopped => "STOPPED",
-        }
-    }
-
-    /// Whether the run is over.
-    #[must_use]
-    pub const fn has_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Stopped)
-    }
 }

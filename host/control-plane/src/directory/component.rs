@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use flowctl_proto::v1::{ComponentInfo, ComponentType, HealthStatus};
-use serde::{Deserialize, Serialize};
+use flowctl_store::{ComponentRole, StateError};
 
 /// Event types that a component may read, and that it may emit.
 const MAX_TYPES: usize = 256;
@@ -18,7 +18,7 @@ const NAME_BYTES: usize = 128;
 const TEXT_BYTES: usize = 1024;
 
 /// What a component said of itself, checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     /// What it is called by, unique within its tenant.
     pub id: String,
@@ -29,7 +29,7 @@ pub struct Registration {
     /// The version that it says of itself.
     pub version: String,
     /// What it does in a topology.
-    pub kind: Kind,
+    pub role: ComponentRole,
     /// Event types that it reads.
     pub input_types: Vec<String>,
     /// Event types that it emits.
@@ -40,18 +40,6 @@ pub struct Registration {
     pub metadata: BTreeMap<String, String>,
     /// The node that it was started for, where it was.
     pub node: Option<String>,
-}
-
-/// What a component does in a topology.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Emits events.
-    Source,
-    /// Turns events into others.
-    Processor,
-    /// Takes events out of the pipeline.
-    Sink,
 }
 
 /// How a component is.
@@ -70,7 +58,7 @@ pub enum Health {
 }
 
 /// Why a registration or a beat is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
     /// A field says what cannot be used.
@@ -94,8 +82,8 @@ pub enum DirectoryError {
         id: String,
     },
     /// It cannot be written down.
-    #[error("the registration cannot be stored: {0}")]
-    Store(String),
+    #[error("the registration cannot be stored")]
+    Store(#[from] StateError),
 }
 
 impl Registration {
@@ -116,10 +104,10 @@ impl Registration {
         text("component.version", &info.version, NAME_BYTES)?;
         types("component.input_event_types", &info.input_event_types)?;
         types("component.output_event_types", &info.output_event_types)?;
-        let kind = match info.r#type() {
-            ComponentType::Source => Kind::Source,
-            ComponentType::Processor => Kind::Processor,
-            ComponentType::Consumer => Kind::Sink,
+        let role = match info.r#type() {
+            ComponentType::Source => ComponentRole::Source,
+            ComponentType::Processor => ComponentRole::Processor,
+            ComponentType::Consumer => ComponentRole::Sink,
             ComponentType::Unspecified => {
                 return Err(invalid("component.type", "is to be a source, a processor or a consumer"));
             }
@@ -127,7 +115,7 @@ impl Registration {
         Ok(Self {
             id: id.to_owned(),
             name: if info.name.is_empty() { id.to_owned() } else { info.name },
-            kind,
+            role,
             endpoint: endpoint(&info.endpoint, peer)?,
             metadata: pairs("component.metadata", info.metadata)?,
             node: (!node.is_empty()).then(|| node.to_owned()),
@@ -146,7 +134,7 @@ impl Registration {
             name: self.name.clone(),
             description: self.description.clone(),
             version: self.version.clone(),
-            r#type: ComponentType::from(self.kind).into(),
+            r#type: role_number(self.role).into(),
             input_event_types: self.input_types.clone(),
             output_event_types: self.output_types.clone(),
             endpoint: self.endpoint.clone(),
@@ -155,25 +143,21 @@ impl Registration {
     }
 }
 
-impl From<Kind> for ComponentType {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Source => Self::Source,
-            Kind::Processor => Self::Processor,
-            Kind::Sink => Self::Consumer,
-        }
+/// A role as a message has it.
+pub(crate) const fn role_number(role: ComponentRole) -> ComponentType {
+    match role {
+        ComponentRole::Source => ComponentType::Source,
+        ComponentRole::Processor => ComponentType::Processor,
+        ComponentRole::Sink => ComponentType::Consumer,
     }
 }
 
-impl Kind {
-    /// The kind as text.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Processor => "processor",
-            Self::Sink => "sink",
-        }
+/// A role as text.
+pub(crate) const fn role_text(role: ComponentRole) -> &'static str {
+    match role {
+        ComponentRole::Source => "source",
+        ComponentRole::Processor => "processor",
+        ComponentRole::Sink => "sink",
     }
 }
 
@@ -207,6 +191,24 @@ impl Health {
             Self::Stopping => "stopping",
         }
     }
+}
+
+/// What a component reported, as text for the store.
+pub(crate) const fn reported_text(reported: HealthStatus) -> &'static str {
+    match reported {
+        HealthStatus::Unknown => "unknown",
+        HealthStatus::Starting => "starting",
+        HealthStatus::Healthy => "healthy",
+        HealthStatus::Degraded => "degraded",
+        HealthStatus::Unhealthy => "unhealthy",
+        HealthStatus::Stopping => "stopping",
+    }
+}
+
+/// The same, read.
+pub(crate) fn reported_from(text: &str) -> HealthStatus {
+    let all = [1, 2, 3, 4, 5].into_iter().filter_map(|number| HealthStatus::try_from(number).ok());
+    all.into_iter().find(|reported| reported_text(*reported) == text).unwrap_or_default()
 }
 
 impl From<Health> for HealthStatus {

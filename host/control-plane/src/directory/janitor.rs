@@ -4,33 +4,32 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use flowctl_proto::v1::HealthStatus;
+use flowctl_store::{ComponentRecord, Heartbeat, HostStore, StateError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::{Directory, DirectoryError, DirectorySettings, Health, Inner, Slot};
-use crate::records::{Beat, ComponentRow, Records, RecordsError};
+use super::component::{reported_from, reported_text};
+use super::{Directory, DirectoryError, DirectorySettings, Health, Inner, Registration, Slot};
+use crate::records::{Records, moment};
 use crate::tenants::Tenant;
 
 impl Directory {
-    /// The directory that `records` keeps, with the components of an earlier process.
+    /// The directory that `store` keeps, with the components of an earlier process.
     /// Its janitor goes on until the last handle is dropped.
     ///
     /// # Errors
     ///
-    /// [`RecordsError`] when they cannot be read.
-    pub async fn open(records: Records, settings: DirectorySettings) -> Result<Self, RecordsError> {
+    /// [`StateError`] when they cannot be read.
+    pub async fn open(store: HostStore, settings: DirectorySettings) -> Result<Self, StateError> {
+        let records = Records::new(store);
         let mut components = HashMap::<Tenant, BTreeMap<String, Slot>>::new();
-        for row in records.components().await? {
-            let tenant = row.tenant.clone();
-            match Slot::read(row) {
-                Some(slot) => {
-                    let of_tenant = components.entry(tenant).or_default();
-                    of_tenant.insert(slot.registration.id.clone(), slot);
-                }
-                None => warn!(%tenant, "a stored component cannot be read, and is forgotten"),
-            }
+        for record in records.call(HostStore::components).await? {
+            let Ok(tenant) = record.tenant.parse::<Tenant>() else {
+                warn!(tenant = record.tenant, id = record.id, "a stored component has no tenant that is one");
+                continue;
+            };
+            components.entry(tenant).or_default().insert(record.id.clone(), Slot::read(record));
         }
         let changes = watch::channel(0).0;
         let inner = Arc::new(Inner { settings, records, components: Mutex::new(components), changes });
@@ -46,19 +45,14 @@ impl Directory {
 
 impl Inner {
     pub(super) async fn write_down(&self, tenant: &Tenant, slot: &Slot) -> Result<(), DirectoryError> {
-        let registration = serde_json::to_string(&*slot.registration).map_err(|error| stored(&error))?;
-        let row = ComponentRow {
-            tenant: tenant.clone(),
-            id: slot.registration.id.clone(),
-            registration,
-            registered_at: slot.registered_at,
-            beat: slot.beat(tenant),
-        };
-        self.records.put_component(row).await.map_err(|error| stored(&error))
+        let record = slot.record(tenant);
+        Ok(self.records.call(move |store| store.put_component(&record)).await?)
     }
 
     pub(super) async fn strike_out(&self, tenant: &Tenant, id: &str) -> Result<(), DirectoryError> {
-        self.records.delete_component(tenant, id).await.map_err(|error| stored(&error))
+        let (tenant, id) = (tenant.to_string(), id.to_owned());
+        self.records.call(move |store| store.remove_component(&tenant, &id)).await?;
+        Ok(())
     }
 
     async fn write_beats(&self) {
@@ -70,7 +64,7 @@ impl Inner {
             }
         }
         if !beats.is_empty()
-            && let Err(error) = self.records.put_beats(beats).await
+            && let Err(error) = self.records.call(move |store| store.beat(&beats)).await
         {
             warn!(%error, "heartbeats cannot be stored");
         }
@@ -98,33 +92,68 @@ impl Inner {
 }
 
 impl Slot {
-    fn beat(&self, tenant: &Tenant) -> Beat {
-        Beat {
-            tenant: tenant.clone(),
+    fn beat(&self, tenant: &Tenant) -> Heartbeat {
+        Heartbeat {
+            tenant: tenant.to_string(),
             id: self.registration.id.clone(),
-            at: self.beaten_at,
-            status: self.reported.into(),
-            // texts of texts cannot fail
-            metrics: serde_json::to_string(&*self.metrics).unwrap_or_default(),
+            at: self.beaten_at.as_millisecond(),
+            status: reported_text(self.reported).to_owned(),
+            metrics: (*self.metrics).clone(),
         }
     }
 
-    fn read(row: ComponentRow) -> Option<Self> {
-        let silent = Duration::try_from(Timestamp::now().duration_since(row.beat.at)).unwrap_or_default();
+    fn record(&self, tenant: &Tenant) -> ComponentRecord {
+        let Registration { id, name, description, version, role, input_types, output_types, endpoint, metadata, node } =
+            (*self.registration).clone();
+        let Heartbeat { at, status, metrics, .. } = self.beat(tenant);
+        ComponentRecord {
+            tenant: tenant.to_string(),
+            id,
+            name,
+            description,
+            version,
+            role,
+            input_types,
+            output_types,
+            endpoint,
+            metadata,
+            node,
+            registered_at: self.registered_at.as_millisecond(),
+            last_heartbeat: at,
+            status,
+            metrics,
+        }
+    }
+
+    fn read(record: ComponentRecord) -> Self {
+        let beaten_at = moment(record.last_heartbeat);
+        let silent = Duration::try_from(Timestamp::now().duration_since(beaten_at)).unwrap_or_default();
         let now = Instant::now();
-        let mut slot = Self {
-            registration: Arc::new(serde_json::from_str(&row.registration).ok()?),
-            reported: HealthStatus::try_from(row.beat.status).unwrap_or_default(),
-            metrics: Arc::new(serde_json::from_str(&row.beat.metrics).unwrap_or_default()),
-            registered_at: row.registered_at,
-            beaten_at: row.beat.at,
+        let reported = reported_from(&record.status);
+        let ComponentRecord { id, name, description, version, role, input_types, output_types, .. } = record;
+        let ComponentRecord { endpoint, metadata, node, .. } = record;
+        Self {
+            registration: Arc::new(Registration {
+                id,
+                name,
+                description,
+                version,
+                role,
+                input_types,
+                output_types,
+                endpoint,
+                metadata,
+                node,
+            }),
+            reported,
+            metrics: Arc::new(record.metrics),
+            registered_at: moment(record.registered_at),
+            beaten_at,
             // a machine that started later than that has no such moment
             last_beat: now.checked_sub(silent).unwrap_or(now),
-            told: Health::Unhealthy,
+            told: Health::reported(reported),
             is_unwritten: false,
-        };
-        slot.told = Health::reported(slot.reported);
-        Some(slot)
+        }
     }
 }
 
@@ -141,8 +170,4 @@ async fn look_after(inner: Weak<Inner>) {
             let _ = directory.unregister(&tenant, &id).await;
         }
     }
-}
-
-fn stored(error: &(dyn std::error::Error + 'static)) -> DirectoryError {
-    DirectoryError::Store(crate::text::chain(error))
 }

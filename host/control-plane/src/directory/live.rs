@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use flowctl_registry::LiveComponent;
 use flowctl_schema::Role;
+use flowctl_store::ComponentRole;
 use tokio::time::timeout;
 
-use super::{Component, Directory, Kind};
+use super::{Component, Directory};
 use crate::tenants::Tenant;
 
 impl Directory {
@@ -48,10 +49,10 @@ fn live(component: &Component) -> Option<LiveComponent> {
     let registration = &component.registration;
     let types = |names: &[String]| names.iter().filter_map(|name| name.parse().ok()).collect::<Vec<_>>();
     let (input_types, output_types) = (types(&registration.input_types), types(&registration.output_types));
-    let role = match registration.kind {
-        Kind::Source => Role::Source,
-        Kind::Processor => Role::Processor,
-        Kind::Sink => Role::Sink,
+    let role = match registration.role {
+        ComponentRole::Source => Role::Source,
+        ComponentRole::Processor => Role::Processor,
+        ComponentRole::Sink => Role::Sink,
     };
     // a sink without types takes any; one whose types are no names does not
     let is_unreadable = input_types.len() < registration.input_types.len() && input_types.is_empty();

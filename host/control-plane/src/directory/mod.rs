@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flowctl_proto::v1::HealthStatus;
-
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use component::{DirectoryError, Health, Kind, Registration};
+pub use component::{DirectoryError, Health, Registration};
+pub(crate) use component::{role_number, role_text};
 
 use crate::records::Records;
 use crate::tenants::Tenant;
