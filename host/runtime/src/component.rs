@@ -5,10 +5,11 @@
 //! the runtime names neither wasmtime nor a driver, and its tests run without them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flowctl_topology::Node;
-use flowctl_types::{Attributes, Batch, Columns};
+use flowctl_types::{Attributes, Batch, Columns, NodeId};
 
 use crate::dead_letter::DeadLetter;
 
@@ -99,6 +100,21 @@ pub trait Processor: Send {
 
     /// Says that every source has finished for good.
     async fn end(&mut self) -> Result<Outcome, Fault>;
+
+    /// What it uses; asked between its calls, also after one that it broke in. Default:
+    /// nothing that is known.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+}
+
+/// What a component uses of the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes that it holds now.
+    pub memory_bytes: u64,
+    /// Time that it has executed so far.
+    pub cpu: Duration,
 }
 
 /// A processor's state in parts: key group (0 to 255) and bytes.
@@ -220,6 +236,13 @@ pub trait Workshop: Send + Sync {
     /// Makes what keeps refused events; without a node, the default in the state
     /// directory.
     async fn dead_letters(&self, node: Option<&Node>) -> Result<Box<dyn DeadLetterSink>, PrepareError>;
+
+    /// What a node waits for, such as a component elsewhere that is not healthy. Asked
+    /// whenever somebody looks at the run; it must not block. Default: nothing.
+    fn waiting(&self, node: &NodeId) -> Option<String> {
+        let _ = node;
+        None
+    }
 }
 
 /// A processor that is loaded: makes instances, configured and ready.

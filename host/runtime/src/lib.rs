@@ -18,9 +18,11 @@ mod edge;
 mod error;
 mod generation;
 mod inputs;
+mod latency;
 mod letters;
 mod metrics;
 mod node;
+mod observer;
 mod options;
 mod outputs;
 mod prepare;
@@ -29,18 +31,24 @@ mod recovery;
 mod resume;
 mod run;
 mod summary;
+mod tap;
+mod throttle;
 mod worker;
 
 pub use change::Change;
 pub use checkpoint::{Checkpoint, CheckpointStore, MemoryStore, SavedState, StoreError};
 pub use component::{
     Bounds, DeadLetterSink, Fault, Outcome, Output, Piece, Position, PrepareError, Processor, Refused, Rejection, Sink,
-    Source, Stage, State, Workshop,
+    Source, Stage, State, Usage, Workshop,
 };
 pub use dead_letter::{DeadLetter, LetterPayload};
 pub use edge::{Barrier, Closed, Edge, EdgeBounds, Finish, MemoryEdge, Message, Pending};
 pub use error::{ApplyError, NodeError, RunError};
+pub use latency::LatencyFigures;
 pub use metrics::Counters;
+pub use observer::{Observer, RunEvent};
 pub use options::{Backoff, Options, Orphans};
 pub use run::{Run, RunHandle, Stop};
 pub use summary::{EdgeFigures, NodeFigures, Snapshot, Status, Summary};
+pub use tap::{Tap, Tapped};
+pub use throttle::Throttle;

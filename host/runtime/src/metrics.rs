@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use flowctl_types::Batch;
 use serde::Serialize;
 
+use crate::Usage;
 use crate::edge::weight;
+use crate::latency::Latency;
+use crate::tap::Probe;
 
 /// What a node did since the run started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -32,9 +35,11 @@ pub struct Counters {
     pub busy_ns: u64,
 }
 
-/// The counters of one node, while it runs.
+/// What can be seen of one node, while the run goes.
 #[derive(Debug, Default)]
 pub(crate) struct NodeMetrics {
+    pub(crate) latency: Latency,
+    pub(crate) probe: Probe,
     events_in: AtomicU64,
     events_out: AtomicU64,
     rejected: AtomicU64,
@@ -43,6 +48,9 @@ pub(crate) struct NodeMetrics {
     batches_in: AtomicU64,
     batches_out: AtomicU64,
     busy_ns: AtomicU64,
+    restarts: AtomicU64,
+    memory_bytes: AtomicU64,
+    cpu_ns: AtomicU64,
 }
 
 /// Measures a call of a component.
@@ -77,8 +85,25 @@ impl NodeMetrics {
     }
 
     pub(crate) fn busy(&self, since: &Stopwatch) {
-        let elapsed = since.0.elapsed().min(Duration::from_secs(u32::MAX.into()));
-        self.busy_ns.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.busy_ns.fetch_add(nanos(since.elapsed()), Relaxed);
+    }
+
+    /// Counts that its component was made anew because it broke.
+    pub(crate) fn restarted(&self) {
+        self.restarts.fetch_add(1, Relaxed);
+    }
+
+    /// Takes what one instance uses now in place of what it used `before`.
+    pub(crate) fn uses(&self, before: Usage, now: Usage) {
+        // sums over instances: what is taken off was added before, so wrapping ends right
+        self.memory_bytes.fetch_add(now.memory_bytes.wrapping_sub(before.memory_bytes), Relaxed);
+        self.cpu_ns.fetch_add(nanos(now.cpu.saturating_sub(before.cpu)), Relaxed);
+    }
+
+    /// Restarts, and what the instances use: bytes that they hold, nanoseconds that they
+    /// executed.
+    pub(crate) fn upkeep(&self) -> (u64, u64, u64) {
+        (self.restarts.load(Relaxed), self.memory_bytes.load(Relaxed), self.cpu_ns.load(Relaxed))
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -110,4 +135,12 @@ impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed().min(Duration::from_secs(u32::MAX.into()))
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use flowctl_topology::Retry;
 
 use crate::checkpoint::{CheckpointStore, MemoryStore};
+use crate::observer::{Nobody, Observer};
+use crate::throttle::Throttle;
 
 /// How a run treats faults and time.
 #[derive(Clone)]
@@ -38,6 +40,13 @@ pub struct Options {
     /// What becomes of positions and states in the last checkpoint whose nodes the
     /// topology does not have. Default: the run is refused.
     pub orphans: Orphans,
+    /// Who hears what happens to the run. Default: nobody.
+    pub observer: Arc<dyn Observer>,
+    /// What holds its sources back, shared with other runs. Default: nothing.
+    pub throttle: Option<Arc<Throttle>>,
+    /// Of so many batches of a node, one is processed within a span of its own, which is
+    /// named `batch` and has the target `flowctl::batch`. Default 0: none is.
+    pub trace_every: u32,
 }
 
 /// What becomes of positions and states whose nodes the topology does not have.
@@ -75,6 +84,9 @@ impl Default for Options {
             letter_bytes: 16 << 20,
             store: Arc::new(MemoryStore::default()),
             orphans: Orphans::Refuse,
+            observer: Arc::new(Nobody),
+            throttle: None,
+            trace_every: 0,
         }
     }
 }

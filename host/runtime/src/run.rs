@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use flowctl_schema::Role;
@@ -24,6 +24,7 @@ use crate::options::Options;
 use crate::prepare::{Prepared, prepare};
 use crate::recovery::Recovery;
 use crate::summary::{EdgeFigures, NodeFigures, Snapshot, Status, Summary};
+use crate::tap::Tap;
 use crate::{Change, Workshop};
 
 /// Reports that may wait for the coordinator.
@@ -60,7 +61,12 @@ pub(crate) struct Shared {
     nodes: Vec<(NodeId, Role, Arc<NodeMetrics>)>,
     links: Mutex<Vec<Link>>,
     epoch: AtomicU64,
+    /// Weak: whoever looks at a run that is over must not keep its components.
+    workshop: Weak<dyn Workshop>,
 }
+
+/// Ends all taps when the run ends, however it does.
+struct Ending(Arc<Shared>);
 
 impl Run {
     /// A run of the empty topology.
@@ -129,6 +135,7 @@ impl Run {
         let shared = Arc::new(Shared::new(&plan, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch)));
         // a run starts once: `apply` refuses another
         let _ = self.handle.shared.set(Arc::clone(&shared));
+        let ending = Ending(Arc::clone(&shared));
         let coordinator = Coordinator {
             plan,
             shared,
@@ -145,6 +152,7 @@ impl Run {
         };
         let handle = self.handle.clone();
         self.lead = Some(Guarded::new(tokio::spawn(async move {
+            let _ending = ending;
             let parts = Parts { sources, stages, instances, sinks };
             let (status, error, counted) = coordinator.lead(parts).await;
             handle.summary(status, error, &counted)
@@ -168,6 +176,16 @@ impl RunHandle {
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.shared.get().map(|shared| shared.snapshot())
+    }
+
+    /// Shows the batches that leave `node`, or reach it where it is a sink, from now on.
+    /// The stream does not wait for whoever looks: when `capacity` batches wait, further
+    /// ones are left out. None where the run has no such node, has not started, or is
+    /// over.
+    #[must_use]
+    pub fn tap(&self, node: &NodeId, capacity: usize) -> Option<Tap> {
+        let (_, _, metrics) = self.shared.get()?.nodes.iter().find(|(id, ..)| id == node)?;
+        metrics.probe.tap(capacity)
     }
 
     fn summary(&self, status: Status, error: Option<RunError>, counted: &HashMap<NodeId, Counters>) -> Summary {
@@ -199,6 +217,7 @@ impl Shared {
             nodes: plan.nodes.iter().map(|node| (node.id.clone(), node.role, metrics(&node.id))).collect(),
             links: Mutex::default(),
             epoch: AtomicU64::new(epoch),
+            workshop: Arc::downgrade(&plan.workshop),
         }
     }
 
@@ -212,11 +231,33 @@ impl Shared {
     }
 
     fn figures(&self) -> Vec<(NodeId, NodeFigures)> {
-        let figures = |role, metrics: &NodeMetrics| NodeFigures { role, counters: metrics.counters() };
-        self.nodes.iter().map(|(id, role, metrics)| (id.clone(), figures(*role, metrics))).collect()
+        let figures = |(id, role, metrics): &(NodeId, Role, Arc<NodeMetrics>)| {
+            let (restarts, memory_bytes, cpu_ns) = metrics.upkeep();
+            let figures = NodeFigures {
+                role: *role,
+                counters: metrics.counters(),
+                restarts,
+                latency: metrics.latency.figures(),
+                memory_bytes,
+                cpu_ns,
+                waiting: None,
+            };
+            (id.clone(), figures)
+        };
+        self.nodes.iter().map(figures).collect()
+    }
+
+    /// The figures, with what the nodes wait for.
+    fn figures_now(&self) -> Vec<(NodeId, NodeFigures)> {
+        let mut nodes = self.figures();
+        if let Some(workshop) = self.workshop.upgrade() {
+            nodes.iter_mut().for_each(|(id, figures)| figures.waiting = workshop.waiting(id));
+        }
+        nodes
     }
 
     fn snapshot(&self) -> Snapshot {
+        let nodes = self.figures_now();
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let edge = |link: &Link| EdgeFigures {
             from: link.from.clone(),
@@ -228,8 +269,14 @@ impl Shared {
         Snapshot {
             elapsed: self.started.elapsed(),
             epoch: self.epoch.load(Ordering::Relaxed),
-            nodes: self.figures(),
+            nodes,
             edges: links.iter().map(edge).collect(),
         }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.nodes.iter().for_each(|(_, _, metrics)| metrics.probe.close());
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::edge::Pending;
 use crate::error::RunError;
+use crate::latency::LatencyFigures;
 use crate::metrics::Counters;
 
 /// What a run did. Every figure was measured in it.
@@ -50,14 +51,27 @@ pub enum Status {
     Failed,
 }
 
-/// One node's figures.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// One node's figures. What it counted goes back with the run; all else stays.
+#[derive(Debug, Clone, Serialize)]
 pub struct NodeFigures {
     /// What it does.
     pub role: Role,
     /// What it counted.
     #[serde(flatten)]
     pub counters: Counters,
+    /// Times that its component was made anew because it broke.
+    pub restarts: u64,
+    /// Time of its component's calls with a batch, repetitions included: processing it,
+    /// writing it, or reading it.
+    pub latency: LatencyFigures,
+    /// Bytes that its instances hold now; 0 where that is not known.
+    pub memory_bytes: u64,
+    /// Nanoseconds that its instances executed, those that are gone included; 0 where that
+    /// is not known.
+    pub cpu_ns: u64,
+    /// What it waits for, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
 }
 
 /// What a run looks like at one moment.
