@@ -1,19 +1,21 @@
 //! Runs and pipelines as they are shown: from the store, or from what goes on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use flowctl_runtime::Snapshot;
-use flowctl_store::{RunRecord, RunStatus};
+use flowctl_runtime::{LatencyFigures, Snapshot};
+use flowctl_schema::Role;
+use flowctl_store::{RunRecord, RunRow, RunStatus};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::records::moment;
 use crate::tenants::Tenant;
 
-/// A run at one moment.
+/// A run at one moment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RunView {
-    /// Its id. Later runs have larger ones.
+    /// Its id.
     pub id: Arc<str>,
     /// Whose it is.
     pub tenant: Tenant,
@@ -27,16 +29,16 @@ pub struct RunView {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Why it failed, with causes.
-    pub error: Option<String>,
-    /// What to do about it.
-    pub hint: Option<String>,
+    /// Why it failed, with causes; empty where it did not.
+    pub error: Arc<str>,
+    /// What to do about it; empty where that is not known.
+    pub hint: Arc<str>,
     /// The file as submitted.
     pub config: Arc<str>,
     /// What it became, as JSON without secrets.
     pub resolved: Arc<str>,
     /// Where rejected events go, as a path; empty where a sink takes them.
-    pub dead_letters: String,
+    pub dead_letters: Arc<str>,
     /// What its nodes did.
     pub figures: Arc<Figures>,
 }
@@ -45,6 +47,8 @@ pub struct RunView {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Figures {
+    /// The chain in one line.
+    pub chain: String,
     /// Time since the first node started, milliseconds.
     pub elapsed_ms: u64,
     /// The last epoch that every sink took; 0 where there is none.
@@ -95,9 +99,9 @@ pub struct NodeFigures {
     pub cpu_ns: u64,
     /// Why it waits; empty where it does not.
     pub waiting: String,
-    /// How long its batches took, for the histogram: `(upper bound in seconds, batches up to it)`.
+    /// How long its batches took. Not stored.
     #[serde(skip)]
-    pub batch_seconds: Vec<(f64, u64)>,
+    pub latency: LatencyFigures,
 }
 
 /// What waits on one edge.
@@ -116,4 +120,123 @@ pub struct EdgeFigures {
     pub max_batches: u64,
     /// Most bytes that may wait.
     pub max_bytes: u64,
+}
+
+impl RunView {
+    /// A run that the store has; none where it names a tenant that is none.
+    pub(crate) fn stored(record: RunRecord) -> Option<Self> {
+        let mut figures: Figures = serde_json::from_str(&record.figures).unwrap_or_default();
+        figures.epoch = record.epoch;
+        figures.events_in = record.events_in;
+        figures.events_out = record.events_out;
+        figures.rejected = record.rejected;
+        Some(Self {
+            id: record.id.into(),
+            tenant: record.tenant.parse().ok()?,
+            pipeline: record.pipeline.into(),
+            status: record.status,
+            created_at: moment(record.created_at),
+            started_at: record.started_at.map(moment),
+            ended_at: record.ended_at.map(moment),
+            error: record.error.into(),
+            hint: record.hint.into(),
+            config: record.config.into(),
+            resolved: record.resolved.into(),
+            dead_letters: record.dead_letters.into(),
+            figures: Arc::new(figures),
+        })
+    }
+
+    /// The run of a list: without its file, topology and nodes.
+    pub(crate) fn listed(row: RunRow) -> Option<Self> {
+        let RunRow { id, tenant, pipeline, host_id, status, created_at, started_at, ended_at, .. } = row;
+        let RunRow { error, hint, epoch, events_in, events_out, rejected, dead_letters, .. } = row;
+        let (config, resolved, figures) = Default::default();
+        Self::stored(RunRecord {
+            id,
+            tenant,
+            pipeline,
+            host_id,
+            status,
+            created_at,
+            started_at,
+            ended_at,
+            error,
+            hint,
+            config,
+            resolved,
+            figures,
+            epoch,
+            events_in,
+            events_out,
+            rejected,
+            dead_letters,
+        })
+    }
+
+    /// The same without what lists leave out.
+    pub(crate) fn brief(&self) -> Self {
+        let figures = Figures { nodes: Vec::new(), edges: Vec::new(), ..(*self.figures).clone() };
+        Self { config: "".into(), resolved: "".into(), figures: Arc::new(figures), ..self.clone() }
+    }
+}
+
+impl Figures {
+    /// What `snapshot` shows; `origins` says where the nodes' components come from.
+    pub(crate) fn of(snapshot: &Snapshot, chain: &str, origins: &BTreeMap<String, String>) -> Self {
+        let nodes: Vec<_> = snapshot.nodes.iter().map(|(id, figures)| node(id.as_str(), figures, origins)).collect();
+        let of = |role: &'static str| nodes.iter().filter(move |node| node.role == role);
+        Self {
+            chain: chain.to_owned(),
+            elapsed_ms: u64::try_from(snapshot.elapsed.as_millis()).unwrap_or(u64::MAX),
+            epoch: snapshot.epoch,
+            events_in: of("source").map(|node| node.events_in).sum(),
+            events_out: of("sink").map(|node| node.events_out).sum(),
+            rejected: nodes.iter().map(|node| node.rejected).sum(),
+            edges: snapshot.edges.iter().map(edge).collect(),
+            nodes,
+        }
+    }
+}
+
+fn node(id: &str, figures: &flowctl_runtime::NodeFigures, origins: &BTreeMap<String, String>) -> NodeFigures {
+    let counters = figures.counters;
+    NodeFigures {
+        node: id.to_owned(),
+        role: role_text(figures.role).to_owned(),
+        origin: origins.get(id).cloned().unwrap_or_default(),
+        events_in: counters.events_in,
+        events_out: counters.events_out,
+        bytes_in: counters.bytes_in,
+        bytes_out: counters.bytes_out,
+        batches_in: counters.batches_in,
+        batches_out: counters.batches_out,
+        rejected: counters.rejected,
+        busy_ns: counters.busy_ns,
+        restarts: figures.restarts,
+        memory_bytes: figures.memory_bytes,
+        cpu_ns: figures.cpu_ns,
+        waiting: figures.waiting.clone().unwrap_or_default(),
+        latency: figures.latency.clone(),
+    }
+}
+
+fn edge(figures: &flowctl_runtime::EdgeFigures) -> EdgeFigures {
+    EdgeFigures {
+        from: figures.from.to_string(),
+        to: figures.to.to_string(),
+        batches: figures.pending.batches as u64,
+        bytes: figures.pending.bytes as u64,
+        max_batches: figures.max_batches as u64,
+        max_bytes: figures.max_bytes as u64,
+    }
+}
+
+/// A role as text.
+pub(crate) const fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Source => "source",
+        Role::Processor => "processor",
+        Role::Sink => "sink",
+    }
 }

@@ -21,8 +21,6 @@ pub struct ControllerSettings {
     pub keep_for: Duration,
     /// Runs of one pipeline that are kept. Default 100.
     pub n_kept: u32,
-    /// Events that are kept of one run's log. Default 10,000.
-    pub n_events_kept: u32,
     /// Between two times that what is too old is forgotten. Default 10 min.
     pub retention_period: Duration,
 }
@@ -37,7 +35,6 @@ impl Default for ControllerSettings {
             store_period: Duration::from_secs(5),
             keep_for: Duration::from_secs(30 * 24 * 60 * 60),
             n_kept: 100,
-            n_events_kept: 10_000,
             retention_period: Duration::from_secs(10 * 60),
         }
     }

@@ -49,6 +49,17 @@ pub(crate) fn key(list: &str, token: &str) -> Result<Option<String>, Status> {
     if found == list { Ok(Some(key.to_owned())) } else { Err(wrong()) }
 }
 
+/// The number that a token holds; none for the first page.
+///
+/// # Errors
+///
+/// As [`key`].
+pub(crate) fn number(list: &str, token: &str) -> Result<Option<u64>, Status> {
+    let key = key(list, token)?;
+    let number = key.map(|key| key.parse()).transpose();
+    number.map_err(|_| fault::invalid("page_token", "is none that this call gave out"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
