@@ -1,100 +1,114 @@
-//! The database of one pipeline: opened, checked, brought to the format of this build.
+//! A database: opened, checked, brought to the format of this build.
 //!
-//! Invariant: a transaction that was committed is on the disk (`synchronous = FULL`).
+//! Invariant: a transaction that was committed is on the disk (`synchronous = FULL`),
+//! unless whoever wrote it said otherwise.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::StateError;
 
-/// What brings a database from each format to the next; the first makes it from nothing.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE pipeline (
-        name TEXT NOT NULL,
-        state_id TEXT NOT NULL,
-        started_at INTEGER NOT NULL -- seconds since the Unix epoch
-    ) STRICT;
-    CREATE TABLE checkpoint (
-        epoch INTEGER PRIMARY KEY,
-        is_committed INTEGER NOT NULL,
-        stored_at INTEGER NOT NULL -- seconds since the Unix epoch
-    ) STRICT;
-    CREATE TABLE source (
-        epoch INTEGER NOT NULL REFERENCES checkpoint ON DELETE CASCADE,
-        node TEXT NOT NULL,
-        position BLOB,
-        is_finished INTEGER NOT NULL,
-        PRIMARY KEY (epoch, node)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE state (
-        epoch INTEGER NOT NULL REFERENCES checkpoint ON DELETE CASCADE,
-        node TEXT NOT NULL,
-        version TEXT NOT NULL,
-        PRIMARY KEY (epoch, node)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE state_part (
-        epoch INTEGER NOT NULL REFERENCES checkpoint ON DELETE CASCADE,
-        node TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        key_group INTEGER NOT NULL,
-        bytes BLOB NOT NULL,
-        PRIMARY KEY (epoch, node, number)
-    ) STRICT;
-"];
+/// How long a statement waits for other processes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Opens the database `path` for pipeline `name`, and answers its state's id.
-pub(crate) fn open(path: &Path, name: &str) -> Result<(Connection, String), StateError> {
-    let mut database = Connection::open(path).map_err(|source| error(path, source))?;
-    let id = prepare(&mut database, path, name)?;
-    Ok((database, id))
+/// A kind of database.
+#[derive(Debug)]
+pub(crate) struct Format {
+    /// What brings a database from each format to the next; the first makes it from nothing.
+    pub(crate) migrations: &'static [&'static str],
+    /// Pragmas that come before all else.
+    pub(crate) settings: &'static str,
+    pub(crate) check: Check,
+    /// What becomes of a host whose database is removed.
+    pub(crate) loss: &'static str,
+}
+
+/// When damage is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// At the opening, which reads all of it: for a small database that decides what is right.
+    AtOpening,
+    /// When a damaged page is read: for a large one.
+    WhenRead,
+}
+
+/// Opens the database `path`; `fill` writes what a new one holds besides its tables.
+pub(crate) fn open(
+    path: &Path,
+    format: &Format,
+    fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> Result<Connection, StateError> {
+    // an empty file is a new database; SQLite's other files get the mode of this one
+    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    made.map_err(|source| StateError::File { action: "open", path: path.to_owned(), source })?;
+    let failed = |source| error(path, format, source);
+    let mut database = Connection::open(path).map_err(failed)?;
+    database.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    if format.check == Check::AtOpening {
+        let checked: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        if checked != "ok" {
+            return Err(damaged(path, format, checked));
+        }
+    }
+    database.execute_batch(format.settings).map_err(failed)?;
+    database
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+        .map_err(failed)?;
+    let known = i64::try_from(format.migrations.len()).expect("there are few");
+    if version(&database).map_err(failed)? < known {
+        migrate(&mut database, format, known, fill).map_err(failed)?;
+    }
+    let found = version(&database).map_err(failed)?;
+    if found > known {
+        return Err(StateError::Newer { path: path.to_owned(), found, known });
+    }
+    Ok(database)
 }
 
 /// What an error of the database `path` means.
-pub(crate) fn error(path: &Path, source: rusqlite::Error) -> StateError {
+pub(crate) fn error(path: &Path, format: &Format, source: rusqlite::Error) -> StateError {
     match source.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            StateError::Damaged { path: path.to_owned(), reason: source.to_string() }
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(path, format, source.to_string()),
         _ => StateError::Database { path: path.to_owned(), source },
     }
 }
 
-fn prepare(database: &mut Connection, path: &Path, name: &str) -> Result<String, StateError> {
-    let failed = |source| error(path, source);
-    let checked: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
-    if checked != "ok" {
-        return Err(StateError::Damaged { path: path.to_owned(), reason: checked });
+/// A database that is damaged.
+pub(crate) fn damaged(path: &Path, format: &Format, reason: String) -> StateError {
+    StateError::Damaged { path: path.to_owned(), reason, loss: format.loss }
+}
+
+/// A random id of 32 hexadecimal digits.
+pub(crate) fn random_id(database: &Connection) -> rusqlite::Result<String> {
+    database.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))
+}
+
+fn version(database: &Connection) -> rusqlite::Result<i64> {
+    database.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn migrate(
+    database: &mut Connection,
+    format: &Format,
+    known: i64,
+    fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // another process may have been faster
+    let found = version(&transaction)?;
+    if found >= known {
+        return Ok(());
     }
-    database
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
-        .map_err(failed)?;
-    let format: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    let known = i64::try_from(MIGRATIONS.len()).expect("there are few");
-    if format > known {
-        return Err(StateError::Newer { path: path.to_owned(), found: format, known });
+    for migration in format.migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
     }
-    let migrate = |database: &mut Connection| {
-        let transaction = database.transaction()?;
-        for migration in MIGRATIONS.iter().skip(usize::try_from(format).unwrap_or(0)) {
-            transaction.execute_batch(migration)?;
-        }
-        transaction.pragma_update(None, "user_version", known)?;
-        if format == 0 {
-            transaction.execute("INSERT INTO pipeline VALUES (?1, lower(hex(randomblob(16))), unixepoch())", [name])?;
-        }
-        transaction.commit()
-    };
-    if format < known {
-        migrate(database).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", known)?;
+    if found == 0 {
+        fill(&transaction)?;
     }
-    let row = database.query_row("SELECT name, state_id FROM pipeline", [], |row| Ok((row.get(0)?, row.get(1)?)));
-    let row: Option<(String, String)> = row.optional().map_err(failed)?;
-    let Some((found, id)) = row else {
-        return Err(StateError::Damaged { path: path.to_owned(), reason: "it names no pipeline".to_owned() });
-    };
-    if found != name {
-        return Err(StateError::Other { path: path.to_owned(), found });
-    }
-    Ok(id)
+    transaction.commit()
 }

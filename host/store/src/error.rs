@@ -1,15 +1,15 @@
-//! Why a pipeline's state cannot be used.
+//! Why what is stored cannot be used.
 
 use std::path::PathBuf;
 
-/// Why a pipeline's state cannot be used. Nothing of it was changed.
+/// Why what is stored cannot be used, or not as was asked. Nothing of it was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// A file or folder of it cannot be read or written.
     #[error("cannot {action} `{}`", path.display())]
     File {
-        /// What was tried: `create`, `open`, `read` or `write`.
+        /// What was tried, such as `create`, `open` or `write`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -26,15 +26,17 @@ pub enum StateError {
         path: PathBuf,
     },
     /// The database is damaged, or no database.
-    #[error("the checkpoint database `{}` is damaged: {reason}", path.display())]
+    #[error("the database `{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The database.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+        /// What becomes of it without the database.
+        loss: &'static str,
     },
     /// The database was written by a later version of flowctl.
-    #[error("the checkpoint database `{}` has format {found}; this flowctl knows formats up to {known}", path.display())]
+    #[error("the database `{}` has format {found}; this flowctl knows formats up to {known}", path.display())]
     Newer {
         /// The database.
         path: PathBuf,
@@ -52,13 +54,39 @@ pub enum StateError {
         found: String,
     },
     /// The database failed.
-    #[error("the checkpoint database `{}` failed", path.display())]
+    #[error("the database `{}` failed", path.display())]
     Database {
         /// The database.
         path: PathBuf,
         /// What it answered.
         #[source]
         source: rusqlite::Error,
+    },
+    /// The tenant has no such pipeline.
+    #[error("there is no pipeline `{pipeline}` of tenant `{tenant}`")]
+    NoPipeline {
+        /// The tenant.
+        tenant: String,
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// There is no such run.
+    #[error("there is no run `{id}`")]
+    NoRun {
+        /// The run.
+        id: String,
+    },
+    /// What is to be forgotten runs.
+    #[error("pipeline `{pipeline}` runs")]
+    Runs {
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// What is to be added is there already.
+    #[error("{object} is there already")]
+    Exists {
+        /// What it is, with its name.
+        object: String,
     },
 }
 
@@ -70,10 +98,11 @@ impl StateError {
             Self::Held { .. } => {
                 Some("stop that process first, or run with another `--state-dir` or `metadata.name`".to_owned())
             }
-            Self::Damaged { path, .. } => Some(format!(
-                "restore `{}` from a copy, or remove it: the pipeline then starts over, and sinks are given their events again",
-                path.display()
-            )),
+            Self::Damaged { path, loss, .. } => {
+                Some(format!("restore `{}` from a copy, or remove it: {loss}", path.display()))
+            }
+            Self::Runs { .. } => Some("stop it first".to_owned()),
+            Self::NoPipeline { .. } | Self::NoRun { .. } | Self::Exists { .. } => None,
             Self::Newer { .. } => Some("run it with the flowctl that wrote it, or a later one".to_owned()),
             Self::Other { .. } => Some("name another folder with --state-dir".to_owned()),
             Self::File { source, .. } => match source.kind() {

@@ -10,6 +10,7 @@
 mod checkpoints;
 mod database;
 mod error;
+mod folder;
 mod host;
 mod lock;
 mod state;

@@ -4,7 +4,7 @@
 //! ends. The file's text only says who holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::StateError;
@@ -16,11 +16,10 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock in the file `path`.
+    /// Takes the lock in the file `path`, which is created where it is missing.
     pub(crate) fn take(path: &Path) -> Result<Self, StateError> {
         let error = |action| move |source| StateError::File { action, path: path.to_owned(), source };
-        let open = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
-        let mut file = open.map_err(error("open"))?;
+        let mut file = options().create(true).open(path).map_err(error("open"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(source)) => return Err(error("lock")(source)),
@@ -32,11 +31,49 @@ impl Lock {
                 return Err(StateError::Held { pid: pid.to_owned(), path: path.to_owned() });
             }
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
-        written.map_err(error("write"))?;
-        Ok(Self { _file: file })
+        sign(file).map_err(error("write"))
     }
+
+    /// Takes the lock in the file `path`, which is created where it is missing, and waits
+    /// for whoever holds it.
+    pub(crate) fn wait(path: &Path) -> Result<Self, StateError> {
+        let error = |action| move |source| StateError::File { action, path: path.to_owned(), source };
+        let file = options().create(true).open(path).map_err(error("open"))?;
+        loop {
+            match file.lock() {
+                Ok(()) => return sign(file).map_err(error("write")),
+                Err(source) if source.kind() == ErrorKind::Interrupted => {}
+                Err(source) => return Err(error("lock")(source)),
+            }
+        }
+    }
+
+    /// Takes a lock that was left behind; none where somebody holds it, or the file is gone.
+    pub(crate) fn take_over(path: &Path) -> Result<Option<Self>, StateError> {
+        let error = |action| move |source| StateError::File { action, path: path.to_owned(), source };
+        let file = match options().open(path) {
+            Ok(file) => file,
+            Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(error("open")(source)),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(error("lock")(source)),
+        }
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options
+}
+
+/// Writes down who holds the lock.
+fn sign(mut file: File) -> io::Result<Lock> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
+    Ok(Lock { _file: file })
 }

@@ -1,7 +1,5 @@
 //! The state directory of one pipeline.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,8 +7,53 @@ use flowctl_types::NodeId;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::checkpoints::Checkpoints;
+use crate::database::{Check, Format};
 use crate::lock::Lock;
-use crate::{StateError, database};
+use crate::{StateError, database, folder};
+
+/// What brings the database from each format to the next.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE pipeline (
+        name TEXT NOT NULL,
+        state_id TEXT NOT NULL,
+        started_at INTEGER NOT NULL -- seconds since the Unix epoch
+    ) STRICT;
+    CREATE TABLE checkpoint (
+        epoch INTEGER PRIMARY KEY,
+        is_committed INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL -- seconds since the Unix epoch
+    ) STRICT;
+    CREATE TABLE source (
+        epoch INTEGER NOT NULL REFERENCES checkpoint ON DELETE CASCADE,
+        node TEXT NOT NULL,
+        position BLOB,
+        is_finished INTEGER NOT NULL,
+        PRIMARY KEY (epoch, node)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE state (
+        epoch INTEGER NOT NULL REFERENCES checkpoint ON DELETE CASCADE,
+        node TEXT NOT NULL,
+        version TEXT NOT NULL,
+        PRIMARY KEY (epoch, node)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE state_part (
+        epoch INTEGER NOT NULL REFERENCES checkpoint ON DELETE CASCADE,
+        node TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        key_group INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (epoch, node, number)
+    ) STRICT;
+"];
+
+/// The database of checkpoints. It holds few of them, and a damaged one would resume a
+/// pipeline at the wrong place: so all of it is checked.
+const FORMAT: Format = Format {
+    migrations: &MIGRATIONS,
+    settings: "",
+    check: Check::AtOpening,
+    loss: "the pipeline then starts over, and sinks are given their events again",
+};
 
 /// The state of one pipeline, held by this process until it is dropped.
 #[derive(Debug)]
@@ -45,11 +88,15 @@ impl PipelineState {
     /// [`StateError::Held`] when another process has it open; any other [`StateError`]
     /// when it cannot be used. What was there is as it was.
     pub fn open(dir: &Path, name: &NodeId) -> Result<Self, StateError> {
-        let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        created.map_err(|source| StateError::File { action: "create", path: dir.to_owned(), source })?;
+        folder::create(dir)?;
         let lock = Lock::take(&dir.join("lock"))?;
         let path = dir.join("state.db");
-        let (connection, id) = database::open(&path, name.as_str())?;
+        let connection = database::open(&path, &FORMAT, |transaction| {
+            let id = database::random_id(transaction)?;
+            transaction.execute("INSERT INTO pipeline VALUES (?1, ?2, unixepoch())", [name.as_str(), &id])?;
+            Ok(())
+        })?;
+        let id = id(&connection, &path, name)?;
         Ok(Self {
             dir: dir.to_owned(),
             path,
@@ -90,7 +137,7 @@ impl PipelineState {
             return Ok(None);
         }
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        standing(&database).map_err(|source| database::error(&self.path, source))
+        standing(&database).map_err(|source| database::error(&self.path, &FORMAT, source))
     }
 
     /// Lets the pipeline start over: the checkpoints that there are count no more, and
@@ -103,11 +150,23 @@ impl PipelineState {
     /// [`StateError`] when the database fails.
     pub fn start_over(&mut self) -> Result<(), StateError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = database.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0));
-        self.id = id.map_err(|source| database::error(&self.path, source))?;
+        self.id = database::random_id(&database).map_err(|source| database::error(&self.path, &FORMAT, source))?;
         self.has_started_over = true;
         Ok(())
     }
+}
+
+/// The id of the state, which must be that of pipeline `name`.
+fn id(database: &Connection, path: &Path, name: &NodeId) -> Result<String, StateError> {
+    let row = database.query_row("SELECT name, state_id FROM pipeline", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let row: Option<(String, String)> = row.optional().map_err(|source| database::error(path, &FORMAT, source))?;
+    let Some((found, id)) = row else {
+        return Err(database::damaged(path, &FORMAT, "it names no pipeline".to_owned()));
+    };
+    if found != name.as_str() {
+        return Err(StateError::Other { path: path.to_owned(), found });
+    }
+    Ok(id)
 }
 
 fn standing(database: &Connection) -> rusqlite::Result<Option<Standing>> {

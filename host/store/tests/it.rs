@@ -164,7 +164,7 @@ fn a_damaged_database_is_named_with_the_remedy() {
     check(
         overwrite,
         &expect![[r#"
-            the checkpoint database `DIR/state.db` is damaged: file is not a database
+            the database `DIR/state.db` is damaged: file is not a database
             hint: restore `DIR/state.db` from a copy, or remove it: the pipeline then starts over, and sinks are given their events again"#]],
     );
     let flip = |path: &std::path::Path| {
@@ -177,7 +177,7 @@ fn a_damaged_database_is_named_with_the_remedy() {
     check(
         flip,
         &expect![[r#"
-            the checkpoint database `DIR/state.db` is damaged: database disk image is malformed
+            the database `DIR/state.db` is damaged: database disk image is malformed
             hint: restore `DIR/state.db` from a copy, or remove it: the pipeline then starts over, and sinks are given their events again"#]],
     );
 }
@@ -192,7 +192,7 @@ fn a_state_of_a_later_version_or_of_another_pipeline_is_refused() {
     check(
         change("PRAGMA user_version = 99"),
         &expect![[r#"
-            the checkpoint database `DIR/state.db` has format 99; this flowctl knows formats up to 1
+            the database `DIR/state.db` has format 99; this flowctl knows formats up to 1
             hint: run it with the flowctl that wrote it, or a later one"#]],
     );
     check(
