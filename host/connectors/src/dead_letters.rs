@@ -21,7 +21,7 @@ use crate::{ConnectorError, Pipeline, blackhole, config, connector};
 /// [`ConnectorError`] when the node's connector is no sink of this build, or cannot run
 /// as it is configured.
 pub fn dead_letters(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn DeadLetterSink>, ConnectorError> {
-    match connector(node) {
+    match connector(node)? {
         blackhole::NAME => Ok(Box::new(Forgotten)),
         file_sink::NAME => {
             let FileConfig { path, append } = config::read(file_sink::NAME, node)?;

@@ -72,7 +72,7 @@ pub fn check(entry: &Entry, config: &serde_json::Value) -> Vec<ConfigFault> {
 /// [`ConnectorError`] when the node's connector is no source of this build, or cannot
 /// run as it is configured.
 pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
-    match connector(node) {
+    match connector(node)? {
         http_source::NAME => http_source::source(node, pipeline),
         json_lines::FILE => json_lines::file(node),
         json_lines::STDIN => json_lines::stdin(node),
@@ -91,7 +91,7 @@ pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, Conne
 /// [`ConnectorError`] when the node's connector is no sink of this build, or cannot run
 /// as it is configured.
 pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
-    match connector(node) {
+    match connector(node)? {
         blackhole::NAME => blackhole::sink(node),
         file_sink::NAME => file_sink::sink(node, pipeline),
         http_sink::NAME => http_sink::sink(node, pipeline),
@@ -102,8 +102,12 @@ pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Connector
     }
 }
 
-fn connector(node: &Node) -> &str {
+/// The connector that runs at a node; a process of its own is none, whatever its name.
+fn connector(node: &Node) -> Result<&str, ConnectorError> {
     match &node.component {
-        Component::Connector { name } | Component::Plugin { name, .. } => name,
+        Component::Connector { name } | Component::Plugin { name, .. } => Ok(name),
+        Component::Remote { .. } | Component::Command { .. } => {
+            Err(catalogue::missing(node.role, node.component.name()))
+        }
     }
 }

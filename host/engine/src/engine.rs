@@ -164,8 +164,8 @@ impl Core {
     async fn stage(self: &Arc<Self>, node: &Node, tenant: &Arc<Tenant>) -> Result<PluginStage, EngineError> {
         let (name, path, digest) = match &node.component {
             NodeComponent::Plugin { name, path, digest, .. } => (name, path, digest),
-            NodeComponent::Connector { name } => {
-                return Err(EngineError::NotAPlugin { node: node.id.to_string(), connector: name.clone() });
+            other => {
+                return Err(EngineError::NotAPlugin { node: node.id.to_string(), connector: other.name().to_owned() });
             }
         };
         let plugin = self.plugin(name, path, *digest).await?;

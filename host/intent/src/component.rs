@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use flowctl_types::Reference;
+use flowctl_types::{EventType, Reference};
 
 use crate::Interpolated;
 use crate::interpolate::is_variable_name;
 use crate::model::Component;
-use crate::reader::{Fields, Reader, quoted};
-use crate::tree::{Node, shorten};
+use crate::reader::{Fields, Reader};
+use crate::tree::{Kind, Node, shorten};
 
+pub(crate) const TYPE_HINT: &str = "write `namespace.name.v1`, each part of `a-z` and `0-9`";
 const PLUGIN_HINT: &str = "write a path (`./ttp.wasm`), a name (`ttp@1.2.0`), or `registry/repository:tag`";
 
 /// What a node is in the pipeline.
@@ -32,9 +33,26 @@ impl Role {
     /// Keys that say what runs at a node.
     pub(crate) const fn component_keys(self) -> &'static [&'static str] {
         match self {
-            Self::Source => &["type", "plugin", "image"],
-            Self::Processor => &["plugin", "image", "type"],
-            Self::Sink => &["type", "plugin", "image", "command"],
+            Self::Source | Self::Sink => &["type", "plugin", "image", "command"],
+            Self::Processor => &["plugin", "image", "type", "command"],
+        }
+    }
+
+    /// Keys that say more of a `command`, and stand beside no other component.
+    pub(crate) const fn command_keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Source => &["env", "output_event_types"],
+            Self::Processor => &["env", "input_event_types", "output_event_types"],
+            Self::Sink => &["env", "input_event_types"],
+        }
+    }
+
+    /// Those of its command keys without which a `command` cannot be planned.
+    pub(crate) const fn required_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Source => &["output_event_types"],
+            Self::Processor => &["input_event_types", "output_event_types"],
+            Self::Sink => &[],
         }
     }
 }
@@ -44,17 +62,8 @@ impl Role {
 pub(crate) fn read_component(reader: &mut Reader, fields: &Fields<'_>, role: Role, hint: &str) -> Option<Component> {
     let keys = role.component_keys();
     let given: Vec<(&str, &Node)> = keys.iter().filter_map(|key| Some((*key, fields.get(key)?))).collect();
-    if let Some(env) = fields.key_span("env")
-        && !given.iter().any(|(key, _)| *key == "command")
-    {
-        reader.fault(env, "`env` is for a `command`", "a plugin reads the variables that `allow: {env: […]}` names");
-    }
-    if role != Role::Sink
-        && let Some(command) = fields.key_span("command")
-    {
-        let message = format!("a {} runs no `command`; only a sink may", role.name());
-        reader.fault(command, message, format!("write one of {}", quoted(keys)));
-        return None;
+    if !given.iter().any(|(key, _)| *key == "command") {
+        check_no_command_keys(reader, fields, role);
     }
     match given.as_slice() {
         [] => {
@@ -62,9 +71,12 @@ pub(crate) fn read_component(reader: &mut Reader, fields: &Fields<'_>, role: Rol
             None
         }
         [(key, node)] => match (*key, role) {
-            ("command", _) => read_command(reader, fields, node),
+            ("command", _) => read_command(reader, fields, role, node),
             ("type", Role::Source | Role::Sink) => {
                 reader.name(node, "`type`").map(|name| Component::Type(name.to_string()))
+            }
+            ("type", Role::Processor) => {
+                read_plugin(reader, key, node).map(|reference| Component::Type(reference.to_string()))
             }
             (key, _) => read_plugin(reader, key, node).map(Component::Plugin),
         },
@@ -76,7 +88,20 @@ pub(crate) fn read_component(reader: &mut Reader, fields: &Fields<'_>, role: Rol
     }
 }
 
-fn read_command(reader: &mut Reader, fields: &Fields<'_>, node: &Node) -> Option<Component> {
+/// Notes what is said of a command where there is none.
+fn check_no_command_keys(reader: &mut Reader, fields: &Fields<'_>, role: Role) {
+    for key in role.command_keys() {
+        let Some(place) = fields.key_span(key) else { continue };
+        let hint = match *key {
+            "env" => "a plugin reads the variables that `allow: {env: […]}` names",
+            "input_event_types" => "connectors, plugins and live components say by themselves what they read",
+            _ => "connectors, plugins and live components say by themselves what they emit",
+        };
+        reader.fault(place, format!("`{key}` is for a `command`"), hint);
+    }
+}
+
+fn read_command(reader: &mut Reader, fields: &Fields<'_>, role: Role, node: &Node) -> Option<Component> {
     let items = reader.items(node, "`command`");
     let argv: Vec<Interpolated<String>> =
         items.iter().filter_map(|item| reader.any_text(item, "an item of `command`")).collect();
@@ -92,6 +117,10 @@ fn read_command(reader: &mut Reader, fields: &Fields<'_>, node: &Node) -> Option
             }
         }
     }
+    let n_problems = reader.problems.len();
+    let input_event_types = read_event_types(reader, fields, role, "input_event_types");
+    let output_event_types = read_event_types(reader, fields, role, "output_event_types");
+    let has_types = reader.problems.len() == n_problems;
     if argv.first().is_none_or(|program| program.value().is_empty()) {
         if argv.len() == items.len() {
             let hint = "write the program and its arguments, such as `command: [./my-sink]`";
@@ -99,7 +128,36 @@ fn read_command(reader: &mut Reader, fields: &Fields<'_>, node: &Node) -> Option
         }
         return None;
     }
-    Some(Component::Command { argv, env })
+    // with some of its types alone, edges would have faults that they have not
+    has_types.then_some(Component::Command { argv, env, input_event_types, output_event_types })
+}
+
+/// The types that a process reads or emits: nothing of it is known before it runs.
+fn read_event_types(reader: &mut Reader, fields: &Fields<'_>, role: Role, key: &str) -> Vec<EventType> {
+    let does = if key == "input_event_types" { "reads" } else { "emits" };
+    let hint = format!("name what the command {does}, such as `{key}: [stellar.ledger.v1]`: it is planned before it runs");
+    let node = match role.required_types().contains(&key) {
+        true => reader.required(fields, key, &hint),
+        false if role.command_keys().contains(&key) => fields.get(key),
+        false => None,
+    };
+    let Some(node) = node else { return Vec::new() };
+    let items = reader.items(node, &format!("`{key}`"));
+    if items.is_empty() && matches!(node.kind, Kind::Sequence(_)) {
+        reader.fault(node.place(), format!("`{key}` is empty"), hint);
+    }
+    let mut types: Vec<EventType> = Vec::new();
+    for item in items {
+        let what = format!("an item of `{key}`");
+        match reader.spelled::<EventType>(item, &what, "an event type", TYPE_HINT) {
+            Some(found) if types.contains(&found) => {
+                reader.fault(item.span, format!("`{key}` lists this twice"), "leave the second one out");
+            }
+            Some(found) => types.push(found),
+            None => {}
+        }
+    }
+    types
 }
 
 fn read_plugin(reader: &mut Reader, key: &str, node: &Node) -> Option<Reference> {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use flowctl_types::{EventType, NodeId, Reference};
 
+use crate::component::TYPE_HINT;
 use crate::model::{DiscoverIntent, Endpoint, NodeOptions};
 use crate::options::{PROCESSOR_KEYS, SPEC_KEYS, read_dead_letter, read_options, read_settings, read_types};
 use crate::reader::{Fields, NAME_HINT, Reader};
 use crate::tree::{Entry, Kind, Node, shorten};
 
 const KEYS: [&str; 6] = ["from", "to", "via", "where", "config", "nodes"];
-const TYPE_HINT: &str = "write `namespace.name.v1`, each part of `a-z` and `0-9`";
 
 /// Reads `spec`. None, or an intent with holes, where a problem was noted.
 pub(crate) fn read(reader: &mut Reader, spec: &Node) -> Option<DiscoverIntent> {

@@ -29,9 +29,9 @@ impl Role {
         let (own, options): (&[&str], &[&str]) = match self {
             Self::Source => (&["id", "config"], &SOURCE_KEYS),
             Self::Processor => (&["id", "inputs", "config"], &PROCESSOR_KEYS),
-            Self::Sink => (&["id", "inputs", "config", "env"], &SINK_KEYS),
+            Self::Sink => (&["id", "inputs", "config"], &SINK_KEYS),
         };
-        [own, self.component_keys(), options].concat()
+        [own, self.component_keys(), self.command_keys(), options].concat()
     }
 }
 
@@ -96,13 +96,14 @@ fn read_node<'n>(reader: &mut Reader, item: &'n Node, role: Role) -> Option<Raw<
     let what = format!("a {}", role.name());
     // these are reported below, in words that say more than "unknown key"
     let refused: &[&str] = match role {
-        Role::Source => &["inputs", "command"],
-        Role::Processor => &["command"],
-        Role::Sink => &[],
+        Role::Source => &["inputs", "input_event_types"],
+        Role::Processor => &[],
+        Role::Sink => &["output_event_types"],
     };
     let fields = reader.fields_but(item, &what, &role.keys(), refused)?;
     let id_node = reader.required(&fields, "id", "name the node, such as `id: ledgers`");
     let id = id_node.and_then(|node| Some((reader.name(node, "`id`")?, node)));
+    check_direction(reader, &fields, role);
     let mut inputs = Vec::new();
     match (role, fields.get("inputs")) {
         (Role::Source, Some(node)) => {
@@ -116,6 +117,18 @@ fn read_node<'n>(reader: &mut Reader, item: &'n Node, role: Role) -> Option<Raw<
         }
     }
     Some(Raw { fields, id, inputs, role })
+}
+
+/// Notes types on the side of a node where it has no events.
+fn check_direction(reader: &mut Reader, fields: &Fields<'_>, role: Role) {
+    let (key, message) = match role {
+        Role::Source => ("input_event_types", "a source reads no events"),
+        Role::Sink => ("output_event_types", "a sink emits no events"),
+        Role::Processor => return,
+    };
+    if let Some(place) = fields.key_span(key) {
+        reader.fault(place, message, format!("remove `{key}`, or move the node to `processors`"));
+    }
 }
 
 impl<'n> Raw<'n> {
@@ -132,9 +145,8 @@ impl<'n> Raw<'n> {
     fn into_processor(self, reader: &mut Reader, settings: &Settings) -> Option<ProcessorSpec> {
         let component = self.read_component(reader);
         let (config, options) = (self.read_config(reader), read_options(reader, &self.fields, settings));
-        let Component::Plugin(plugin) = component? else { return None };
         let inputs = self.inputs.into_iter().map(|(id, _)| id).collect();
-        Some(ProcessorSpec { id: self.id?.0, plugin, inputs, config, options })
+        Some(ProcessorSpec { id: self.id?.0, component: component?, inputs, config, options })
     }
 
     fn into_sink(self, reader: &mut Reader, settings: &Settings) -> Option<SinkSpec> {

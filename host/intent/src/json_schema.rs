@@ -11,6 +11,8 @@ mod validator;
 
 use serde_json::{Map, Value, json};
 
+use crate::component::Role;
+
 /// The JSON Schema (draft 2020-12) of both formats, with a description of each field.
 ///
 /// It describes the text before variables are filled in: `${NAME}` may stand wherever
@@ -107,7 +109,7 @@ fn nodes() -> Value {
         "uniqueItems": true,
     });
     let config = json!({"type": ["object", "null"], "description": "The node's configuration; its fields are the component's own."});
-    let node = |own: Value, options: &[&str], required: &[&str], what_runs: &[&str], description: &str| {
+    let node = |role: Role, own: Value, options: &[&str], required: &[&str], description: &str| {
         let mut properties = own;
         if required.contains(&"id") {
             properties["id"] = id.clone();
@@ -117,45 +119,32 @@ fn nodes() -> Value {
             properties[*option] = option_schema(option);
         }
         let mut schema = object(&properties, required, description);
-        schema["oneOf"] = what_runs.iter().map(|key| json!({"required": [key]})).collect();
+        schema["oneOf"] = role.component_keys().iter().map(|key| json!({"required": [key]})).collect();
+        schema["dependentRequired"] = role.dependent_keys();
         schema
     };
-    let source = json!({"type": kind, "plugin": plugin, "image": image});
-    let processor = json!({
-        "plugin": plugin,
-        "image": image,
-        "type": described("text", "A plugin by name, or name@version."),
-        "inputs": inputs,
-    });
-    let dead_letter = json!({
-        "type": kind,
-        "plugin": plugin,
-        "image": image,
-        "command": {
-            "type": "array",
-            "description": "A process of its own: the program and its arguments.",
-            "items": {"type": ["string", "number", "boolean"]},
-            "minItems": 1,
-        },
-        "env": {
-            "type": ["object", "null"],
-            "description": "What is added to the environment of the command.",
-            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": {"type": ["string", "number", "boolean"]},
-        },
-    });
-    let mut sink = dead_letter.clone();
+    let component = |role: Role| {
+        let mut properties = json!({"type": kind, "plugin": plugin, "image": image, "command": command_schema("command")});
+        for key in role.command_keys() {
+            properties[*key] = command_schema(key);
+        }
+        properties
+    };
+    let (source, dead_letter) = (component(Role::Source), component(Role::Sink));
+    let (mut processor, mut sink) = (component(Role::Processor), dead_letter.clone());
+    processor["type"] = described("text", "A plugin by name or name@version, or a live component by id, name or kind.");
+    processor["inputs"] = inputs.clone();
     sink["inputs"] = inputs;
     let options = crate::options::PROCESSOR_KEYS.map(|key| (key.to_owned(), option_schema(key)));
     json!({
-        "source": node(source, &crate::options::SOURCE_KEYS, &["id"], &["type", "plugin", "image"], "Where events come from."),
-        "processor": node(processor, &crate::options::PROCESSOR_KEYS, &["id", "inputs"], &["plugin", "image", "type"], "What events pass through."),
-        "sink": node(sink, &crate::options::SINK_KEYS, &["id", "inputs"], &["type", "plugin", "image", "command"], "Where events go."),
+        "source": node(Role::Source, source, &crate::options::SOURCE_KEYS, &["id"], "Where events come from."),
+        "processor": node(Role::Processor, processor, &crate::options::PROCESSOR_KEYS, &["id", "inputs"], "What events pass through."),
+        "sink": node(Role::Sink, sink, &crate::options::SINK_KEYS, &["id", "inputs"], "Where events go."),
         "dead_letter": node(
+            Role::Sink,
             dead_letter,
             &crate::options::DEAD_LETTER_KEYS,
             &[],
-            &["type", "plugin", "image", "command"],
             "The sink for rejected events, any that takes flowctl.dead.letter.v1; left out, a file in the pipeline's state directory.",
         ),
         "node_options": object(&Value::Object(Map::from_iter(options)), &[], "How a node runs."),
@@ -173,6 +162,46 @@ fn nodes() -> Value {
             ],
         },
     })
+}
+
+impl Role {
+    /// Which keys go with which others: what is said of a command with the command, and
+    /// a command with the types without which it cannot be planned.
+    fn dependent_keys(self) -> Value {
+        let mut dependent: Map<String, Value> =
+            self.command_keys().iter().map(|key| ((*key).to_owned(), json!(["command"]))).collect();
+        dependent.insert("command".to_owned(), json!(self.required_types()));
+        dependent.into()
+    }
+}
+
+/// What runs as a process of its own, and what is said of it.
+fn command_schema(key: &str) -> Value {
+    let types = |description: &str| {
+        json!({
+            "type": "array",
+            "description": description,
+            "items": {"$ref": "#/$defs/event_type"},
+            "minItems": 1,
+            "uniqueItems": true,
+        })
+    };
+    match key {
+        "command" => json!({
+            "type": "array",
+            "description": "A process of its own, which registers as a live component: the program and its arguments.",
+            "items": {"type": ["string", "number", "boolean"]},
+            "minItems": 1,
+        }),
+        "env" => json!({
+            "type": ["object", "null"],
+            "description": "What is added to the environment of the command.",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+        }),
+        "input_event_types" => types("The event types that the command reads; a sink that says none takes any."),
+        _ => types("The event types that the command emits."),
+    }
 }
 
 /// One option of a node.

@@ -80,7 +80,7 @@ pub struct ExplicitIntent {
 pub struct SourceSpec {
     /// Its id, unique in the file.
     pub id: NodeId,
-    /// What runs there; never [`Component::Command`].
+    /// What runs there.
     pub component: Component,
     /// Its configuration: an object.
     pub config: Config,
@@ -93,9 +93,8 @@ pub struct SourceSpec {
 pub struct ProcessorSpec {
     /// Its id, unique in the file.
     pub id: NodeId,
-    /// The plugin, from `plugin:`, `image:`, or `type: name@version`.
-    #[serde(serialize_with = "serialize_reference")]
-    pub plugin: Reference,
+    /// What runs there.
+    pub component: Component,
     /// Sources and processors that it reads from; at least one, none twice.
     pub inputs: Vec<NodeId>,
     /// Its configuration: an object.
@@ -120,12 +119,12 @@ pub struct SinkSpec {
     pub options: NodeOptions,
 }
 
-/// What runs at a source or sink.
+/// What runs at a node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Component {
     /// `type:` a connector, plugin or live component by the name that the registry
-    /// knows it by.
+    /// knows it by; of a processor perhaps with a version, `name@version`.
     Type(String),
     /// `plugin:` or `image:` a WebAssembly component.
     Plugin(#[serde(serialize_with = "serialize_reference")] Reference),
@@ -135,6 +134,13 @@ pub enum Component {
         argv: Vec<Interpolated<String>>,
         /// What is added to the process's environment.
         env: BTreeMap<String, Interpolated<String>>,
+        /// The types that it reads: of a processor at least one. Empty for a source, and
+        /// for a sink that says none and takes any.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        input_event_types: Vec<EventType>,
+        /// The types that it emits: of a source or processor at least one.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        output_event_types: Vec<EventType>,
     },
 }
 

@@ -141,7 +141,7 @@ pub(crate) fn read_types(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Interp
 
 /// Reads `dead_letter`, where it is given: a sink without id and inputs.
 pub(crate) fn read_dead_letter(reader: &mut Reader, fields: &Fields<'_>, settings: &Settings) -> Option<SinkSpec> {
-    let keys = [&["config", "env"], Role::Sink.component_keys(), &DEAD_LETTER_KEYS].concat();
+    let keys = [&["config"], Role::Sink.component_keys(), Role::Sink.command_keys(), &DEAD_LETTER_KEYS].concat();
     let fields = reader.fields(fields.get("dead_letter")?, "`dead_letter`", &keys)?;
     let hint = "name a sink, such as `type: file` with `config: {path: rejected.jsonl}`";
     let component = read_component(reader, &fields, Role::Sink, hint);

@@ -10,8 +10,8 @@ use flowctl_schema::{Role, Schema};
 use flowctl_types::EventType;
 
 use crate::graph::Link;
-use crate::search::{Found, Search};
-use crate::{Accepts, ChainError, Emits, Entry, LookupError, Refusal, Registry, all_of, kind};
+use crate::search::{Candidates, Found, Search};
+use crate::{Accepts, ChainError, Emits, Entry, LookupError, Refusal, Registry, all_of, kind, less_version};
 
 /// Most processors in a chain, unless the caller says otherwise.
 pub const MAX_HOPS: usize = 8;
@@ -41,8 +41,8 @@ pub struct SourceQuery<'a> {
 pub struct ChainQuery<'a> {
     /// What the source emits.
     pub from: &'a Schema,
-    /// The source's name, for errors.
-    pub source: &'a str,
+    /// The source.
+    pub source: &'a Entry,
     /// Where the chain ends.
     pub to: Target<'a>,
     /// Processors to pass through, in this order.
@@ -97,7 +97,8 @@ impl Registry {
     /// The source that a pipeline means, and the structure of the type it emits.
     ///
     /// Where several emit the type, those that the pipeline configures are meant; where
-    /// it configures none of them, those that run as they are.
+    /// it configures none of them, those that run in other processes; where there is none,
+    /// those that run as they are. One that is unhealthy must be named.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl Registry {
             Emits::Nothing => false,
         };
         let sources = || self.entries().filter(|entry| entry.role == Role::Source);
-        let emitters = meant(sources().filter(emits).collect(), query.configured);
+        let emitters = meant(sources().filter(emits).filter(|entry| entry.is_healthy()).collect(), query);
         let mut passing: Vec<&Entry> =
             emitters.iter().copied().filter(|entry| entry.contradicts(query.filter).is_none()).collect();
         // what emits the type whatever it is told comes before what has to be told
@@ -127,6 +128,10 @@ impl Registry {
             ([], Some(filtered)) => {
                 Self::check_filter(filtered, query.filter)?;
                 Ok((filtered, emitted(filtered, query.event_type, known)?))
+            }
+            ([], None) if sources().any(|entry| !entry.is_healthy() && emits(&entry)) => {
+                let unhealthy = sources().filter(|entry| !entry.is_healthy() && emits(entry));
+                Err(ChainError::UnhealthySource { event_type: query.event_type.clone(), unhealthy: names(unhealthy) })
             }
             ([], None) => Err(ChainError::NoSource {
                 event_type: query.event_type.clone(),
@@ -181,7 +186,7 @@ impl Registry {
     /// stands in the way, as far as one thing does.
     pub fn chain(&self, query: &ChainQuery<'_>) -> Result<Vec<&Entry>, ChainError> {
         let via: Vec<usize> = query.via.iter().filter_map(|entry| self.index_of(entry)).collect();
-        let found = self.search(query, &via, query.filter, Link::Fits);
+        let found = self.search(query, &via, query.filter, (Link::Fits, Candidates::Healthy));
         match found.chains.as_slice() {
             [only] => {
                 // what `via` names was looked up, and may be one of two that pass for the same
@@ -193,7 +198,7 @@ impl Registry {
             }
             [] => Err(self.why_none(query, &via)),
             several => Err(ChainError::Ambiguous {
-                source_name: query.source.to_owned(),
+                source_name: query.source.name.clone(),
                 from: query.from.event_type().clone(),
                 to: query.to.name().to_owned(),
                 chains: several.iter().map(|chain| self.names_of(chain)).collect(),
@@ -202,7 +207,13 @@ impl Registry {
         }
     }
 
-    fn search(&self, query: &ChainQuery<'_>, via: &[usize], filter: &BTreeMap<String, String>, follows: Link) -> Found {
+    fn search(
+        &self,
+        query: &ChainQuery<'_>,
+        via: &[usize],
+        filter: &BTreeMap<String, String>,
+        (follows, candidates): (Link, Candidates),
+    ) -> Found {
         let is_end = |schema: &Schema| match query.to {
             Target::Type(event_type) => schema.event_type() == event_type,
             Target::Sink(sink) => match sink.takes(schema) {
@@ -214,11 +225,13 @@ impl Registry {
         Search {
             registry: self,
             from: query.from,
+            source: query.source,
             is_end: &is_end,
             via,
             filter,
             max_hops: query.max_hops.min(LONGEST),
             follows,
+            candidates,
             max_chains: MAX_CHAINS,
         }
         .run()
@@ -228,18 +241,25 @@ impl Registry {
     fn why_none(&self, query: &ChainQuery<'_>, via: &[usize]) -> ChainError {
         let (from, to) = (query.from.event_type().clone(), query.to.name().to_owned());
         let max_hops = query.max_hops.min(LONGEST);
-        if let Some(chain) = self.search(query, via, query.filter, Link::Differs).chains.first()
+        let healthy = |follows| (follows, Candidates::Healthy);
+        if let Some(chain) = self.search(query, via, query.filter, healthy(Link::Differs)).chains.first()
             && let Some(error) = self.disagreement(query, chain)
         {
             return error;
         }
-        if let Some(chain) = self.search(query, via, &BTreeMap::new(), Link::Fits).chains.first() {
+        let all = (Link::Fits, Candidates::All);
+        if let Some(chain) = self.search(query, via, query.filter, all).chains.first() {
+            let chosen = chain.iter().filter(|index| !via.contains(index)).map(|index| &self.entries[*index]);
+            let unhealthy = names(chosen.filter(|entry| !entry.is_healthy()));
+            return ChainError::Unhealthy { from, to, max_hops, unhealthy };
+        }
+        if let Some(chain) = self.search(query, via, &BTreeMap::new(), healthy(Link::Fits)).chains.first() {
             let contradicting = chain.iter().map(|index| &self.entries[*index]);
             let excluded = names(contradicting.filter(|entry| entry.contradicts(query.filter).is_some()));
             let (chain, filter) = (self.whole(query, chain), filter_text(query.filter));
             return ChainError::Excluded { from, to, max_hops, filter, chain, excluded };
         }
-        if let Some(chain) = self.search(query, &[], query.filter, Link::Fits).chains.first() {
+        if let Some(chain) = self.search(query, &[], query.filter, healthy(Link::Fits)).chains.first() {
             return ChainError::Via { from, to, max_hops, via: self.names_of(via), chain: self.whole(query, chain) };
         }
         ChainError::Unreachable { from, to, max_hops, takes: query.to.takes() }
@@ -248,9 +268,15 @@ impl Registry {
     /// The first link of a chain where names are equal and structures are not.
     fn disagreement(&self, query: &ChainQuery<'_>, chain: &[usize]) -> Option<ChainError> {
         let mut emitter = (query.source, std::slice::from_ref(query.from));
+        // what runs in another process agrees with every structure
+        let takes = |receiver: &Entry, emitter: &Entry, schema: &Schema| match receiver.takes(schema) {
+            Err(Refusal::Structure(_)) if emitter.is_live() => Ok(()),
+            taken => taken.map(drop),
+        };
         let receivers = chain.iter().map(|index| &self.entries[*index]).chain(query.to.sink());
         for receiver in receivers {
-            let refusals: Vec<Refusal> = emitter.1.iter().map_while(|schema| receiver.takes(schema).err()).collect();
+            let refused = |schema| takes(receiver, emitter.0, schema).err();
+            let refusals: Vec<Refusal> = emitter.1.iter().map_while(refused).collect();
             let mismatch = refusals.iter().find_map(|refusal| match refusal {
                 Refusal::Structure(mismatch) => Some(mismatch.clone()),
                 Refusal::Type | Refusal::Opaque => None,
@@ -259,20 +285,20 @@ impl Registry {
                 && let Some(source) = mismatch
             {
                 return Some(ChainError::Structure {
-                    emitter: emitter.0.to_owned(),
+                    emitter: emitter.0.name.clone(),
                     receiver: receiver.name.clone(),
                     event_type: source.expected.clone(),
                     source: Box::new(source),
                 });
             }
-            emitter = (&receiver.name, receiver.outputs());
+            emitter = (receiver, receiver.outputs());
         }
         None
     }
 
     /// The names along a chain, both ends included.
     fn whole(&self, query: &ChainQuery<'_>, chain: &[usize]) -> Vec<String> {
-        let ends = (vec![query.source.to_owned()], vec![query.to.name().to_owned()]);
+        let ends = (vec![query.source.name.clone()], vec![query.to.name().to_owned()]);
         [ends.0, self.names_of(chain), ends.1].concat()
     }
 
@@ -282,13 +308,16 @@ impl Registry {
 }
 
 /// Those of several sources that a pipeline means without naming one.
-fn meant<'a>(mut emitters: Vec<&'a Entry>, configured: &BTreeSet<&str>) -> Vec<&'a Entry> {
-    let is_configured = |entry: &Entry| [entry.name.as_str(), kind(entry)].iter().any(|name| configured.contains(name));
+fn meant<'a>(mut emitters: Vec<&'a Entry>, query: &SourceQuery<'_>) -> Vec<&'a Entry> {
+    let is_configured = |entry: &Entry| {
+        let names = [entry.name.as_str(), less_version(&entry.name), kind(entry)];
+        names.iter().any(|name| query.configured.contains(name))
+    };
+    let is_live = |entry: &Entry| entry.is_live() && entry.contradicts(query.filter).is_none();
     let runs_as_it_is = |entry: &Entry| entry.config.iter().all(|config| config.fields.iter().all(|f| f.is_optional));
-    if emitters.iter().any(|entry| is_configured(entry)) {
-        emitters.retain(|entry| is_configured(entry));
-    } else if emitters.iter().any(|entry| runs_as_it_is(entry)) {
-        emitters.retain(|entry| runs_as_it_is(entry));
+    let ways: [&dyn Fn(&Entry) -> bool; 3] = [&is_configured, &is_live, &runs_as_it_is];
+    if let Some(way) = ways.iter().find(|way| emitters.iter().any(|entry| way(entry))) {
+        emitters.retain(|entry| way(entry));
     }
     emitters
 }

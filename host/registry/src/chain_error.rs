@@ -30,6 +30,14 @@ pub enum ChainError {
         /// The types that sources emit by themselves.
         emitted: Vec<String>,
     },
+    /// Only live sources that are unhealthy emit the type.
+    #[error("no source emits `{event_type}`: {} would do and is unhealthy", one_of(unhealthy))]
+    UnhealthySource {
+        /// The type.
+        event_type: EventType,
+        /// Their names.
+        unhealthy: Vec<String>,
+    },
     /// The source that was named emits other types.
     #[error("source `{source_name}` emits {}, not `{event_type}`", all_of(emits))]
     SourceType {
@@ -102,6 +110,19 @@ pub enum ChainError {
         chain: Vec<String>,
         /// The processors on that chain which contradict it.
         excluded: Vec<String>,
+    },
+    /// A chain exists only through live components that are unhealthy.
+    #[error("no chain from `{from}` to `{to}` within {max_hops} hops: {} would do and {} unhealthy",
+        all_of(unhealthy), if unhealthy.len() == 1 { "is" } else { "are" })]
+    Unhealthy {
+        /// What the source emits.
+        from: EventType,
+        /// The sink.
+        to: String,
+        /// Most processors in a chain.
+        max_hops: usize,
+        /// Their names.
+        unhealthy: Vec<String>,
     },
     /// A chain exists, but none through the processors that were asked for.
     #[error("no chain from `{from}` to `{to}` within {max_hops} hops goes through {}", all_of(via))]
@@ -181,6 +202,8 @@ impl ChainError {
             }
             Self::UnknownType { .. }
             | Self::NoSource { .. }
+            | Self::UnhealthySource { .. }
+            | Self::Unhealthy { .. }
             | Self::Excluded { .. }
             | Self::Via { .. }
             | Self::Unreachable { .. } => true,
@@ -210,6 +233,14 @@ impl ChainError {
             Self::NoSource { event_type, configurable, .. } => {
                 let source = wording.source(event_type, configurable.first()?);
                 Some(format!("{} can be made to: write {source}", one_of(configurable)))
+            }
+            Self::UnhealthySource { event_type, unhealthy } => {
+                let source = wording.source(event_type, unhealthy.first()?);
+                Some(format!("start it anew, or use it as it is: write {source}"))
+            }
+            Self::Unhealthy { unhealthy, .. } => {
+                let via = wording.via(unhealthy.first()?);
+                Some(format!("start it anew, or use it as it is: write {via}"))
             }
             Self::SourceType { .. } | Self::Filtered { .. } => None,
             Self::TooMany { .. } => Some("ask for fewer types or sinks at once".to_owned()),

@@ -188,5 +188,6 @@ fn in_words(entry: &Entry) -> String {
     match &entry.origin {
         Origin::Plugin { path, .. } => format!("plugin `{}` (`{}`)", entry.name, path.display()),
         Origin::BuiltIn { .. } => format!("connector `{}`", entry.name),
+        Origin::Live(_) => format!("live component `{}`", entry.name),
     }
 }

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use flowctl_schema::{ConfigSchema, Contract, Conversion, Mismatch, Role, Schema};
 use flowctl_types::{Digest, EventType};
 
-/// Something that can be a node: a plugin, or a connector that is built in.
+use crate::LiveOrigin;
+
+/// Something that can be a node: a plugin, a connector that is built in, or a component
+/// that runs in another process.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The name that pipelines use; unique within a kind of origin.
+    /// The name that pipelines use; unique within a kind of origin. Of a live component
+    /// its id.
     pub name: String,
     /// What it does in a topology.
     pub role: Role,
@@ -18,7 +22,8 @@ pub struct Entry {
     pub accepts: Accepts,
     /// What it emits; [`Emits::Nothing`] for a sink.
     pub emits: Emits,
-    /// Its configuration; none where there is nothing to configure.
+    /// Its configuration; none where there is nothing to configure, and for a live
+    /// component, which says nothing of it.
     pub config: Option<ConfigSchema>,
     /// What filters by `where:` see, such as `network`. A key that is absent passes.
     pub metadata: BTreeMap<String, String>,
@@ -64,7 +69,8 @@ pub enum Refusal {
     Structure(Mismatch),
 }
 
-/// Where an entry comes from. Where names meet, a plugin wins over a connector.
+/// Where an entry comes from. Where names meet, a live component wins over a plugin, and
+/// a plugin over a connector.
 #[derive(Debug, Clone)]
 pub enum Origin {
     /// A component on disk.
@@ -81,6 +87,8 @@ pub enum Origin {
         /// Whether this build can run it; discovery knows more than can be run.
         is_available: bool,
     },
+    /// A process of its own, which registered or is to be started.
+    Live(LiveOrigin),
 }
 
 impl Entry {
@@ -107,21 +115,21 @@ impl Entry {
         }
     }
 
-    /// What its bytes say; none for a connector.
+    /// What its bytes say; none for what is no plugin.
     #[must_use]
     pub fn contract(&self) -> Option<&Contract> {
         match &self.origin {
             Origin::Plugin { contract, .. } => Some(contract),
-            Origin::BuiltIn { .. } => None,
+            Origin::BuiltIn { .. } | Origin::Live(_) => None,
         }
     }
 
-    /// Its file; none for a connector.
+    /// Its file; none for what is no plugin.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.origin {
             Origin::Plugin { path, .. } => Some(path),
-            Origin::BuiltIn { .. } => None,
+            Origin::BuiltIn { .. } | Origin::Live(_) => None,
         }
     }
 
@@ -129,10 +137,14 @@ impl Entry {
     /// and say none.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.contract().and_then(|contract| contract.version.as_deref())
+        match &self.origin {
+            Origin::Plugin { contract, .. } => contract.version.as_deref(),
+            Origin::Live(live) => live.version.as_deref(),
+            Origin::BuiltIn { .. } => None,
+        }
     }
 
-    /// The digest of its bytes; none for a connector.
+    /// The digest of its bytes; none for what is no plugin.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         self.contract().map(|contract| contract.digest)
@@ -144,6 +156,7 @@ impl Entry {
         match &self.origin {
             Origin::Plugin { contract, .. } => contract.description.as_deref(),
             Origin::BuiltIn { summary, .. } => Some(summary),
+            Origin::Live(live) => Some(live.description.as_str()).filter(|text| !text.is_empty()),
         }
     }
 
@@ -151,7 +164,7 @@ impl Entry {
     #[must_use]
     pub const fn is_available(&self) -> bool {
         match &self.origin {
-            Origin::Plugin { .. } => true,
+            Origin::Plugin { .. } | Origin::Live(_) => true,
             Origin::BuiltIn { is_available, .. } => *is_available,
         }
     }
@@ -191,7 +204,8 @@ impl Entry {
     }
 
     /// How this entry takes events of `emitted`: the index into its inputs and what
-    /// payloads go through. A sink that takes any type has index 0.
+    /// payloads go through. A sink that takes any type has index 0. A live component
+    /// takes whatever has the name of one of its types, as it is.
     ///
     /// # Errors
     ///
@@ -207,6 +221,9 @@ impl Entry {
                 for (index, wanted) in types.iter().enumerate() {
                     if wanted.event_type() != emitted.event_type() {
                         continue;
+                    }
+                    if self.is_live() {
+                        return Ok((index, Conversion::Same));
                     }
                     match wanted.accepts(emitted) {
                         Ok(conversion) => return Ok((index, conversion)),

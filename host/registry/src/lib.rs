@@ -1,7 +1,8 @@
 //! What can be used as a node, and the search for a chain of them.
 //!
-//! A [`Registry`] is built from [`Entry`]s: plugins, by what their bytes say, and the
-//! connectors of this binary. It finds entries by name, kind or reference, and the
+//! A [`Registry`] is built from [`Entry`]s: plugins, by what their bytes say, the
+//! connectors of this binary, and the components of other processes, by what they
+//! registered with. It finds entries by name, kind or reference, and the
 //! shortest chain of processors from what a source emits to what a sink takes.
 //!
 //! Invariant: no I/O and no async. The caller reads components from disk and hands
@@ -12,6 +13,7 @@ mod chain_error;
 mod declare;
 mod entry;
 mod graph;
+mod live;
 mod lookup;
 mod nearest;
 mod registry;
@@ -21,6 +23,7 @@ pub use chain::{ChainQuery, MAX_HOPS, SourceQuery, Target};
 pub use chain_error::{ChainError, Wording, arrows};
 pub use declare::{DeclarationError, DeclarationFault, Declarations};
 pub use entry::{Accepts, Emits, Entry, Origin, Refusal};
+pub use live::{LiveComponent, LiveOrigin};
 pub use lookup::{LookupError, kind, less_version};
 pub use nearest::{all_of, nearest, one_of};
 pub use registry::{ConfigCheck, Conflict, Registry};

@@ -1,8 +1,11 @@
 //! Finds an entry by what a pipeline calls it.
 //!
-//! A name is looked up exactly, then as a kind: `postgres` stands for
-//! `postgres-sink-v1` when no other sink is of that kind. Invariant: a name that is
-//! found stands for one entry; what is not found is told with the names that are near.
+//! A name is looked up among live components first: by id, by what they call themselves,
+//! by kind. Then among plugins and connectors, exactly, then as a kind: `postgres` stands
+//! for `postgres-sink-v1` when no other sink is of that kind. A live component that is
+//! unhealthy is found by its own names, where nothing else has them. Invariant: a name
+//! that is found stands for one entry; what is not found is told with the names that are
+//! near.
 
 use flowctl_schema::Role;
 use flowctl_types::{Digest, Reference};
@@ -42,6 +45,22 @@ pub enum LookupError {
         name: String,
         /// Their names.
         candidates: Vec<String>,
+    },
+    /// Only live components that are unhealthy are of the kind that was named.
+    #[error("no {role} answers to `{name}`: {} would do and is unhealthy", one_of(candidates))]
+    Unhealthy {
+        /// What was looked for.
+        role: Role,
+        /// As it was written.
+        name: String,
+        /// Their names.
+        candidates: Vec<String>,
+    },
+    /// A plugin was asked for, and what has the name runs in another process.
+    #[error("`{name}` is a live component, not a plugin")]
+    NoPlugin {
+        /// As it was written.
+        name: String,
     },
     /// The name is known, in other versions.
     #[error("{role} `{name}` is not known in version {version}")]
@@ -88,6 +107,10 @@ impl LookupError {
             Self::Role { .. } => None,
             Self::Conflict(conflict) => Some(conflict.hint()),
             Self::Ambiguous { candidates, .. } => Some(format!("write {}", one_of(candidates))),
+            Self::Unhealthy { candidates, .. } => {
+                Some(format!("start it anew, or write {} to use it as it is", one_of(candidates)))
+            }
+            Self::NoPlugin { name } => Some(format!("write `type: {name}`")),
             Self::Version { name, known, .. } if known.is_empty() => {
                 Some(format!("`{name}` says no version; leave the version out"))
             }
@@ -100,17 +123,44 @@ impl LookupError {
     }
 }
 
+/// Among which entries a name is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// All of them.
+    All,
+    /// Plugins and connectors.
+    Fixed,
+}
+
 impl Registry {
     /// The entry that `name` stands for: its name, or its kind where one entry alone
-    /// is of that kind. `name@version` asks for that version exactly.
+    /// is of that kind. `name@version` asks for that version exactly. What runs in another
+    /// process comes before plugins, and these before connectors.
     ///
     /// # Errors
     ///
     /// [`LookupError`], with names that are near.
     pub fn find(&self, role: Role, name: &str) -> Result<&Entry, LookupError> {
         match name.split_once('@') {
-            Some((name, version)) => self.find_version(role, name, version),
-            None => self.find_name(role, name),
+            Some((name, version)) => self.find_version(role, name, version, Scope::All),
+            None => self.find_name(role, name, Scope::All),
+        }
+    }
+
+    /// What a name stands for that may be of a live component or of a plugin: as
+    /// [`Self::find`], and a plugin as the one that the name was [pinned](Self::pinned) to.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`], with names that are near.
+    pub fn find_component(&self, role: Role, name: &str) -> Result<&Entry, LookupError> {
+        let found = self.find(role, name);
+        match name.parse::<Reference>() {
+            Ok(reference) if !found.as_ref().is_ok_and(|entry| entry.is_live()) => match self.pin(role, &reference) {
+                Some(entry) => check_role(role, entry),
+                None => found,
+            },
+            _ => found,
         }
     }
 
@@ -120,7 +170,7 @@ impl Registry {
         [Role::Source, Role::Processor, Role::Sink].into_iter().filter_map(of_role)
     }
 
-    /// The entry that a plugin reference stands for: the one that it was
+    /// The plugin, or connector, that a reference stands for: the one that it was
     /// [pinned](Self::pinned) to. Without a pin, an artifact with a tag is known when a local
     /// plugin has the last part of its repository as name and the tag as version. Nothing is
     /// pulled here.
@@ -129,12 +179,12 @@ impl Registry {
     ///
     /// [`LookupError`], with names that are near.
     pub fn find_reference(&self, role: Role, reference: &Reference) -> Result<&Entry, LookupError> {
-        if let Some(entry) = self.pins.get(reference).and_then(|digest| self.by_digest(role, *digest)) {
+        if let Some(entry) = self.pin(role, reference) {
             return check_role(role, entry);
         }
         match reference {
-            Reference::Name { name, version: None } => self.find_name(role, name),
-            Reference::Name { name, version: Some(version) } => self.find_version(role, name, version),
+            Reference::Name { name, version: None } => self.find_name(role, name, Scope::Fixed),
+            Reference::Name { name, version: Some(version) } => self.find_version(role, name, version, Scope::Fixed),
             Reference::File(path) => {
                 let entry = self.at_path(path).ok_or_else(|| LookupError::File { path: path.display().to_string() })?;
                 check_role(role, entry)
@@ -155,6 +205,10 @@ impl Registry {
         }
     }
 
+    fn pin(&self, role: Role, reference: &Reference) -> Option<&Entry> {
+        self.pins.get(reference).and_then(|digest| self.by_digest(role, *digest))
+    }
+
     /// The entry with these bytes, of this role where there is one.
     fn by_digest(&self, role: Role, digest: Digest) -> Option<&Entry> {
         let of_digest = || self.entries.iter().filter(|entry| entry.digest() == Some(digest));
@@ -166,35 +220,62 @@ impl Registry {
         range.clone().find(|index| std::ptr::eq(&self.entries[*index], entry))
     }
 
-    fn find_name(&self, role: Role, name: &str) -> Result<&Entry, LookupError> {
-        if let Some(versions) = self.versions(role, name) {
-            return self.unrivalled(&versions[0]);
+    fn find_name(&self, role: Role, name: &str, scope: Scope) -> Result<&Entry, LookupError> {
+        let live = || self.entries().filter(move |entry| entry.is_live() && entry.role == role);
+        let ambiguous = |several: &[&Entry]| LookupError::Ambiguous {
+            role,
+            name: name.to_owned(),
+            candidates: several.iter().map(|entry| entry.name.clone()).collect(),
+        };
+        if scope == Scope::All {
+            let ways: [fn(&Entry, &str) -> bool; 3] = [
+                |entry, name| entry.name == name,
+                |entry, name| entry.is_healthy() && entry.is_called(name),
+                |entry, name| entry.is_healthy() && kind(entry) == name,
+            ];
+            for way in ways {
+                match live().filter(|entry| way(entry, name)).collect::<Vec<_>>().as_slice() {
+                    [] => {}
+                    [only] => return Ok(only),
+                    several => return Err(ambiguous(several)),
+                }
+            }
         }
-        let of_role = || self.entries().filter(move |entry| entry.role == role);
-        let of_kind: Vec<&Entry> = of_role().filter(|entry| kind(entry) == name).collect();
-        match of_kind.as_slice() {
+        if let Some(entry) = self.fixed_versions(role, name).next() {
+            return self.unrivalled(entry);
+        }
+        match self.fixed(role).filter(|entry| kind(entry) == name).collect::<Vec<_>>().as_slice() {
             [only] => return self.unrivalled(only),
             [] => {}
-            several => {
-                return Err(LookupError::Ambiguous {
-                    role,
-                    name: name.to_owned(),
-                    candidates: several.iter().map(|entry| entry.name.clone()).collect(),
-                });
+            several => return Err(ambiguous(several)),
+        }
+        let called: Vec<&Entry> = live().filter(|entry| entry.answers_live(name)).collect();
+        match (scope, called.as_slice()) {
+            (_, []) => {}
+            (Scope::Fixed, _) => return Err(LookupError::NoPlugin { name: name.to_owned() }),
+            (Scope::All, [only]) if only.is_called(name) => return Ok(only),
+            (Scope::All, several) => {
+                let candidates = several.iter().map(|entry| entry.name.clone()).collect();
+                return Err(LookupError::Unhealthy { role, name: name.to_owned(), candidates });
             }
         }
         if let Some(other) = self.named(name).next() {
             return Err(LookupError::Role { role, name: name.to_owned(), found: other.role });
         }
-        let known = of_role().flat_map(|entry| [entry.name.as_str(), kind(entry)]);
+        let of_role = self.entries().filter(|entry| entry.role == role);
+        let known = of_role.flat_map(|entry| [entry.name.as_str(), kind(entry)]);
         Err(LookupError::Unknown { role, name: name.to_owned(), nearest: nearest(name, known) })
     }
 
-    fn find_version(&self, role: Role, name: &str, version: &str) -> Result<&Entry, LookupError> {
-        let versions = match self.versions(role, name) {
-            Some(versions) => versions,
-            None => self.versions(role, &self.find_name(role, name)?.name).unwrap_or_default(),
+    fn find_version(&self, role: Role, name: &str, version: &str, scope: Scope) -> Result<&Entry, LookupError> {
+        let in_scope = |name: &str| -> Vec<&Entry> {
+            let versions = self.versions(role, name).unwrap_or_default().iter();
+            versions.filter(|entry| scope == Scope::All || !entry.is_live()).collect()
         };
+        let mut versions = in_scope(name);
+        if versions.is_empty() {
+            versions = in_scope(&self.find_name(role, name, scope)?.name);
+        }
         match versions.iter().find(|entry| entry.version() == Some(version)) {
             Some(entry) => self.unrivalled(entry),
             None => Err(LookupError::Version {
@@ -204,6 +285,17 @@ impl Registry {
                 known: versions.iter().filter_map(|entry| entry.version().map(str::to_owned)).collect(),
             }),
         }
+    }
+
+    /// The plugins and connectors of a role, of each name the one in use.
+    fn fixed(&self, role: Role) -> impl Iterator<Item = &Entry> {
+        let names = self.by_name.keys().filter(move |(of, _)| *of == role);
+        names.filter_map(move |(_, name)| self.fixed_versions(role, name).next())
+    }
+
+    /// Every version of a plugin's or connector's name, that in use first.
+    fn fixed_versions(&self, role: Role, name: &str) -> impl Iterator<Item = &Entry> {
+        self.versions(role, name).unwrap_or_default().iter().filter(|entry| !entry.is_live())
     }
 
     /// An entry that was found by its name, unless another passes for it.

@@ -6,7 +6,7 @@
 //! whoever loads something new builds a new registry.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use flowctl_schema::{ConfigFault, Role, Schema};
@@ -29,6 +29,8 @@ pub struct Registry {
     paths: BTreeMap<PathBuf, usize>,
     /// Of each entry that another passes for, by its index.
     conflicts: BTreeMap<usize, Conflict>,
+    /// Indices of the entries whose name leads to a live component.
+    pub(crate) shadowed: BTreeSet<usize>,
     declarations: Declarations,
     check: ConfigCheck,
     /// What references stand for that were resolved elsewhere: digests of components.
@@ -74,7 +76,8 @@ impl Registry {
     /// Indexes `entries`. `well_known` are event types that are known though nothing
     /// here emits or reads them; sources such as `file` can be configured to.
     ///
-    /// Where names meet, a plugin wins over a connector of the same role. Of several
+    /// Where names meet, a live component wins over a plugin of the same role, and a
+    /// plugin over a connector; a live component that is unhealthy comes last. Of several
     /// versions the highest is in use, one without a pre-release where there is one;
     /// a plugin that says no version comes last. The same bytes twice are one; other
     /// bytes under the same name and version are a [`Conflict`] for whoever uses them.
@@ -105,16 +108,27 @@ impl Registry {
             by_name.entry((entry.role, entry.name.clone())).or_insert(index..index).end = index + 1;
         }
         let well_known: Vec<Schema> = well_known.into_iter().collect();
-        let in_use = by_name.values().map(|versions: &std::ops::Range<usize>| &entries[versions.start]);
-        let declared = declarations.settle(well_known.iter(), in_use);
-        let mut types = BTreeMap::new();
-        let emitted = entries.iter().flat_map(|entry| entry.outputs().iter().chain(entry.inputs())).cloned();
-        for schema in well_known.into_iter().chain(declared).chain(emitted) {
+        let fixed = by_name.values().filter_map(|versions: &std::ops::Range<usize>| {
+            entries[versions.clone()].iter().find(|entry| !entry.is_live())
+        });
+        let declared = declarations.settle(well_known.iter(), fixed);
+        let of_entries = |is_live: bool| {
+            let entries = entries.iter().filter(move |entry| entry.is_live() == is_live);
+            entries.flat_map(|entry| entry.outputs().iter().chain(entry.inputs())).cloned()
+        };
+        let mut types: BTreeMap<EventType, Schema> = BTreeMap::new();
+        for schema in well_known.into_iter().chain(declared).chain(of_entries(false)) {
             let known = types.entry(schema.event_type().clone()).or_insert_with(|| schema.clone());
             if schema.version() > known.version() {
                 *known = schema;
             }
         }
+        // what a live component says of a structure counts where nobody else says one
+        for schema in of_entries(true) {
+            types.entry(schema.event_type().clone()).or_insert(schema);
+        }
+        let entries: Vec<Entry> = entries.into_iter().map(|entry| entry.with_known(&types)).collect();
+        let shadowed = shadowed(&entries);
         let graph = TypeGraph::new(&entries, types.values());
         Self {
             entries,
@@ -123,6 +137,7 @@ impl Registry {
             graph,
             paths,
             conflicts,
+            shadowed,
             declarations,
             check: |_, _| Vec::new(),
             pins: HashMap::new(),
@@ -153,7 +168,7 @@ impl Registry {
         self.by_name.values().map(|versions| &self.entries[versions.start])
     }
 
-    /// All entries, other versions and connectors behind a plugin's name included.
+    /// All entries, other versions and what stands behind another's name included.
     pub fn all_entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
@@ -219,12 +234,18 @@ fn version_text(version: Option<&str>) -> String {
     version.map(|version| format!(" {version}")).unwrap_or_default()
 }
 
-/// Plugins before connectors, released before pre-released, high versions before low.
+/// Live components that are well before plugins, these before connectors and those that
+/// are unhealthy; released before pre-released, high versions before low.
 fn by_preference(a: &Entry, b: &Entry) -> Ordering {
     let rank = |entry: &Entry| {
         let version = entry.version().and_then(|text| semver::Version::parse(text).ok());
         (
-            matches!(entry.origin, Origin::Plugin { .. }),
+            match &entry.origin {
+                Origin::Live(live) if live.is_healthy() => 3,
+                Origin::Plugin { .. } => 2,
+                Origin::BuiltIn { .. } => 1,
+                Origin::Live(_) => 0,
+            },
             version.as_ref().map(|version| version.pre.is_empty()),
             version,
             entry.version().map(str::to_owned),
@@ -234,7 +255,16 @@ fn by_preference(a: &Entry, b: &Entry) -> Ordering {
 }
 
 fn is_same(a: &Entry, b: &Entry) -> bool {
-    (a.role, &a.name) == (b.role, &b.name) && a.digest() == b.digest()
+    (a.role, &a.name) == (b.role, &b.name) && a.is_live() == b.is_live() && a.digest() == b.digest()
+}
+
+/// The indices of plugins and connectors whose name leads to a live component that is well.
+fn shadowed(entries: &[Entry]) -> BTreeSet<usize> {
+    let live: Vec<&Entry> = entries.iter().filter(|entry| entry.is_live() && entry.is_healthy()).collect();
+    let is_shadowed = |entry: &Entry| {
+        !entry.is_live() && live.iter().any(|live| live.role == entry.role && live.answers_live(&entry.name))
+    };
+    entries.iter().enumerate().filter(|(_, entry)| is_shadowed(entry)).map(|(index, _)| index).collect()
 }
 
 /// The conflicts among entries in the order of [`Registry::entries`], by the index of

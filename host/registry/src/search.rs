@@ -19,6 +19,8 @@ pub(crate) struct Search<'a> {
     pub(crate) registry: &'a Registry,
     /// What the source emits.
     pub(crate) from: &'a Schema,
+    /// The source.
+    pub(crate) source: &'a Entry,
     /// Whether a chain may end with events of this schema.
     pub(crate) is_end: &'a dyn Fn(&Schema) -> bool,
     /// Processors to pass through in this order: indices into the entries.
@@ -27,8 +29,19 @@ pub(crate) struct Search<'a> {
     pub(crate) max_hops: usize,
     /// Whether only links that fit are followed, or also those between equal names.
     pub(crate) follows: Link,
+    /// Which processors a chain may have that nobody named.
+    pub(crate) candidates: Candidates,
     /// Most chains that are listed.
     pub(crate) max_chains: usize,
+}
+
+/// Which processors discovery chooses from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Candidates {
+    /// Those that are well.
+    Healthy,
+    /// Live components that are unhealthy too.
+    All,
 }
 
 /// The shortest chains: indices into the entries.
@@ -52,26 +65,31 @@ impl Search<'_> {
         if self.via.len() > self.max_hops {
             return found;
         }
-        let Some(start) = self.types().schema(self.from) else {
+        // what a live source emits has any structure that is known under its name
+        let starts = match self.source.is_live() {
+            true => self.types().of_name(self.from.event_type()),
+            false => self.types().schema(self.from).into_iter().collect(),
+        };
+        if starts.is_empty() {
             // no processor reads it: it ends where it starts, or nowhere
             if self.via.is_empty() && (self.is_end)(self.from) {
                 found.chains.push(Vec::new());
             }
             return found;
-        };
+        }
         let mut hops = vec![UNVISITED; self.types().graph.node_count() * (self.via.len() + 1)];
-        let ends = self.walk((start, 0), &mut hops);
+        let ends = self.walk(starts.into_iter().map(|start| (start, 0)).collect(), &mut hops);
         self.trace(&ends, &hops, &mut Vec::new(), &mut found);
         found.chains.sort_unstable();
         found
     }
 
-    /// Numbers states by their hops from `start`, until a hop reaches an end: answers
+    /// Numbers states by their hops from `starts`, until a hop reaches an end: answers
     /// the ends of that hop.
-    fn walk(&self, start: State, hops: &mut [u32]) -> BTreeSet<State> {
+    fn walk(&self, starts: Vec<State>, hops: &mut [u32]) -> BTreeSet<State> {
         let graph = &self.types().graph;
-        let mut frontier = vec![start];
-        hops[self.slot(start)] = 0;
+        let mut frontier = starts;
+        frontier.iter().for_each(|start| hops[self.slot(*start)] = 0);
         for hop in 0.. {
             let ends: BTreeSet<State> = frontier.iter().copied().filter(|state| self.ends_at(*state)).collect();
             if !ends.is_empty() || frontier.is_empty() || hop as usize == self.max_hops {
@@ -144,14 +162,16 @@ impl Search<'_> {
         (is_allowed && entry.contradicts(self.filter).is_none()).then_some(progress + usize::from(is_next))
     }
 
-    /// Whether the entry is the one that its name stands for; a version that `via`
-    /// names takes the place of the others of its name.
+    /// Whether the entry is the one that its name stands for, and may be chosen; a version
+    /// that `via` names takes the place of the others of its name.
     fn is_in_use(&self, index: usize, entry: &Entry) -> bool {
         let is_preferred = index == 0 || {
             let before = &self.registry.entries[index - 1];
             (before.role, &before.name) != (entry.role, &entry.name)
         };
-        is_preferred && !self.via.iter().any(|via| self.registry.entries[*via].name == entry.name)
+        let is_candidate = entry.is_healthy() || self.candidates == Candidates::All;
+        let is_shadowed = self.registry.shadowed.contains(&index);
+        is_preferred && is_candidate && !is_shadowed && !self.via.iter().any(|via| self.registry.entries[*via].name == entry.name)
     }
 
     fn ends_at(&self, (vertex, progress): State) -> bool {

@@ -44,7 +44,7 @@ fn ask(registry: &Registry, question: &str) -> Result<String, ChainError> {
     };
     let via: Vec<_> =
         of("via").iter().map(|name| registry.filtered(Role::Processor, name, &filter)).collect::<Result<_, _>>()?;
-    let query = ChainQuery { from, source: &source.name, to, via: &via, filter: &filter, max_hops: MAX_HOPS };
+    let query = ChainQuery { from, source, to, via: &via, filter: &filter, max_hops: MAX_HOPS };
     let chain = registry.chain(&query)?;
     let mut names = vec![source.name.as_str()];
     names.extend(chain.iter().map(|entry| entry.name.as_str()));

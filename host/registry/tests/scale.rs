@@ -66,7 +66,7 @@ fn ask(registry: &Registry, to: &str, via: &[&str], filter: &[(&str, &str)]) -> 
     let via: Vec<&Entry> =
         via.iter().map(|name| registry.filtered(Role::Processor, name, &filter)).collect::<Result<_, _>>()?;
     let to = Target::Sink(registry.filtered(Role::Sink, to, &filter)?);
-    let query = ChainQuery { from, source: &source.name, to, via: &via, filter: &filter, max_hops: MAX_HOPS };
+    let query = ChainQuery { from, source, to, via: &via, filter: &filter, max_hops: MAX_HOPS };
     registry.chain(&query).map(|chain| chain.len())
 }
 

@@ -80,11 +80,12 @@ proptest! {
 
         let all = processors.iter().cloned().chain([sink, source]);
         let registry = Registry::build(all, []);
+        let source = registry.find(Role::Source, "source").unwrap();
         let via: Vec<&Entry> =
             via.iter().map(|index| registry.find(Role::Processor, &format!("p{index}")).unwrap()).collect();
         let filter = BTreeMap::new();
         let to = Target::Sink(registry.find(Role::Sink, "sink").unwrap());
-        let query = ChainQuery { from: &from, source: "source", to, via: &via, filter: &filter, max_hops: MAX_HOPS };
+        let query = ChainQuery { from: &from, source, to, via: &via, filter: &filter, max_hops: MAX_HOPS };
         let names = |chain: &Vec<usize>| chain.iter().map(|index| format!("p{index}")).collect::<Vec<_>>();
         let mut expected: Vec<Vec<String>> = expected.iter().map(names).collect();
         expected.sort();

@@ -323,7 +323,7 @@ impl Ends {
 pub(crate) fn version(node: &Node) -> String {
     match &node.component {
         Component::Plugin { version, .. } => version.clone().unwrap_or_default(),
-        Component::Connector { .. } => String::new(),
+        Component::Connector { .. } | Component::Remote { .. } | Component::Command { .. } => String::new(),
     }
 }
 

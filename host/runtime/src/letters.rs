@@ -106,7 +106,7 @@ impl Letters {
     pub(crate) fn new(node: &Node, queue: Postbox, metrics: Arc<NodeMetrics>) -> Self {
         let plugin = match &node.component {
             Component::Plugin { digest, .. } => Some(*digest),
-            Component::Connector { .. } => None,
+            Component::Connector { .. } | Component::Remote { .. } | Component::Command { .. } => None,
         };
         Self { node: node.id.clone(), plugin, queue, metrics }
     }

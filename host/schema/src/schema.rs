@@ -74,6 +74,13 @@ impl Schema {
         crate::wit::schemas(&files.into_iter().collect::<Vec<_>>())
     }
 
+    /// The structure of a type of which the name alone is known: bytes.
+    #[must_use]
+    pub fn opaque(event_type: EventType) -> Self {
+        let version = semver::Version::new(event_type.major(), 0, 0);
+        Self::new(event_type, version, Type::Bytes, None)
+    }
+
     pub(crate) fn new(event_type: EventType, version: semver::Version, root: Type, docs: Option<String>) -> Self {
         let digest = Digest::of(root.canonical().as_bytes());
         let plan = Plan::of(&root);

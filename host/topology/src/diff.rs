@@ -49,13 +49,15 @@ pub struct NodeChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Aspect {
-    /// What runs there: name, version and digest.
+    /// What runs there: name, version and digest; of a remote component where it is.
     Component {
         /// What ran there.
         old: String,
         /// What is to run there.
         new: String,
     },
+    /// What it is started with: arguments, or its environment.
+    Command,
     /// Its configuration.
     Config {
         /// The fields whose values differ.
@@ -158,6 +160,7 @@ impl fmt::Display for Aspect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Component { old, new } => write!(f, "component {old} → {new}"),
+            Self::Command => f.write_str("command"),
             Self::Config { fields } => write!(f, "config {}", fields.join(", ")),
             Self::Types => f.write_str("types"),
             Self::Grants => f.write_str("grants"),
@@ -174,6 +177,8 @@ fn aspects(old: &Node, new: &Node) -> Vec<Aspect> {
     let mut aspects = Vec::new();
     if pinned(&old.component) != pinned(&new.component) || old.role != new.role {
         aspects.push(Aspect::Component { old: pinned(&old.component), new: pinned(&new.component) });
+    } else if is_command(&old.component) && old.component != new.component {
+        aspects.push(Aspect::Command);
     }
     let fields = different_fields(&old.config, &new.config);
     if !fields.is_empty() {
@@ -206,7 +211,13 @@ fn pinned(component: &Component) -> String {
         }
         Component::Plugin { name, version: None, digest, .. } => format!("{name} ({})", digest.short()),
         Component::Connector { name } => name.clone(),
+        Component::Remote { id, endpoint } => format!("{id} (remote {endpoint})"),
+        Component::Command { .. } => format!("command {}", component.name()),
     }
+}
+
+const fn is_command(component: &Component) -> bool {
+    matches!(component, Component::Command { .. })
 }
 
 fn different_fields(old: &Value, new: &Value) -> Vec<String> {
@@ -226,6 +237,10 @@ fn identity(node: &Node) -> Value {
     let mut value = node_json(node);
     if let Some(component) = value.get_mut("component").and_then(Value::as_object_mut) {
         component.remove("file");
+        if let Component::Command { argv, env, .. } = &node.component {
+            component.insert("argv".to_owned(), json!(argv));
+            component.insert("env".to_owned(), json!(env));
+        }
     }
     value["config"] = node.config.clone();
     value["allow"]["env"] = json!(node.grants.env);

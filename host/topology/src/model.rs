@@ -1,5 +1,6 @@
 //! The typed graph of nodes that the runtime runs.
 
+use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub struct Node {
     /// planned and shown.
     pub is_available: bool,
     /// The types it is sent, by the `kind` of its input batches. A sink that takes any
-    /// type has those of its edges here.
+    /// type, and a component in another process, has those of its edges here.
     pub inputs: Vec<Schema>,
     /// The types it emits, by the `kind` of its output batches.
     pub outputs: Vec<Schema>,
@@ -69,8 +70,9 @@ pub struct Node {
     pub settings: Settings,
 }
 
-/// What runs at a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What runs at a node. `Debug` shows of a command what its file says, never what a
+/// variable holds.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Component {
     /// A WebAssembly component.
     Plugin {
@@ -87,6 +89,27 @@ pub enum Component {
     Connector {
         /// Its name.
         name: String,
+    },
+    /// A process that runs by itself and registered as a live component. Its types match
+    /// by name alone: [`Node::inputs`] are those of its edges, [`Node::outputs`] have the
+    /// structure that their readers want.
+    Remote {
+        /// Its id, `ttp-processor-v1`.
+        id: String,
+        /// Where it listens, `host:port`.
+        endpoint: String,
+    },
+    /// A process that is started for this node, and registers under the node's id. Its
+    /// types match by name alone, as those of a remote component.
+    Command {
+        /// The program and its arguments; at least the program. Secrets included: not for
+        /// print or store.
+        argv: Vec<String>,
+        /// What is added to its environment, name and value, by name. Secrets included.
+        env: Vec<(String, String)>,
+        /// `argv` as the file has it, with `${NAME}` in place of what the environment
+        /// holds: for print and store.
+        shown_argv: Vec<String>,
     },
 }
 
@@ -156,6 +179,41 @@ pub struct Route {
     pub input_kind: u32,
     /// What payloads go through on the way.
     pub conversion: Conversion,
+}
+
+impl Component {
+    /// What it is called: a plugin's or connector's name, a remote component's id, a
+    /// command's program as the file has it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Plugin { name, .. } | Self::Connector { name } => name,
+            Self::Remote { id, .. } => id,
+            Self::Command { shown_argv, .. } => shown_argv.first().map_or("", String::as_str),
+        }
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plugin { name, version, path, digest } => f
+                .debug_struct("Plugin")
+                .field("name", name)
+                .field("version", version)
+                .field("path", path)
+                .field("digest", digest)
+                .finish(),
+            Self::Connector { name } => f.debug_struct("Connector").field("name", name).finish(),
+            Self::Remote { id, endpoint } => {
+                f.debug_struct("Remote").field("id", id).field("endpoint", endpoint).finish()
+            }
+            Self::Command { env, shown_argv, .. } => {
+                let names: Vec<&String> = env.iter().map(|(name, _)| name).collect();
+                f.debug_struct("Command").field("argv", shown_argv).field("env", &names).finish()
+            }
+        }
+    }
 }
 
 impl Default for CallLimits {

@@ -219,7 +219,7 @@ pub(crate) fn resolve<'a>(
         for (index, to) in targets {
             let query = ChainQuery {
                 from: emitted,
-                source: &source.name,
+                source,
                 to: *to,
                 via: &via,
                 filter: wish.filter,
@@ -250,10 +250,10 @@ pub(crate) fn full_text(error: &dyn std::error::Error) -> String {
 }
 
 fn find_via<'a>(wish: &Wish<'_>, registry: &'a Registry, name: &str) -> Result<&'a Entry, ChainError> {
-    let Ok(reference) = name.parse::<Reference>() else {
-        return registry.filtered(Role::Processor, name, wish.filter);
+    let entry = match name.parse::<Reference>() {
+        Ok(Reference::Name { .. }) | Err(_) => registry.find_component(Role::Processor, name)?,
+        Ok(reference) => registry.find_reference(Role::Processor, &reference)?,
     };
-    let entry = registry.find_reference(Role::Processor, &reference)?;
     Registry::check_filter(entry, wish.filter)?;
     Ok(entry)
 }

@@ -211,8 +211,8 @@ fn letter_file(topology: &Topology, state_dir: &Path) -> Result<PathBuf> {
         Component::Connector { name } if name == "file" => {
             Ok(PathBuf::from(node.config["path"].as_str().unwrap_or_default()))
         }
-        Component::Connector { name } | Component::Plugin { name, .. } => Err(Hinted::error(
-            format!("the dead letters of this pipeline go to the sink `{name}`, not to a file"),
+        other => Err(Hinted::error(
+            format!("the dead letters of this pipeline go to the sink `{}`, not to a file", other.name()),
             "look for them there; events of its type are `flowctl.dead.letter.v1`",
         )),
     }

@@ -62,17 +62,17 @@ impl Description {
     pub(crate) fn of(entry: &Entry) -> Self {
         match &entry.origin {
             Origin::Plugin { path, contract } => Self::of_contract(contract, &path.display().to_string()),
-            Origin::BuiltIn { summary, is_available } => Self {
+            Origin::BuiltIn { .. } | Origin::Live(_) => Self {
                 name: entry.name.clone(),
-                version: None,
+                version: entry.version().map(str::to_owned),
                 role: entry.role.to_string(),
-                description: Some((*summary).to_owned()),
-                origin: "built-in",
+                description: entry.description().map(str::to_owned),
+                origin: if entry.is_live() { "live" } else { "built-in" },
                 file: None,
                 digest: None,
                 size_bytes: None,
                 contract: None,
-                is_available: *is_available,
+                is_available: entry.is_available(),
                 is_stateful: false,
                 has_timer: false,
                 brings_keys: false,

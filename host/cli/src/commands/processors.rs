@@ -149,6 +149,7 @@ impl Row {
             Origin::Plugin { contract, .. } => {
                 ("available", contract.version.clone(), format!("wasm {}", contract.digest.short()))
             }
+            Origin::Live(live) => ("live", live.version.clone(), format!("remote {}", live.endpoint)),
             Origin::BuiltIn { is_available: true, .. } => ("available", None, "built-in".to_owned()),
             Origin::BuiltIn { is_available: false, .. } => ("planned", None, "built-in".to_owned()),
         };

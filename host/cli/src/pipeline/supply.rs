@@ -412,7 +412,10 @@ fn written(document: &Document) -> Vec<Written> {
     match &document.intent {
         Intent::Explicit(intent) => {
             for spec in &intent.processors {
-                add(&["processors", spec.id.as_str(), "plugin"], Role::Processor, spec.plugin.clone());
+                let reference = of(&spec.component).into_iter();
+                reference.for_each(|found| {
+                    add(&["processors", spec.id.as_str(), key(&spec.component)], Role::Processor, found);
+                });
             }
             for spec in &intent.sources {
                 let reference = of(&spec.component).into_iter();

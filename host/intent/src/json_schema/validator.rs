@@ -46,6 +46,11 @@ pub(super) fn violation(root: &Value, schema: &Value, value: &Value, at: &str) -
                 let mut names = wanted.as_array().unwrap().iter();
                 names.find_map(|name| wrong(object.contains_key(name.as_str().unwrap())))
             }),
+            "dependentRequired" => value.as_object().and_then(|object| {
+                let given = wanted.as_object().unwrap().iter().filter(|(name, _)| object.contains_key(*name));
+                let mut names = given.flat_map(|(_, names)| names.as_array().unwrap());
+                names.find_map(|name| wrong(object.contains_key(name.as_str().unwrap())))
+            }),
             "properties" => value.as_object().and_then(|object| {
                 object
                     .iter()

@@ -1,24 +1,25 @@
 //! Joins nodes by the types of their events, and puts them in order.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use flowctl_intent::SinkSpec;
 use flowctl_registry::{Accepts, ChainError, Entry, Refusal, all_of, nearest, one_of};
 use flowctl_schema::{Role, Schema, Type};
 
-use super::Planner;
 use super::draft::{Draft, Input, Place};
+use super::{Planner, remote};
 use crate::suggest::full_text;
 use crate::{Edge, Node, Route, dead_letter_schema};
 
 /// A draft and the node that it became.
-struct Planned<'a> {
-    entry: &'a Entry,
+pub(super) struct Planned<'a> {
+    pub(super) entry: Cow<'a, Entry>,
     place: Place,
-    inputs: Vec<Input>,
-    node: Node,
+    pub(super) inputs: Vec<Input>,
+    pub(super) node: Node,
     /// None where a fault hides them.
-    outputs: Option<Vec<Schema>>,
+    pub(super) outputs: Option<Vec<Schema>>,
 }
 
 impl<'a> Planner<'a> {
@@ -29,6 +30,7 @@ impl<'a> Planner<'a> {
             let (node, outputs) = self.node(&draft);
             planned.push(Planned { entry: draft.entry, place: draft.place, inputs: draft.inputs, node, outputs });
         }
+        remote::settle(&mut planned);
         let mut edges = Vec::new();
         for to in 0..planned.len() {
             let mut inputs = std::mem::take(&mut planned[to].node.inputs);
@@ -58,7 +60,7 @@ impl<'a> Planner<'a> {
     /// events of one type.
     pub(super) fn dead_letter(&mut self, spec: &'a SinkSpec) -> Option<Node> {
         let draft = self.dead_letter_draft(spec)?;
-        let (entry, letter) = (draft.entry, dead_letter_schema());
+        let (entry, letter) = (&draft.entry, dead_letter_schema());
         let refused = match (&entry.accepts, entry.takes(letter)) {
             (_, Err(Refusal::Structure(source))) => Some(full_text(&ChainError::Structure {
                 emitter: "flowctl".to_owned(),
@@ -66,7 +68,7 @@ impl<'a> Planner<'a> {
                 event_type: letter.event_type().clone(),
                 source: Box::new(source),
             })),
-            (Accepts::Types(types), result) if result.is_err() || types.len() > 1 => {
+            (Accepts::Types(types), result) if result.is_err() || (types.len() > 1 && !entry.is_live()) => {
                 Some(format!("it takes {}, not `{}` alone", names(types), letter.event_type()))
             }
             _ => None,
@@ -79,7 +81,7 @@ impl<'a> Planner<'a> {
             self.fault(&path, message, Some(hint.to_owned()));
         }
         let mut node = self.node(&draft).0;
-        if !matches!(entry.accepts, Accepts::Types(_)) {
+        if entry.is_live() || !matches!(entry.accepts, Accepts::Types(_)) {
             node.inputs = vec![letter.clone()];
         }
         Some(node)
@@ -98,6 +100,7 @@ impl<'a> Planner<'a> {
             match to.entry.takes(emitted) {
                 Ok((index, conversion)) => {
                     let index = match to.entry.accepts {
+                        _ if to.entry.is_live() => position_or_push(inputs, emitted),
                         Accepts::Types(_) | Accepts::Nothing => index,
                         Accepts::Any | Accepts::AnyRecord => position_or_push(inputs, emitted),
                     };

@@ -1,5 +1,6 @@
 //! Drafts of `flowctl/v2`: the chains that the registry finds, joined.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowctl_intent::{DiscoverIntent, NodeOptions};
@@ -152,7 +153,8 @@ fn draft<'a>(node: &Shared<'a>, nodes: &[Shared<'a>], intent: &'a DiscoverIntent
     });
     Draft {
         id: node.id.clone(),
-        entry: node.entry,
+        entry: Cow::Borrowed(node.entry),
+        command: None,
         inputs: inputs.collect(),
         config: config.map(|(_, config)| config),
         options: options.map_or_else(NodeOptions::default, |(_, options)| options.clone()),

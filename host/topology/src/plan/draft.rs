@@ -1,16 +1,22 @@
 //! A node as a pipeline asks for it, before anything of it is checked.
 
+use std::borrow::Cow;
+
 use flowctl_intent::{Config, NodeOptions};
 use flowctl_registry::Entry;
 use flowctl_schema::Schema;
 use flowctl_types::{EventType, NodeId};
 
+use crate::Component;
 use crate::suggest::Part;
 
 /// A node to be.
 pub(crate) struct Draft<'a> {
     pub(crate) id: NodeId,
-    pub(crate) entry: &'a Entry,
+    /// What is known of its component; of a command nobody but its node knows.
+    pub(crate) entry: Cow<'a, Entry>,
+    /// How it is started, where it is a command.
+    pub(crate) command: Option<Component>,
     /// What it reads from.
     pub(crate) inputs: Vec<Input>,
     /// What is configured; none where nothing is.

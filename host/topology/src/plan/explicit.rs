@@ -1,11 +1,12 @@
 //! Drafts of `flowctl/v1`: every node is written, its component is looked up.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
-use flowctl_intent::{Component, Config, ExplicitIntent, NodeOptions, SinkSpec};
+use flowctl_intent::{Component, Config, ExplicitIntent, Interpolated, NodeOptions, SinkSpec};
 use flowctl_registry::{Entry, LookupError};
 use flowctl_schema::Role;
-use flowctl_types::{NodeId, Reference};
+use flowctl_types::NodeId;
 
 use super::Planner;
 use super::draft::{Draft, Input, Place};
@@ -15,17 +16,14 @@ struct Written<'a> {
     id: &'a NodeId,
     section: &'static str,
     role: Role,
-    component: Named<'a>,
+    component: &'a Component,
     inputs: &'a [NodeId],
     config: &'a Config,
     options: &'a NodeOptions,
 }
 
-#[derive(Clone, Copy)]
-enum Named<'a> {
-    Component(&'a Component),
-    Plugin(&'a Reference),
-}
+/// A component that was found, and how it is started where it is a command.
+type Found<'a> = (Cow<'a, Entry>, Option<crate::Component>);
 
 impl<'a> Planner<'a> {
     /// Drafts of the nodes whose component is known; notes a fault for each other.
@@ -35,7 +33,7 @@ impl<'a> Planner<'a> {
             id: &spec.id,
             section: "sources",
             role: Role::Source,
-            component: Named::Component(&spec.component),
+            component: &spec.component,
             inputs: &[],
             config: &spec.config,
             options: &spec.options,
@@ -44,7 +42,7 @@ impl<'a> Planner<'a> {
             id: &spec.id,
             section: "processors",
             role: Role::Processor,
-            component: Named::Plugin(&spec.plugin),
+            component: &spec.component,
             inputs: &spec.inputs,
             config: &spec.config,
             options: &spec.options,
@@ -53,7 +51,7 @@ impl<'a> Planner<'a> {
             id: &spec.id,
             section: "sinks",
             role: Role::Sink,
-            component: Named::Component(&spec.component),
+            component: &spec.component,
             inputs: &spec.inputs,
             config: &spec.config,
             options: &spec.options,
@@ -67,12 +65,14 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let place = Place::Written { section: node.section, id: node.id.to_string() };
-            let Some(entry) = self.component(node.role, node.component, &place) else { continue };
+            let found = self.component(node.id, node.role, node.component, &place);
+            let Some((entry, command)) = found else { continue };
             of_id.insert(node.id, drafts.len());
             inputs.push(node.inputs);
             drafts.push(Draft {
                 id: node.id.clone(),
                 entry,
+                command,
                 inputs: Vec::new(),
                 config: Some(node.config),
                 options: node.options.clone(),
@@ -96,10 +96,11 @@ impl<'a> Planner<'a> {
     /// The draft of the sink for rejected events.
     pub(super) fn dead_letter_draft(&mut self, spec: &'a SinkSpec) -> Option<Draft<'a>> {
         let place = Place::DeadLetter;
-        let entry = self.component(Role::Sink, Named::Component(&spec.component), &place)?;
+        let (entry, command) = self.component(&spec.id, Role::Sink, &spec.component, &place)?;
         Some(Draft {
             id: spec.id.clone(),
             entry,
+            command,
             inputs: Vec::new(),
             config: Some(&spec.config),
             options: spec.options.clone(),
@@ -108,21 +109,24 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn component(&mut self, role: Role, named: Named<'_>, place: &Place) -> Option<&'a Entry> {
-        let found = match named {
-            Named::Component(Component::Type(name)) => self.registry.find(role, name),
-            Named::Component(Component::Plugin(reference)) | Named::Plugin(reference) => {
-                self.registry.find_reference(role, reference)
-            }
-            Named::Component(Component::Command { .. }) => {
-                let hint = "name a connector with `type:`, or a component with `plugin:`";
-                let mut path = place.component();
-                path.push("command".to_owned());
-                self.fault(&path, "this build does not run separate programs as nodes", Some(hint.to_owned()));
-                return None;
+    fn component(&mut self, id: &NodeId, role: Role, said: &Component, place: &Place) -> Option<Found<'a>> {
+        let found = match said {
+            Component::Type(name) => self.registry.find_component(role, name),
+            Component::Plugin(reference) => self.registry.find_reference(role, reference),
+            Component::Command { argv, env, input_event_types, output_event_types } => {
+                let types = (input_event_types.as_slice(), output_event_types.as_slice());
+                let known = |event_type: &_| self.registry.event_type(event_type).ok().cloned();
+                let entry = Entry::command(id, role, types, &known);
+                return Some((Cow::Owned(entry), Some(command(argv, env))));
             }
         };
-        found.map_err(|error| self.unknown_component(&error, place)).ok()
+        match found {
+            Ok(entry) => Some((Cow::Borrowed(entry), None)),
+            Err(error) => {
+                self.unknown_component(&error, place);
+                None
+            }
+        }
     }
 
     fn unknown_component(&mut self, error: &LookupError, place: &Place) {
@@ -134,7 +138,15 @@ impl<'a> Planner<'a> {
     /// node itself.
     pub(super) fn component_path(&self, place: &Place) -> Vec<String> {
         let start = place.component();
-        let key = self.written_key(&start, &["plugin", "image", "type"]);
+        let key = self.written_key(&start, &["plugin", "image", "type", "command"]);
         start.into_iter().chain(key.map(str::to_owned)).collect()
+    }
+}
+
+fn command(argv: &[Interpolated<String>], env: &BTreeMap<String, Interpolated<String>>) -> crate::Component {
+    crate::Component::Command {
+        argv: argv.iter().map(|item| item.value().clone()).collect(),
+        env: env.iter().map(|(name, value)| (name.clone(), value.value().clone())).collect(),
+        shown_argv: argv.iter().map(|item| item.written().clone()).collect(),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Both formats become drafts of nodes (`discover` finds them, `explicit` reads them),
 //! and one path makes a topology of the drafts: `node` checks what is said of each,
-//! `connect` joins them by type. Invariant: no I/O, and nothing stops at the first
+//! `connect` joins them by type; `remote` says what holds for components that run in
+//! other processes. Invariant: no I/O, and nothing stops at the first
 //! fault; a fault that another one causes is left out.
 
 mod connect;
@@ -11,6 +12,7 @@ mod draft;
 mod explicit;
 mod join;
 mod node;
+mod remote;
 
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_registry::{ChainError, DeclarationFault, Registry};

@@ -30,16 +30,17 @@ impl Planner<'_> {
     /// The node of a draft, its inputs aside. Its outputs are none where they depend
     /// on a configuration that has a fault.
     pub(super) fn node(&mut self, draft: &Draft<'_>) -> (Node, Option<Vec<Schema>>) {
-        let entry = draft.entry;
+        let entry = draft.entry.as_ref();
         let said = self.document.intent.settings().with(&draft.options.overrides);
         let (config, shown_config) = self.config(draft);
         let outputs = self.outputs(draft, &config, &shown_config);
         let node = Node {
             id: draft.id.clone(),
             role: entry.role,
-            component: component(entry),
+            component: draft.command.clone().unwrap_or_else(|| component(entry)),
             is_available: entry.is_available(),
-            inputs: entry.inputs().to_vec(),
+            // those of a component in another process come with its edges
+            inputs: if entry.is_live() { Vec::new() } else { entry.inputs().to_vec() },
             outputs: outputs.clone().unwrap_or_default(),
             config,
             shown_config,
@@ -64,7 +65,7 @@ impl Planner<'_> {
     /// defaults, from the environment where the record says so: the values, and how
     /// they are written.
     fn config(&mut self, draft: &Draft<'_>) -> (Value, Value) {
-        let entry = draft.entry;
+        let entry = draft.entry.as_ref();
         let written = |config: Option<&Value>| match config {
             Some(Value::Object(fields)) => fields.clone(),
             _ => Map::new(),
@@ -75,6 +76,10 @@ impl Planner<'_> {
             let wanted = Value::from(wanted.event_type().as_str());
             value.entry(*field).or_insert_with(|| wanted.clone());
             shown.entry(*field).or_insert(wanted);
+        }
+        if let Origin::Live(live) = &entry.origin {
+            let [value, shown] = self.remote_config(draft, live, [value, shown]);
+            return (value, shown);
         }
         let Some(schema) = &entry.config else {
             if let Some(key) = shown.keys().next() {
@@ -167,7 +172,8 @@ impl Planner<'_> {
         let said = &draft.options.allow;
         let is_plugin = matches!(draft.entry.origin, Origin::Plugin { .. });
         if !said.is_empty() && !is_plugin {
-            let message = format!("`{}` is part of flowctl: there is nothing to grant", draft.entry.name);
+            let what = if draft.entry.is_live() { "runs in another process" } else { "is part of flowctl" };
+            let message = format!("`{}` {what}: there is nothing to grant", draft.entry.name);
             self.fault(&draft.place.option(&["allow"]), message, Some("leave `allow` out".to_owned()));
             return Grants::default();
         }
@@ -253,6 +259,7 @@ fn component(entry: &Entry) -> Component {
             digest: contract.digest,
         },
         Origin::BuiltIn { .. } => Component::Connector { name: entry.name.clone() },
+        Origin::Live(live) => Component::Remote { id: live.id.clone(), endpoint: live.endpoint.clone() },
     }
 }
 

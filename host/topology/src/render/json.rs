@@ -8,13 +8,16 @@ use std::time::Duration;
 use flowctl_schema::{Conversion, Schema};
 use serde_json::{Value, json};
 
+use super::origin_text;
 use crate::{Component, Edge, Node, Settings, Topology};
 
 /// The topology as JSON.
 ///
 /// - `name`; `plan`, which is [`Topology::digest`]; `settings`
-/// - `nodes`, each after those it reads from: `id`, `role`, `component` (`kind` plugin
-///   or connector, `name`, and of plugins `version`, `file`, `digest`),
+/// - `nodes`, each after those it reads from: `id`, `role`, `component` (`kind` plugin,
+///   connector, remote or command; `name`; of plugins `version`, `file`, `digest`; of
+///   remote components `endpoint`, of commands `argv` as the file writes it and `env`,
+///   the names alone; of both `origin`, as texts show it),
 ///   `is_available`, `inputs` and `outputs` (types), `config` as the file writes it,
 ///   `allow` (of variables the names alone), `parallelism`, `key`, `brings_keys`,
 ///   `is_stateful`, `has_timer`, `tick_ms`, `limits`, `settings`
@@ -47,6 +50,19 @@ pub(crate) fn node_json(node: &Node) -> Value {
             "digest": digest.to_string(),
         }),
         Component::Connector { name } => json!({ "kind": "connector", "name": name }),
+        Component::Remote { id, endpoint } => json!({
+            "kind": "remote",
+            "name": id,
+            "endpoint": endpoint,
+            "origin": origin_text(&node.component),
+        }),
+        Component::Command { env, shown_argv, .. } => json!({
+            "kind": "command",
+            "name": node.component.name(),
+            "argv": shown_argv,
+            "env": env.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            "origin": origin_text(&node.component),
+        }),
     };
     json!({
         "id": node.id,

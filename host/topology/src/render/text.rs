@@ -82,8 +82,10 @@ pub fn text(topology: &Topology) -> String {
 
 fn described(node: &Node) -> String {
     let mut text = component_text(&node.component);
-    if let Component::Plugin { digest, .. } = &node.component {
-        text.push_str(&format!(" ({})", digest.short()));
+    match &node.component {
+        Component::Plugin { digest, .. } => text.push_str(&format!(" ({})", digest.short())),
+        Component::Remote { endpoint, .. } => text.push_str(&format!(" (remote {endpoint})")),
+        Component::Connector { .. } | Component::Command { .. } => {}
     }
     if let Some(key) = &node.key {
         text.push_str(&format!(", by {key}"));
