@@ -40,7 +40,7 @@ pub use tap::{TappedEvent, TappedEvents};
 
 use crate::directory::Directory;
 use crate::records::Records;
-use crate::tenants::Policies;
+use crate::tenants::{Policies, Tenant};
 use active::Active;
 
 /// The pipelines and runs of this process. Cheap to clone.
@@ -104,6 +104,17 @@ impl Controller {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
+    }
+
+    /// What the tenant can use as nodes, live components aside.
+    pub async fn catalogue(&self, tenant: &Tenant) -> Vec<CatalogueEntry> {
+        self.inner.planner.catalogue(tenant, &self.inner.policies.of(tenant)).await
+    }
+
+    /// Whether the host is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.is_draining.load(Ordering::SeqCst)
     }
 
     /// Stops all runs at once, each with `drain_timeout` for what is under way, and waits

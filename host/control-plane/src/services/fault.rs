@@ -68,6 +68,8 @@ impl From<ControlError> for Status {
             ControlError::Quota { .. } => status(Code::ResourceExhausted, "QUOTA_EXCEEDED", &message, None),
             ControlError::NoPipeline { name } => not_found("pipeline", &name),
             ControlError::NoRun { id } => not_found("run", &id),
+            ControlError::NoNode { node, .. } => not_found("node", &node),
+            ControlError::NotRunning { .. } => status(Code::FailedPrecondition, "NOT_RUNNING", &message, None),
             ControlError::Draining => status(Code::Unavailable, "DRAINING", &message, None),
             ControlError::Store(error) => internal("store", &error),
         }
