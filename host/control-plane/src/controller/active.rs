@@ -1,0 +1,109 @@
+//! The runs that go on.
+//!
+//! Invariant: at most one run of a pipeline is here; a run that is here has a task that
+//! will take it out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use flowctl_runtime::{RunHandle, Throttle};
+use flowctl_topology::Topology;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{ControlError, RunView};
+use crate::tenants::{Demand, Quotas, Tenant};
+
+/// The runs that go on.
+#[derive(Default)]
+pub(super) struct Active {
+    runs: Mutex<BTreeMap<(Tenant, String), Arc<ActiveRun>>>,
+    throttles: Mutex<BTreeMap<Tenant, Arc<Throttle>>>,
+}
+
+/// A run that goes on.
+pub(super) struct ActiveRun {
+    pub(super) topology: Arc<Topology>,
+    pub(super) demand: Demand,
+    /// When what is under way must have flowed to the sinks; none before it is to stop.
+    pub(super) stop: watch::Sender<Option<Instant>>,
+    pub(super) view: watch::Sender<RunView>,
+    /// From when its nodes are ready.
+    pub(super) handle: OnceLock<RunHandle>,
+}
+
+impl Active {
+    /// Puts a run here.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::RunsAlready`] or [`ControlError::Quota`].
+    pub(super) fn reserve(&self, run: ActiveRun, quotas: &Quotas) -> Result<Arc<ActiveRun>, ControlError> {
+        let (tenant, pipeline) = {
+            let view = run.view.borrow();
+            (view.tenant.clone(), view.pipeline.to_string())
+        };
+        let mut runs = self.runs();
+        let key = (tenant.clone(), pipeline);
+        if let Some(other) = runs.get(&key) {
+            let run = other.view.borrow().id.to_string();
+            return Err(ControlError::RunsAlready { pipeline: key.1, run });
+        }
+        let of_tenant = runs.iter().filter(|((owner, _), _)| *owner == tenant);
+        let used = of_tenant.map(|(_, run)| run.demand).fold(Demand::default(), Demand::plus);
+        quotas
+            .check(used, run.demand)
+            .map_err(|reason| ControlError::Quota { tenant: tenant.to_string(), reason })?;
+        let run = Arc::new(run);
+        runs.insert(key, Arc::clone(&run));
+        Ok(run)
+    }
+
+    /// Takes a run out.
+    pub(super) fn release(&self, run: &ActiveRun) {
+        let view = run.view.borrow().clone();
+        let key = (view.tenant, view.pipeline.to_string());
+        let mut runs = self.runs();
+        if runs.get(&key).is_some_and(|found| found.view.borrow().id == view.id) {
+            runs.remove(&key);
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<ActiveRun>> {
+        self.runs().values().cloned().collect()
+    }
+
+    pub(super) fn of_tenant(&self, tenant: &Tenant) -> Vec<Arc<ActiveRun>> {
+        let runs = self.runs();
+        runs.iter().filter(|((owner, _), _)| owner == tenant).map(|(_, run)| Arc::clone(run)).collect()
+    }
+
+    pub(super) fn of_pipeline(&self, tenant: &Tenant, pipeline: &str) -> Option<Arc<ActiveRun>> {
+        self.runs().get(&(tenant.clone(), pipeline.to_owned())).cloned()
+    }
+
+    pub(super) fn run(&self, tenant: &Tenant, id: &str) -> Option<Arc<ActiveRun>> {
+        self.of_tenant(tenant).into_iter().find(|run| *run.view.borrow().id == *id)
+    }
+
+    /// What holds the tenant's sources back, all runs together.
+    pub(super) fn throttle(&self, tenant: &Tenant, quotas: &Quotas) -> Option<Arc<Throttle>> {
+        let events_per_second = quotas.events_per_second?;
+        let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
+        let throttle = throttles.entry(tenant.clone()).or_insert_with(|| Arc::new(Throttle::new(events_per_second)));
+        Some(Arc::clone(throttle))
+    }
+
+    fn runs(&self) -> MutexGuard<'_, BTreeMap<(Tenant, String), Arc<ActiveRun>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ActiveRun {
+    /// Tells the run to stop; the earliest limit holds.
+    pub(super) fn order_stop(&self, drain_timeout: Duration) {
+        let until = Instant::now() + drain_timeout;
+        self.stop.send_modify(|limit| *limit = Some(limit.map_or(until, |limit| limit.min(until))));
+    }
+}

@@ -1,0 +1,62 @@
+//! Why something cannot be done with a pipeline or a run.
+
+use flowctl_store::StateError;
+
+use super::PlanFailure;
+
+/// Why something cannot be done with a pipeline or a run. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The file cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanFailure),
+    /// The pipeline has a run that goes on.
+    #[error("pipeline `{pipeline}` runs already, as run `{run}`")]
+    RunsAlready {
+        /// The pipeline.
+        pipeline: String,
+        /// Its run.
+        run: String,
+    },
+    /// The tenant has used up one of its quotas.
+    #[error("the quota of tenant `{tenant}` is used up: {reason}")]
+    Quota {
+        /// The tenant.
+        tenant: String,
+        /// Which quota.
+        reason: String,
+    },
+    /// The tenant has no such pipeline.
+    #[error("there is no pipeline `{name}`")]
+    NoPipeline {
+        /// What was asked for.
+        name: String,
+    },
+    /// The tenant has no such run.
+    #[error("there is no run `{id}`")]
+    NoRun {
+        /// What was asked for.
+        id: String,
+    },
+    /// The run has no such node.
+    #[error("pipeline `{pipeline}` has no node `{node}`")]
+    NoNode {
+        /// The pipeline.
+        pipeline: String,
+        /// What was asked for.
+        node: String,
+    },
+    /// The pipeline has no run that goes on.
+    #[error("pipeline `{pipeline}` does not run")]
+    NotRunning {
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// The host is about to stop.
+    #[error("the control plane is stopping")]
+    Draining,
+    /// The store failed.
+    #[error("the control plane's store failed")]
+    Store(#[from] StateError),
+}

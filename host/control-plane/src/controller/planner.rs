@@ -1,0 +1,224 @@
+//! What the control plane asks of whoever knows files, plugins, connectors and the
+//! engine: to plan a pipeline, and to make a plan ready to run.
+//!
+//! The control plane names neither; the command implements [`Planner`].
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flowctl_registry::LiveComponent;
+use flowctl_runtime::{Options, Workshop};
+use flowctl_topology::Topology;
+
+use super::RunLog;
+use crate::directory::Directory;
+use crate::tenants::{Policy, Tenant};
+
+/// Plans pipelines and makes plans ready.
+///
+/// Both calls may take long and are dropped when nobody waits any more: what blocks
+/// belongs on a thread that may.
+#[async_trait]
+pub trait Planner: Send + Sync + 'static {
+    /// Plans a pipeline: reads the file, finds its components, checks types and policy.
+    /// Starts nothing.
+    async fn plan(&self, request: &PlanRequest) -> Result<Planned, PlanFailure>;
+
+    /// Makes ready what a run needs: its state directory, its workshop. What was taken
+    /// is given back when the future or [`Prepared::guard`] is dropped.
+    async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure>;
+
+    /// The plugins and connectors that a tenant can use, live components aside.
+    async fn catalogue(&self, tenant: &Tenant, policy: &Policy) -> Vec<CatalogueEntry>;
+}
+
+/// A pipeline to plan.
+#[derive(Clone)]
+pub struct PlanRequest {
+    /// Whose pipeline it is.
+    pub tenant: Tenant,
+    /// What it may touch. Whoever plans refuses what it does not allow.
+    pub policy: Arc<Policy>,
+    /// What was submitted.
+    pub file: PipelineFile,
+    /// How the lock counts.
+    pub locking: Locking,
+    /// The tenant's live components that are well.
+    pub live: Vec<LiveComponent>,
+}
+
+/// A pipeline file as it was submitted.
+#[derive(Debug, Clone)]
+pub struct PipelineFile {
+    /// What faults call the file.
+    pub name: String,
+    /// YAML.
+    pub text: String,
+    /// What `${NAME}` stands for. Never stored.
+    pub variables: Variables,
+    /// What relative paths start from.
+    pub base_dir: PathBuf,
+    /// Folders of plugins, or components.
+    pub plugins: Vec<PathBuf>,
+    /// The lock file's text, where there is one.
+    pub lock: Option<String>,
+}
+
+/// What `${NAME}` in a file stands for.
+#[derive(Clone)]
+pub enum Variables {
+    /// These, which the client sent.
+    Given(BTreeMap<String, String>),
+    /// The control plane's own environment, as far as the policy allows: after a restart
+    /// there is no client to ask.
+    Host,
+}
+
+/// How the lock file counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locking {
+    /// Plugins that it names are those; others are found.
+    Follow,
+    /// Every plugin must be in it.
+    Demand,
+}
+
+/// A pipeline that was planned.
+#[derive(Clone)]
+pub struct Planned {
+    /// What is to run. Its name is the pipeline's.
+    pub topology: Topology,
+    /// The chain in one line.
+    pub chain: String,
+    /// What the lock file is to say.
+    pub lock: String,
+    /// What is worth knowing and no fault.
+    pub warnings: Vec<String>,
+    /// Where each node's component comes from, for people: `wasm sha256:…`, `built-in`,
+    /// an endpoint.
+    pub origins: BTreeMap<String, String>,
+    /// What the planner wants back when it prepares.
+    pub carried: Arc<dyn Any + Send + Sync>,
+}
+
+/// A plan to make ready.
+pub struct PrepareRequest {
+    /// The run's id.
+    pub run: String,
+    /// What was planned.
+    pub plan: PlanRequest,
+    /// What came of it.
+    pub planned: Planned,
+    /// Where it starts.
+    pub start: Start,
+    /// What becomes of positions and states whose nodes are gone.
+    pub orphans: flowctl_runtime::Orphans,
+    /// Where `command:` nodes are waited for.
+    pub directory: Directory,
+    /// What happens in the run is written here.
+    pub log: RunLog,
+}
+
+/// Where a run starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// From the last checkpoint.
+    Resume,
+    /// Over, without checkpoints.
+    Fresh,
+}
+
+/// A plan that is ready.
+pub struct Prepared {
+    /// Makes the nodes' components.
+    pub workshop: Arc<dyn Workshop>,
+    /// How the run treats faults and time. The control plane adds its observer and the
+    /// tenant's throttle.
+    pub options: Options,
+    /// Where rejected events go, as a path; empty where a sink takes them.
+    pub dead_letters: String,
+    /// Held until the run has ended: the lock of the state directory, child processes.
+    pub guard: Box<dyn Any + Send>,
+}
+
+/// Why a pipeline cannot be planned or made ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PlanFailure {
+    /// What kind of failure it is.
+    pub kind: PlanFailureKind,
+    /// What is wrong, with its causes.
+    pub message: String,
+    /// What to do about it, where that is known.
+    pub hint: Option<String>,
+    /// Every fault of the file by itself, where it is the file.
+    pub faults: Vec<FileFault>,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanFailureKind {
+    /// The file has faults.
+    Invalid,
+    /// Something that it names is not there.
+    Missing,
+    /// The tenant's policy does not allow it.
+    Denied,
+    /// It cannot be made ready at the moment.
+    Unavailable,
+}
+
+/// One fault of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFault {
+    /// `pipeline.yaml:3:5`.
+    pub place: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// What can be a node, and is no live component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueEntry {
+    /// Its id; unique within its role.
+    pub id: String,
+    /// The name that pipelines use.
+    pub name: String,
+    /// `source`, `processor` or `sink`.
+    pub role: String,
+    /// Event types that it reads; `any` and `any record` for sinks that take any.
+    pub input_types: Vec<String>,
+    /// Event types that it emits; `as configured` where the configuration says.
+    pub output_types: Vec<String>,
+    /// `available` or `planned`.
+    pub status: String,
+    /// The version that it says of itself.
+    pub version: String,
+    /// `wasm sha256:…` or `built-in`.
+    pub origin: String,
+    /// What filters see.
+    pub metadata: BTreeMap<String, String>,
+    /// What it does, in a sentence.
+    pub description: String,
+}
+
+impl PlanFailure {
+    /// A failure without hint and places.
+    #[must_use]
+    pub fn new(kind: PlanFailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, faults: Vec::new() }
+    }
+}
+
+impl std::fmt::Debug for Variables {
+    /// Names alone: values are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Given(given) => f.debug_list().entries(given.keys()).finish(),
+            Self::Host => f.write_str("Host"),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What is shown, as messages.
+
+use flowctl_proto::admin::{self, RunStatus as Wire};
+use flowctl_store::{EventLevel, EventRow, PipelineRow, RunStatus};
+use jiff::Timestamp;
+
+use crate::controller::{CatalogueEntry, EdgeFigures, NodeFigures, RunView};
+use crate::directory::{Component, role_text};
+use crate::records::moment;
+
+pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let (mut seconds, mut nanos) = (at.as_second(), at.subsec_nanosecond());
+    // a moment before 1970 counts its nanoseconds the other way
+    if nanos < 0 {
+        (seconds, nanos) = (seconds - 1, nanos + 1_000_000_000);
+    }
+    prost_types::Timestamp { seconds, nanos }
+}
+
+pub(super) fn run(view: &RunView) -> admin::Run {
+    let figures = &view.figures;
+    admin::Run {
+        id: view.id.to_string(),
+        pipeline: view.pipeline.to_string(),
+        status: status(view.status).into(),
+        created_at: Some(timestamp(view.created_at)),
+        started_at: view.started_at.map(timestamp),
+        ended_at: view.ended_at.map(timestamp),
+        error: view.error.to_string(),
+        hint: view.hint.to_string(),
+        config: view.config.to_string(),
+        resolved: view.resolved.to_string(),
+        nodes: figures.nodes.iter().map(node).collect(),
+        edges: figures.edges.iter().map(edge).collect(),
+        epoch: figures.epoch,
+        events_in: figures.events_in,
+        events_out: figures.events_out,
+        rejected: figures.rejected,
+        elapsed: Some(elapsed(view)),
+        dead_letters: view.dead_letters.to_string(),
+    }
+}
+
+/// Time that the run has gone on, or went on.
+fn elapsed(view: &RunView) -> prost_types::Duration {
+    let from = view.started_at.unwrap_or(view.created_at);
+    let to = view.ended_at.unwrap_or_else(Timestamp::now);
+    let millis = to.as_millisecond().saturating_sub(from.as_millisecond()).max(0);
+    prost_types::Duration {
+        seconds: millis / 1_000,
+        nanos: i32::try_from(millis % 1_000).unwrap_or_default() * 1_000_000,
+    }
+}
+
+pub(super) const fn status(status: RunStatus) -> Wire {
+    match status {
+        RunStatus::Starting => Wire::Starting,
+        RunStatus::Running => Wire::Running,
+        RunStatus::Stopping => Wire::Stopping,
+        RunStatus::Completed => Wire::Completed,
+        RunStatus::Failed => Wire::Failed,
+        RunStatus::Stopped => Wire::Stopped,
+    }
+}
+
+fn node(figures: &NodeFigures) -> admin::NodeFigures {
+    admin::NodeFigures {
+        node: figures.node.clone(),
+        role: figures.role.clone(),
+        origin: figures.origin.clone(),
+        events_in: figures.events_in,
+        events_out: figures.events_out,
+        bytes_in: figures.bytes_in,
+        bytes_out: figures.bytes_out,
+        batches_in: figures.batches_in,
+        batches_out: figures.batches_out,
+        rejected: figures.rejected,
+        busy_ns: figures.busy_ns,
+        restarts: figures.restarts,
+        memory_bytes: figures.memory_bytes,
+        cpu_ns: figures.cpu_ns,
+        waiting: figures.waiting.clone(),
+    }
+}
+
+fn edge(figures: &EdgeFigures) -> admin::EdgeFigures {
+    admin::EdgeFigures {
+        from: figures.from.clone(),
+        to: figures.to.clone(),
+        batches: figures.batches,
+        bytes: figures.bytes,
+        max_batches: figures.max_batches,
+        max_bytes: figures.max_bytes,
+    }
+}
+
+pub(super) fn pipeline(row: &PipelineRow, last_run: Option<&RunView>) -> admin::Pipeline {
+    admin::Pipeline {
+        name: row.name.clone(),
+        tenant: row.tenant.clone(),
+        is_wanted: row.is_wanted,
+        last_run: last_run.map(run),
+        n_runs: row.n_runs,
+        created_at: Some(timestamp(moment(row.created_at))),
+        changed_at: Some(timestamp(moment(row.changed_at))),
+    }
+}
+
+pub(super) fn event(row: EventRow) -> admin::RunEvent {
+    let level = match row.event.level {
+        EventLevel::Info => "info",
+        EventLevel::Warn => "warn",
+        EventLevel::Error => "error",
+    };
+    admin::RunEvent {
+        number: row.number,
+        at: Some(timestamp(moment(row.event.at))),
+        level: level.to_owned(),
+        kind: row.event.kind,
+        node: row.event.node.unwrap_or_default(),
+        message: row.event.message,
+    }
+}
+
+pub(super) fn entry(entry: CatalogueEntry) -> admin::Plugin {
+    admin::Plugin {
+        id: entry.id,
+        name: entry.name,
+        role: entry.role,
+        input_types: entry.input_types,
+        output_types: entry.output_types,
+        status: entry.status,
+        version: entry.version,
+        origin: entry.origin,
+        metadata: entry.metadata.into_iter().collect(),
+        description: entry.description,
+        last_heartbeat: None,
+        registered_at: None,
+        metrics: std::collections::HashMap::new(),
+    }
+}
+
+pub(super) fn component(component: &Component) -> admin::Plugin {
+    let registration = &component.registration;
+    admin::Plugin {
+        id: registration.id.clone(),
+        name: registration.name.clone(),
+        role: role_text(registration.role).to_owned(),
+        input_types: registration.input_types.clone(),
+        output_types: registration.output_types.clone(),
+        status: component.health.as_str().to_owned(),
+        version: registration.version.clone(),
+        origin: format!("remote {}", registration.endpoint).trim_end().to_owned(),
+        metadata: registration.metadata.clone().into_iter().collect(),
+        description: registration.description.clone(),
+        last_heartbeat: Some(timestamp(component.last_heartbeat)),
+        registered_at: Some(timestamp(component.registered_at)),
+        metrics: (*component.metrics).clone().into_iter().collect(),
+    }
+}

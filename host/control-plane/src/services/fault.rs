@@ -1,0 +1,118 @@
+//! Errors as callers get them: a status with details that programs and people read.
+//!
+//! Invariant: what belongs to another tenant and what is not there give the same answer.
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tracing::error;
+
+use crate::controller::{ControlError, PlanFailure};
+use crate::directory::DirectoryError;
+use crate::tenants::{Refusal, Role};
+use crate::text::cut;
+
+/// Who says so, in the details.
+const DOMAIN: &str = "flowctl";
+/// Bytes of a message; headers carry it.
+const MESSAGE_BYTES: usize = 2 << 10;
+/// Faults in one answer.
+const MAX_FAULTS: usize = 64;
+
+/// A status with a reason for programs and a hint for people.
+pub(crate) fn status(code: Code, reason: &str, message: &str, hint: Option<&str>) -> Status {
+    with_details(code, message, details(reason, hint))
+}
+
+/// A field of the request that cannot be used.
+pub(crate) fn invalid(field: &str, description: &str) -> Status {
+    let mut details = details("INVALID_ARGUMENT", None);
+    details.add_bad_request_violation(field, description);
+    with_details(Code::InvalidArgument, &format!("`{field}` {description}"), details)
+}
+
+/// Something that is not there, or belongs to another tenant.
+pub(crate) fn not_found(what: &str, name: &str) -> Status {
+    status(Code::NotFound, "NOT_FOUND", &format!("there is no {what} `{}`", cut(name, 128)), None)
+}
+
+pub(crate) fn refused(refusal: &Refusal) -> Status {
+    let hint = "give a token with `--token` or FLOWCTL_TOKEN; `flowctl tokens create` makes one";
+    match refusal {
+        Refusal::Missing => status(Code::Unauthenticated, "CREDENTIAL_MISSING", &refusal.to_string(), Some(hint)),
+        Refusal::Unknown => status(Code::Unauthenticated, "CREDENTIAL_UNKNOWN", &refusal.to_string(), Some(hint)),
+        Refusal::Expired => status(Code::Unauthenticated, "CREDENTIAL_EXPIRED", &refusal.to_string(), Some(hint)),
+        Refusal::Store(error) => internal("credentials", error),
+    }
+}
+
+pub(crate) fn forbidden(role: Role, least: Role) -> Status {
+    let message = format!("the role `{role}` may not do that: it takes `{least}`");
+    status(Code::PermissionDenied, "ROLE_TOO_LOW", &message, None)
+}
+
+/// A failure of this host, told to its log and not to the caller.
+pub(crate) fn internal(doing: &str, error: &(dyn std::error::Error + 'static)) -> Status {
+    error!(doing, error, "a call failed");
+    status(Code::Internal, "INTERNAL", "the control plane could not do that; its log says why", None)
+}
+
+impl From<ControlError> for Status {
+    fn from(error: ControlError) -> Self {
+        let message = error.to_string();
+        match error {
+            ControlError::Plan(failure) => planning(&failure),
+            ControlError::RunsAlready { .. } => {
+                let hint = "stop its run first";
+                status(Code::FailedPrecondition, "RUNS_ALREADY", &message, Some(hint))
+            }
+            ControlError::Quota { .. } => status(Code::ResourceExhausted, "QUOTA_EXCEEDED", &message, None),
+            ControlError::NoPipeline { name } => not_found("pipeline", &name),
+            ControlError::NoRun { id } => not_found("run", &id),
+            ControlError::NoNode { node, .. } => not_found("node", &node),
+            ControlError::NotRunning { .. } => status(Code::FailedPrecondition, "NOT_RUNNING", &message, None),
+            ControlError::Draining => status(Code::Unavailable, "DRAINING", &message, None),
+            ControlError::Store(error) => internal("store", &error),
+        }
+    }
+}
+
+impl From<DirectoryError> for Status {
+    fn from(error: DirectoryError) -> Self {
+        let message = error.to_string();
+        match error {
+            DirectoryError::Invalid { field, reason } => invalid(field, &reason),
+            DirectoryError::Full { .. } => status(Code::ResourceExhausted, "TOO_MANY_COMPONENTS", &message, None),
+            DirectoryError::Unknown { id } => not_found("component", &id),
+            DirectoryError::Store(error) => internal("directory", &error),
+        }
+    }
+}
+
+fn planning(failure: &PlanFailure) -> Status {
+    use crate::controller::PlanFailureKind::{Denied, Invalid, Missing, Unavailable};
+    let (code, reason) = match failure.kind {
+        Invalid => (Code::InvalidArgument, "PIPELINE_INVALID"),
+        Missing => (Code::NotFound, "NOT_FOUND"),
+        Denied => (Code::PermissionDenied, "POLICY_VIOLATION"),
+        Unavailable => (Code::FailedPrecondition, "CANNOT_START"),
+    };
+    let mut details = details(reason, failure.hint.as_deref());
+    let faults = failure.faults.iter().take(MAX_FAULTS);
+    let faults: Vec<_> = faults.map(|fault| FieldViolation::new(cut(&fault.place, 256), cut(&fault.message, MESSAGE_BYTES))).collect();
+    if !faults.is_empty() {
+        details.set_bad_request(faults);
+    }
+    with_details(code, &failure.message, details)
+}
+
+fn details(reason: &str, hint: Option<&str>) -> ErrorDetails {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::new());
+    if let Some(hint) = hint {
+        details.set_localized_message("en", cut(hint, MESSAGE_BYTES));
+    }
+    details
+}
+
+fn with_details(code: Code, message: &str, details: ErrorDetails) -> Status {
+    Status::with_error_details(code, cut(message, MESSAGE_BYTES), details)
+}
