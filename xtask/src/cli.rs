@@ -18,7 +18,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what building and testing need: the wasm target, cargo-deny, wkg, servers
+    /// Install what building and testing need: the wasm target, cargo-deny, wkg, servers, Python
     Setup,
     /// Build the guests; leave the first-party plugins in one folder and print its path
     Guests,

@@ -9,6 +9,7 @@ mod checks;
 mod cli;
 mod demo;
 mod guests;
+mod python;
 mod setup;
 mod shell;
 mod soak;

@@ -1,11 +1,12 @@
-//! What a fresh machine lacks: the wasm target, cargo's tools, and the servers and
-//! clients that tests run against.
+//! What a fresh machine lacks: the wasm target, cargo's tools, and the servers, clients
+//! and interpreter that tests run against.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::python::{self, PYTHON};
 use crate::shell::{self, Workspace};
 
 /// A program that cargo builds below the target directory.
@@ -35,10 +36,11 @@ struct Program {
     name: &'static str,
 }
 
-const PROGRAMS: [Program; 3] = [
+const PROGRAMS: [Program; 4] = [
     Program { package: "postgresql", name: "initdb" },
     Program { package: REGISTRY, name: REGISTRY },
     Program { package: "skopeo", name: "skopeo" },
+    Program { package: PYTHON, name: PYTHON },
 ];
 
 const REGISTRY: &str = "docker-registry";
@@ -51,29 +53,19 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     wasm_target(workspace)?;
     cargo_deny(workspace)?;
     wkg(workspace)?;
-    programs()
+    programs()?;
+    python::packages(workspace).map(drop)
 }
 
-/// Makes sure that the servers and clients are installed that tests start. Root on
-/// Debian gets their packages; anybody else is told to install them.
+/// Makes sure that the servers, clients and the interpreter are installed that tests
+/// start. Root on Debian gets their packages; anybody else is told to install them.
 pub(crate) fn programs() -> Result<()> {
     let missing: Vec<&str> =
         PROGRAMS.iter().filter(|program| !is_installed(program.name)).map(|program| program.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let user = Command::new("id").arg("-u").output().context("cannot start `id`")?;
-    if user.stdout.trim_ascii() != b"0" || !shell::succeeds(Command::new("apt-get").arg("--version")) {
-        let packages = missing.join(" ");
-        bail!("programs that tests start are missing: install them (on Debian, as root: `apt-get install {packages}`)");
-    }
-    let apt = |arguments: &[&str]| {
-        let mut apt = Command::new("apt-get");
-        shell::run(apt.args(["--quiet", "--yes"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    let wanted = [&["install", "--no-install-recommends"], &*missing].concat();
-    // the lists of packages may be missing or old
-    apt(&wanted).or_else(|_| apt(&["update"]).and_then(|()| apt(&wanted)))?;
+    debian_packages(&missing)?;
     if missing.contains(&REGISTRY) && Path::new("/run/systemd/system").is_dir() {
         // the package starts a registry for the whole network, which nobody asked for
         shell::run(Command::new("systemctl").args(["disable", "--now", REGISTRY]))?;
@@ -82,6 +74,22 @@ pub(crate) fn programs() -> Result<()> {
         bail!("the package `{package}` was installed, but its program `{name}` is not where it was looked for");
     }
     Ok(())
+}
+
+/// Installs packages for root on Debian, and tells anybody else to.
+pub(crate) fn debian_packages(packages: &[&str]) -> Result<()> {
+    let user = Command::new("id").arg("-u").output().context("cannot start `id`")?;
+    if user.stdout.trim_ascii() != b"0" || !shell::succeeds(Command::new("apt-get").arg("--version")) {
+        let packages = packages.join(" ");
+        bail!("programs that tests start are missing: install them (on Debian, as root: `apt-get install {packages}`)");
+    }
+    let apt = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        shell::run(apt.args(["--quiet", "--yes"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let wanted = [&["install", "--no-install-recommends"], packages].concat();
+    // the lists of packages may be missing or old
+    apt(&wanted).or_else(|_| apt(&["update"]).and_then(|()| apt(&wanted)))
 }
 
 /// Whether a program is in the PATH, or where Debian puts PostgreSQL's.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, run};
-use crate::{checks, guests, setup, tidy, wit};
+use crate::{checks, guests, python, setup, tidy, wit};
 
 /// The package of the servers that tests run against.
 pub(crate) const TEST_SUPPORT: &str = "flowctl-test-support";
@@ -46,9 +46,10 @@ pub(crate) fn tests(workspace: &Workspace) -> Result<()> {
 fn run_tests(workspace: &Workspace) -> Result<()> {
     setup::programs()?;
     let wkg = setup::wkg(workspace)?;
+    let python = python::packages(workspace)?;
     let with_guests = |mut command: std::process::Command| {
         guests::name_folders(workspace, &mut command);
-        command.env("FLOWCTL_TEST_WKG", &wkg);
+        command.env("FLOWCTL_TEST_WKG", &wkg).env("FLOWCTL_TEST_PYTHON", &python);
         command
     };
     run(&mut with_guests(workspace.cargo(["test"])))?;

@@ -110,6 +110,19 @@ impl HttpServer {
         F: Future<Output = io::Result<S>> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback is free");
+        Self::serve(listener, secure, handle)
+    }
+
+    /// Answers on a listener that is there already.
+    pub(crate) fn serve<S, F>(
+        listener: TcpListener,
+        secure: impl Fn(TcpStream) -> F + Send + 'static,
+        handle: impl FnMut(&Request) -> Reply + Send + 'static,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: Future<Output = io::Result<S>> + Send + 'static,
+    {
         let address = listener.local_addr().expect("a listener has an address");
         let requests = Arc::new(Requests::default());
         let (kept, handle) = (Arc::clone(&requests), Arc::new(Mutex::new(handle)));

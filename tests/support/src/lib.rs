@@ -8,9 +8,11 @@
 //! failed where [`must_have_data`] says so.
 //!
 //! Beside them: servers that tests run against, see [`postgres`] and [`registry`], and
-//! what injects faults before them, see [`fault_proxy`].
+//! what injects faults before them, see [`fault_proxy`]; and components in processes of
+//! their own, as others write them, see [`components`].
 
 mod certificates;
+pub mod components;
 mod event;
 pub mod fault_proxy;
 mod formats;

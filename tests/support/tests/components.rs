@@ -1,0 +1,2 @@
+//! Components in processes of their own.
+fn main() {}
