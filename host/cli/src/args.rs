@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     completions, dead_letters, index, inspect, lock, login, pipelines, plugins, processors, pull, push, run, search,
-    status, tap, topology, validate,
+    serve, status, tap, tokens, topology, validate,
 };
+use crate::plane::ControlPlaneArgs;
 
 /// A host for event pipelines made of WebAssembly components
 ///
@@ -24,12 +25,16 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Serve(serve::Serve),
     Validate(validate::Validate),
     Status(status::Status),
     /// List, show and stop the pipelines of a control plane
     #[command(subcommand)]
     Pipelines(pipelines::Pipelines),
     Tap(tap::Tap),
+    /// Make, list and revoke the tokens that open a control plane
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
     Inspect(inspect::Inspect),
     /// Find and show the graph of nodes that a pipeline becomes
     #[command(subcommand)]
@@ -55,18 +60,20 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Where plugins are looked for.
+/// Where plugins, and components of other processes, are looked for.
 #[derive(Args)]
 pub(crate) struct PluginArgs {
     /// Folder of plugins, or a single `.wasm` file; may be repeated [default: those of the
     /// environment variable FLOWCTL_PLUGINS, with `:` between]
     #[arg(long, value_name = "DIR", default_values_os_t = of_environment(), hide_default_value = true)]
     pub(crate) plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) plane: ControlPlaneArgs,
 }
 
 /// The parts of `FLOWCTL_PLUGINS` that name something. Not for clap to read: it refuses
 /// an empty value, and takes a variable for an option that was given.
-fn of_environment() -> Vec<PathBuf> {
+pub(crate) fn of_environment() -> Vec<PathBuf> {
     let Some(said) = std::env::var_os("FLOWCTL_PLUGINS") else { return Vec::new() };
     std::env::split_paths(&said).filter(|part| !part.as_os_str().is_empty()).collect()
 }
@@ -76,10 +83,12 @@ impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(run) => run.run(),
+            Command::Serve(serve) => serve.run(),
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
             Command::Pipelines(pipelines) => pipelines.run(),
             Command::Tap(tap) => tap.run(),
+            Command::Tokens(tokens) => tokens.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::Topology(topology) => topology.run(),
             Command::Processors(processors) => processors.run(),

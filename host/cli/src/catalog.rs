@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use flowctl_oci::ArtifactManifest;
-use flowctl_registry::{Declarations, Entry, Registry};
+use flowctl_registry::{Declarations, Entry, LiveComponent, Registry};
 use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema, WitFile};
 use flowctl_types::{Digest, Reference};
 
@@ -78,8 +78,14 @@ impl Local {
 
     /// The registry of these, `named`, which a pipeline names, the connectors, and the types
     /// of `declarations`; what is wrong with these is for the caller to report. Of `more`
-    /// counts what has a name that nothing else has.
-    pub(crate) fn registry(&self, named: Vec<Entry>, more: Vec<Entry>, declarations: Declarations) -> Registry {
+    /// counts what has a name that nothing else has; `live` are other processes.
+    pub(crate) fn registry(
+        &self,
+        named: Vec<Entry>,
+        more: Vec<Entry>,
+        live: &[LiveComponent],
+        declarations: Declarations,
+    ) -> Registry {
         let paths: HashSet<&Path> = named.iter().filter_map(Entry::path).collect();
         let is_new = |entry: &&Entry| entry.path().is_none_or(|path| !paths.contains(path));
         let mut meant: Vec<Entry> = self.named.iter().filter(is_new).cloned().collect();
@@ -92,6 +98,8 @@ impl Local {
             |entry: &Entry| entries.iter().any(|other| (other.role, &other.name) == (entry.role, &entry.name));
         let more: Vec<Entry> = more.into_iter().filter(|entry| !is_here(entry)).collect();
         entries.extend(more);
+        // the registry knows the structures of their types
+        entries.extend(live.iter().map(|component| Entry::live(component, &|_| None)));
         entries.extend(flowctl_connectors::catalogue());
         let registry = Registry::build_with(entries, well_known().iter().cloned(), declarations);
         registry.checked_by(flowctl_connectors::check)
@@ -99,14 +107,20 @@ impl Local {
 }
 
 /// Everything that is known here: the plugins of `folders`, those of the store whose names
-/// no folder has, the connectors, and the types of `declarations`.
+/// no folder has, the connectors, the components `live`, and the types of `declarations`.
 ///
 /// # Errors
 ///
 /// As [`Local::read`], and when the store cannot be read.
-pub(crate) fn load(folders: &[PathBuf], artifacts: &Artifacts, declarations: Declarations) -> Result<Registry> {
+pub(crate) fn load(
+    folders: &[PathBuf],
+    artifacts: &Artifacts,
+    live: &[LiveComponent],
+    declarations: Declarations,
+) -> Result<Registry> {
     let local = Local::read(folders)?;
-    Ok(local.registry(Vec::new(), stored(artifacts)?.into_iter().map(|(entry, _)| entry).collect(), declarations))
+    let stored = stored(artifacts)?.into_iter().map(|(entry, _)| entry).collect();
+    Ok(local.registry(Vec::new(), stored, live, declarations))
 }
 
 /// The plugins of the store, each with what it was pulled by, pinned to its digest. What

@@ -9,7 +9,7 @@ use flowctl_store::{PipelineState, Standing, StateError};
 use flowctl_types::NodeId;
 
 use crate::paths;
-use crate::report::Hinted;
+use crate::report::{Hinted, hinted};
 
 /// Where pipelines keep their state.
 #[derive(Args)]
@@ -20,12 +20,16 @@ pub(crate) struct StateArgs {
 }
 
 impl StateArgs {
+    /// The folder of all of it. It may not exist.
+    pub(crate) fn base(&self) -> Result<PathBuf> {
+        self.state_dir.clone().or_else(paths::state).ok_or_else(|| {
+            Hinted::error("there is no place for the pipeline's state", "set HOME, or name a folder with --state-dir")
+        })
+    }
+
     /// The folder of the pipeline `name`. It may not exist.
     pub(crate) fn dir(&self, name: &NodeId) -> Result<PathBuf> {
-        let base = self.state_dir.clone().or_else(paths::state).ok_or_else(|| {
-            Hinted::error("there is no place for the pipeline's state", "set HOME, or name a folder with --state-dir")
-        })?;
-        Ok(base.join(name.as_str()))
+        Ok(self.base()?.join(name.as_str()))
     }
 
     /// Opens the state of the pipeline `name`, which no other process may hold.
@@ -46,6 +50,7 @@ pub(crate) fn pipeline(name: &NodeId, state: &PipelineState) -> Result<Pipeline>
         state_id: state.id().to_owned(),
         is_new: standing(state)?.is_none(),
         state_dir: state.dir().to_owned(),
+        base_dir: None,
     })
 }
 
@@ -61,6 +66,12 @@ pub(crate) fn kept(standing: &Standing) -> String {
         text.push_str(&format!(", what {} knew", names(standing.states.iter().map(|(node, _)| node).collect())));
     }
     text
+}
+
+/// A control plane's database that cannot be used, with what to do about it.
+pub(crate) fn unusable_host(error: StateError) -> anyhow::Error {
+    let hint = error.hint();
+    hinted(hint, anyhow::Error::new(error).context("cannot use the control plane's database"))
 }
 
 /// A state that cannot be used, with what to do about it.

@@ -155,7 +155,8 @@ impl Replay {
             ));
         }
         let artifacts = Artifacts::new(RegistryArgs::default())?;
-        let supply = Supply { reach: Reach::Network, ..Supply::here(&self.of.plugins.plugins, &artifacts) };
+        let live = self.of.plugins.plane.live()?;
+        let supply = Supply { reach: Reach::Network, ..Supply::here(&self.of.plugins.plugins, &artifacts, &live) };
         let planned = pipeline::load(Path::new(&self.of.pipeline), &supply)?;
         session::check_available(&planned.topology)?;
         let name = &planned.document.name;
@@ -179,7 +180,8 @@ impl Of {
     fn file(&self) -> Result<PathBuf> {
         if is_file(&self.pipeline) {
             let artifacts = Artifacts::new(RegistryArgs::default())?;
-            let supply = Supply::here(&self.plugins.plugins, &artifacts);
+            let live = self.plugins.plane.live()?;
+            let supply = Supply::here(&self.plugins.plugins, &artifacts, &live);
             let planned = pipeline::load(Path::new(&self.pipeline), &supply)?;
             return letter_file(&planned.topology, &self.state.dir(&planned.document.name)?);
         }

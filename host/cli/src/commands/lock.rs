@@ -59,6 +59,7 @@ impl Lock {
             locking: if self.update { Locking::Renew } else { Locking::Prefer },
             is_quiet: self.quiet,
             base_dir: None,
+            live: &[],
         };
         let planned = pipeline::load(&self.file, &supply)?;
         let before = planned.locked.unwrap_or_default();

@@ -33,6 +33,9 @@ pub(crate) enum Processors {
 /// Arguments of `processors list`.
 #[derive(Args)]
 pub(crate) struct List {
+    /// Also components of other processes that are not healthy
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     plugins: PluginArgs,
     /// How to print the list
@@ -77,7 +80,7 @@ struct Row {
     role: String,
     input_types: Vec<String>,
     output_types: Vec<String>,
-    status: &'static str,
+    status: String,
     version: Option<String>,
     origin: String,
 }
@@ -88,14 +91,24 @@ impl Processors {
         let artifacts = Artifacts::new(RegistryArgs::default())?;
         match self {
             Self::List(list) => {
-                let registry = catalog::load(&list.plugins.plugins, &artifacts, Declarations::default())?;
+                let registry = catalog::load(
+                    &list.plugins.plugins,
+                    &artifacts,
+                    &list.plugins.plane.live()?,
+                    Declarations::default(),
+                )?;
                 for conflict in registry.conflicts() {
                     status::warn(&format!("{conflict}; {}", conflict.hint()));
                 }
-                print(list.output, registry.all_entries())
+                print(list.output, registry.all_entries().filter(|entry| list.all || entry.is_healthy()))
             }
             Self::Find(find) => {
-                let registry = catalog::load(&find.plugins.plugins, &artifacts, Declarations::default())?;
+                let registry = catalog::load(
+                    &find.plugins.plugins,
+                    &artifacts,
+                    &find.plugins.plane.live()?,
+                    Declarations::default(),
+                )?;
                 let known = |wanted: &EventType| match registry.event_type(wanted) {
                     Ok(schema) => Ok(schema),
                     Err(error) => {
@@ -108,7 +121,12 @@ impl Processors {
                 print(find.format, registry.all_entries().filter(|entry| find.matches(entry, input)))
             }
             Self::Show(show) => {
-                let registry = catalog::load(&show.plugins.plugins, &artifacts, Declarations::default())?;
+                let registry = catalog::load(
+                    &show.plugins.plugins,
+                    &artifacts,
+                    &show.plugins.plane.live()?,
+                    Declarations::default(),
+                )?;
                 let Some(entry) = registry.named(&show.id).next() else {
                     let near = flowctl_registry::nearest(&show.id, registry.entries().map(|entry| entry.name.as_str()));
                     return Err(Hinted::error(
@@ -137,6 +155,7 @@ impl Find {
         };
         let agrees = |(key, value): &(String, String)| entry.metadata.get(key).is_none_or(|said| said == value);
         input.is_none_or(reads)
+            && entry.is_healthy()
             && self.output.as_ref().is_none_or(|wanted| entry.emits_type(wanted))
             && self.metadata.iter().all(agrees)
     }
@@ -149,7 +168,7 @@ impl Row {
             Origin::Plugin { contract, .. } => {
                 ("available", contract.version.clone(), format!("wasm {}", contract.digest.short()))
             }
-            Origin::Live(live) => ("live", live.version.clone(), format!("remote {}", live.endpoint)),
+            Origin::Live(live) => (live.status.as_str(), live.version.clone(), format!("remote {}", live.endpoint)),
             Origin::BuiltIn { is_available: true, .. } => ("available", None, "built-in".to_owned()),
             Origin::BuiltIn { is_available: false, .. } => ("planned", None, "built-in".to_owned()),
         };
@@ -167,7 +186,7 @@ impl Row {
                 Emits::Types(types) => names(types),
                 Emits::Configured { .. } => vec!["as configured".to_owned()],
             },
-            status,
+            status: status.to_owned(),
             version,
             origin,
         }

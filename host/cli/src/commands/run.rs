@@ -72,6 +72,7 @@ impl Run {
             locking: if self.locked { Locking::Strict } else { Locking::Prefer },
             is_quiet: self.quiet,
             base_dir: None,
+            live: &[],
         };
         let planned = pipeline::load(&self.file, &supply)?;
         planned.keep_lock(&self.file, supply.locking, self.quiet)?;

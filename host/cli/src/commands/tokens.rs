@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use flowctl_control_plane::{Credentials, Role, Tenant};
+use flowctl_control_plane::tenants::{Credentials, Role, Tenant};
 use flowctl_store::{CredentialKind, CredentialRecord, HostStore};
-use flowctl_types::units;
+use flowctl_types::{Digest, units};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::output::{self, Format};
 use crate::report::Hinted;
-use crate::state::{StateArgs, unusable};
-use crate::{paths, status};
+use crate::state::{StateArgs, unusable_host};
+use crate::{paths, plane, status};
 
 /// Largest certificate that is read, in bytes.
 const MAX_PEM_BYTES: u64 = 1 << 20;
@@ -100,4 +100,126 @@ impl Tokens {
             Self::Revoke(revoke) => revoke.run(),
         }
     }
+}
+
+impl Create {
+    fn run(self) -> Result<ExitCode> {
+        let expires_at = self.expires_in.map(|time| Timestamp::now().checked_add(time)).transpose();
+        let expires_at = expires_at.context("cannot count that far")?;
+        let (tenant, role) = (&self.tenant, self.role);
+        let credentials = open(&self.state)?;
+        plane::block_on(async {
+            match &self.certificate {
+                None => {
+                    let made = credentials.create_token(tenant, role, &self.description, expires_at).await?;
+                    status::say(&format!("Token {} opens tenant `{tenant}` as {role}; it is not shown again", made.id));
+                    output::line(made.token)?;
+                }
+                Some(path) => {
+                    let fingerprint = fingerprint(path)?;
+                    let id = credentials.allow_certificate(tenant, role, &fingerprint, &self.description, expires_at);
+                    let id = id.await?;
+                    status::say(&format!("The certificate opens tenant `{tenant}` as {role}"));
+                    output::line(id)?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}
+
+impl List {
+    fn run(self) -> Result<ExitCode> {
+        let credentials = open(&self.state)?;
+        let found = plane::block_on(async { Ok(credentials.list(self.tenant.as_ref()).await?) })?;
+        let rows: Vec<Row> = found.into_iter().map(Row::of).collect();
+        output::value(self.output, &rows, || {
+            let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
+            output::table(&["ID", "TENANT", "ROLE", "KIND", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"], &cells)
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Revoke {
+    fn run(self) -> Result<ExitCode> {
+        let credentials = open(&self.state)?;
+        let was_there = plane::block_on(async { Ok(credentials.revoke(&self.id).await?) })?;
+        if !was_there {
+            return Err(Hinted::error(
+                format!("there is no token or certificate `{}`", self.id),
+                "`flowctl tokens list` shows what there is",
+            ));
+        }
+        status::say(&format!("Revoked {}; within a second it opens nothing", self.id));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Row {
+    fn of(credential: CredentialRecord) -> Self {
+        Self {
+            id: credential.id,
+            tenant: credential.tenant,
+            role: credential.role,
+            kind: match credential.kind {
+                CredentialKind::Token => "token",
+                CredentialKind::Certificate => "certificate",
+            },
+            description: credential.description,
+            created_at: moment(Some(credential.created_at)),
+            expires_at: moment(credential.expires_at),
+            last_used_at: moment(credential.last_used_at),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        vec![
+            self.id.clone(),
+            self.tenant.clone(),
+            self.role.clone(),
+            self.kind.to_owned(),
+            or_dash(&self.created_at),
+            or_dash(&self.expires_at),
+            or_dash(&self.last_used_at),
+            self.description.clone(),
+        ]
+    }
+}
+
+fn open(state: &StateArgs) -> Result<Credentials> {
+    let store = HostStore::open(&state.base()?).map_err(unusable_host)?;
+    Ok(Credentials::new(store))
+}
+
+/// The SHA-256 of the first certificate in a file, in hex.
+fn fingerprint(path: &Path) -> Result<String> {
+    let text = paths::read_text(path, MAX_PEM_BYTES).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let no_certificate = || {
+        Hinted::error(
+            format!("`{}` has no certificate", path.display()),
+            "name a file that begins with `-----BEGIN CERTIFICATE-----`",
+        )
+    };
+    let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----").ok_or_else(no_certificate)?;
+    let (body, _) = rest.split_once("-----END CERTIFICATE-----").ok_or_else(no_certificate)?;
+    let body: String = body.split_ascii_whitespace().collect();
+    let bytes =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body).map_err(|_| no_certificate())?;
+    Ok(Digest::of(&bytes).to_hex())
+}
+
+/// Milliseconds since the Unix epoch, as RFC 3339 has it.
+fn moment(at: Option<i64>) -> Option<String> {
+    let at = Timestamp::from_millisecond(at?).ok()?;
+    at.round(jiff::Unit::Second).ok().map(|at| at.to_string())
+}
+
+/// Reads a length of time, which may be in days.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
+    let time = days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+    time.or_else(|| units::parse_duration(text))
+        .ok_or_else(|| "write a number and a unit, such as `90d` or `12h`".to_owned())
 }

@@ -107,7 +107,8 @@ impl Suggest {
         let declarations = types::declarations(types);
         let local = Local::read(&self.plugins.plugins)?;
         let stored: Vec<_> = catalog::stored(&artifacts)?.into_iter().map(|(entry, _)| entry).collect();
-        let mut registry = local.registry(Vec::new(), stored.clone(), declarations.clone());
+        let live = self.plugins.plane.live()?;
+        let mut registry = local.registry(Vec::new(), stored.clone(), &live, declarations.clone());
         all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))?;
         let source = self.source.clone();
         let from: Vec<Endpoint> =
@@ -128,7 +129,7 @@ impl Suggest {
             let way = Way { from, to: &self.to, via: &self.via };
             let listed = artifacts.on_the_way(&registry, &way)?;
             let pulled = artifacts.pull_entries(&listed)?;
-            registry = local.registry(pulled, stored, declarations);
+            registry = local.registry(pulled, stored, &live, declarations);
         }
         let chains = suggest(&wish, &registry).map_err(|errors| {
             let texts = errors.iter().map(|error| (error.to_string(), error.command_line_hint()));
@@ -163,7 +164,8 @@ fn full_text(error: &dyn std::error::Error) -> String {
 impl Show {
     fn run(self) -> Result<ExitCode> {
         let artifacts = Artifacts::new(RegistryArgs::default())?;
-        let supply = Supply::here(&self.plugins.plugins, &artifacts);
+        let live = self.plugins.plane.live()?;
+        let supply = Supply::here(&self.plugins.plugins, &artifacts, &live);
         let topology = pipeline::load(&self.file, &supply)?.topology;
         let drawing = match self.output {
             Drawing::Text => render::text(&topology),

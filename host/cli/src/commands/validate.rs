@@ -36,7 +36,8 @@ impl Validate {
             return Ok(ExitCode::SUCCESS);
         };
         let artifacts = Artifacts::new(RegistryArgs::default())?;
-        let supply = Supply::here(&self.plugins.plugins, &artifacts);
+        let live = self.plugins.plane.live()?;
+        let supply = Supply::here(&self.plugins.plugins, &artifacts, &live);
         let planned = pipeline::load(&file, &supply)?;
         for node in planned.topology.unavailable() {
             status::warn(&format!("node `{}` cannot be run by this build of flowctl", node.id));

@@ -148,6 +148,20 @@ impl LockFile {
         })
     }
 
+    /// Reads the text of a lock file that was submitted with its pipeline.
+    ///
+    /// # Errors
+    ///
+    /// When it was not written by this version of flowctl.
+    pub(crate) fn submitted(text: &str) -> Result<Self> {
+        Self::parse(text).map_err(|reason| {
+            Hinted::error(
+                format!("cannot read the lock file: {reason}"),
+                "take it from version control, or remove it and lock anew",
+            )
+        })
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let written: Written = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         if written.version != VERSION {
@@ -168,7 +182,12 @@ impl LockFile {
         Ok(Self::of(plugins.collect::<Result<Vec<_>, String>>()?))
     }
 
-    fn text(&self) -> Result<String> {
+    /// What its file says.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: its values are plain text.
+    pub(crate) fn text(&self) -> Result<String> {
         let plugin = |plugin: &Locked| Plugin {
             reference: plugin.reference.to_string(),
             artifact: plugin.artifact.as_ref().map(ToString::to_string),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use flowctl_intent::{Component, DiscoverIntent, Document, Fault, Intent};
 use flowctl_oci::{Layout, StoreError, TagLookup};
-use flowctl_registry::{Declarations, Entry, LookupError, Registry};
+use flowctl_registry::{Declarations, Entry, LiveComponent, LookupError, Registry};
 use flowctl_schema::Role;
 use flowctl_topology::{Topology, is_wanting};
 use flowctl_types::{Digest, Reference};
@@ -57,6 +57,8 @@ pub(crate) struct Supply<'a> {
     pub(crate) is_quiet: bool,
     /// What relative paths of the pipeline start from; none for where this process runs.
     pub(crate) base_dir: Option<&'a Path>,
+    /// Components of other processes.
+    pub(crate) live: &'a [LiveComponent],
 }
 
 /// A reference of a pipeline, and its place in the file.
@@ -93,9 +95,17 @@ struct Search<'a> {
 }
 
 impl<'a> Supply<'a> {
-    /// What is on this machine.
-    pub(crate) fn here(folders: &'a [PathBuf], artifacts: &'a Artifacts) -> Self {
-        Self { folders, artifacts, reach: Reach::Local, locking: Locking::Prefer, is_quiet: false, base_dir: None }
+    /// What is on this machine, and the components `live`.
+    pub(crate) fn here(folders: &'a [PathBuf], artifacts: &'a Artifacts, live: &'a [LiveComponent]) -> Self {
+        Self {
+            folders,
+            artifacts,
+            reach: Reach::Local,
+            locking: Locking::Prefer,
+            is_quiet: false,
+            base_dir: None,
+            live,
+        }
     }
 }
 
@@ -187,7 +197,7 @@ impl Search<'_> {
         if wanted.is_empty() && of_lock.is_empty() {
             return Ok(());
         }
-        let folders = self.local.registry(Vec::new(), Vec::new(), Declarations::default());
+        let folders = self.local.registry(Vec::new(), Vec::new(), &[], Declarations::default());
         // a plugin of a folder that was given stands in for an artifact that is not fixed
         let is_open = |written: &Written| {
             self.locked(&written.reference).is_some()
@@ -369,7 +379,8 @@ impl Search<'_> {
     }
 
     fn registry(&self) -> Registry {
-        let registry = self.local.registry(self.named.clone(), self.more.clone(), self.declarations.clone());
+        let (named, more) = (self.named.clone(), self.more.clone());
+        let registry = self.local.registry(named, more, self.supply.live, self.declarations.clone());
         registry.pinned(self.pins.clone())
     }
 

@@ -1,5 +1,10 @@
 //! The control plane that a command speaks to: where it is, and as whom.
 
+mod live;
+pub(crate) mod peers;
+pub(crate) mod planner;
+mod reach;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
-use flowctl_control_plane::{
-    CatalogueEntry, FileFault, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner, Policy,
-    PrepareRequest, Prepared, Start, Tenant, Variables,
+use flowctl_control_plane::Planner;
+use flowctl_control_plane::controller::{
+    CatalogueEntry, FileFault, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, PrepareRequest, Prepared,
+    Start, Variables,
 };
+use flowctl_control_plane::tenants::{Policy, Tenant};
 use flowctl_engine::Engine;
 use flowctl_intent::Faults;
 use flowctl_registry::{Accepts, Declarations, Emits, Entry, Origin};
@@ -142,7 +144,7 @@ impl Inner {
             base_dir: Some(&file.base_dir),
             live: &request.live,
         };
-        let locked = file.lock.as_deref().map(|text| LockFile::parse(text, Path::new("the lock"))).transpose()?;
+        let locked = file.lock.as_deref().map(LockFile::submitted).transpose()?;
         if locked.is_none() && request.locking == Locking::Demand {
             return Err(supply::unlocked(Path::new(&file.name)));
         }
@@ -154,7 +156,8 @@ impl Inner {
                 *dir = file.base_dir.join(&dir);
             }
         }
-        reach::check_planned(&request.policy, &planned.topology, &file.base_dir, &planned.lock)?;
+        reach::check_planned(&request.policy, &planned.topology, &file.base_dir)?;
+        reach::check_lock(&request.policy, &planned.lock)?;
         let topology = planned.topology;
         Ok(Planned {
             chain: render::line(&topology),
@@ -184,7 +187,7 @@ impl Inner {
 
     fn catalogue(&self, policy: &Policy) -> Result<Vec<CatalogueEntry>> {
         let artifacts = Artifacts::new(RegistryArgs::default())?;
-        let registry = catalog::load(&self.folders, &artifacts, Declarations::default())?;
+        let registry = catalog::load(&self.folders, &artifacts, &[], Declarations::default())?;
         Ok(registry.entries().filter(|entry| reach::allows_entry(policy, entry)).map(catalogue_entry).collect())
     }
 }
@@ -200,8 +203,7 @@ fn origin(node: &Node) -> String {
 }
 
 fn catalogue_entry(entry: &Entry) -> CatalogueEntry {
-    let names =
-        |types: &[flowctl_schema::Schema]| types.iter().map(|schema| schema.event_type().to_string()).collect();
+    let names = |types: &[flowctl_schema::Schema]| types.iter().map(|schema| schema.event_type().to_string()).collect();
     CatalogueEntry {
         id: entry.name.clone(),
         name: entry.name.clone(),
@@ -230,9 +232,7 @@ fn catalogue_entry(entry: &Entry) -> CatalogueEntry {
 }
 
 /// Does what blocks on a thread that may, and says of an error what kind it is.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T, PlanFailure> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, PlanFailure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(|error| failure(&error)),
         Err(error) => Err(PlanFailure::new(PlanFailureKind::Unavailable, format!("planning broke off: {error}"))),

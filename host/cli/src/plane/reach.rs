@@ -7,7 +7,8 @@
 use std::path::{Component as Part, Path, PathBuf};
 
 use anyhow::Result;
-use flowctl_control_plane::{PipelineFile, Policy, PolicyRequest, Touch, Use, Violation};
+use flowctl_control_plane::controller::PipelineFile;
+use flowctl_control_plane::tenants::{Policy, PolicyRequest, Touch, Use, Violation};
 use flowctl_intent::{Component as Written, Document, Intent};
 use flowctl_registry::{Entry, Origin};
 use flowctl_topology::{Component, Node, Topology};
@@ -179,7 +180,8 @@ fn references(intent: &Intent) -> Vec<(String, Reference)> {
             intent.sinks.iter().for_each(|spec| add(spec.id.as_str(), &spec.component));
         }
         Intent::Discover(intent) => {
-            let references = intent.via.iter().chain(&intent.to).chain(intent.from.iter().filter_map(|from| from.source.as_ref()));
+            let references =
+                intent.via.iter().chain(&intent.to).chain(intent.from.iter().filter_map(|from| from.source.as_ref()));
             let references = references.filter_map(|text| Some((text.clone(), text.parse::<Reference>().ok()?)));
             found.extend(references);
         }
@@ -252,7 +254,9 @@ mod tests {
         std::fs::create_dir_all(root.join("mine")).unwrap();
         std::fs::create_dir_all(root.join("theirs/deep")).unwrap();
         std::os::unix::fs::symlink(root.join("theirs/deep"), root.join("mine/link")).unwrap();
-        let check = |path: &str, leads_to: &str| assert_eq!(lead(&root.join("mine"), Path::new(path)), root.join(leads_to), "{path}");
+        let check = |path: &str, leads_to: &str| {
+            assert_eq!(lead(&root.join("mine"), Path::new(path)), root.join(leads_to), "{path}")
+        };
         check("a.jsonl", "mine/a.jsonl");
         check("./new/../b", "mine/b");
         check("../theirs/x", "theirs/x");

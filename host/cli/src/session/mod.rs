@@ -13,8 +13,8 @@ use flowctl_topology::{Component, Topology};
 use flowctl_types::NodeId;
 
 use self::progress::Progress;
-use self::signals::Signals;
-pub(crate) use self::workshop::{COMPILE, LocalWorkshop, compile};
+pub(crate) use self::signals::Signals;
+pub(crate) use self::workshop::{COMPILE, LocalWorkshop, MAX_RUN_MEMORY_BYTES, compile, start_engine};
 use crate::report::{self, Hinted};
 
 /// How much a run says.
