@@ -129,7 +129,7 @@ impl Inner {
 }
 
 /// A run of `job`, as it goes on and as it is stored.
-fn active_run(job: &Job, host_id: &str) -> (ActiveRun, RunRecord) {
+pub(super) fn active_run(job: &Job, host_id: &str) -> (ActiveRun, RunRecord) {
     let topology = Arc::new(job.planned.topology.clone());
     let record = run_record(&job.plan, &topology.name.to_string(), host_id, &resolved(&topology));
     let figures = planned_figures(&topology, &job.planned);
@@ -182,7 +182,7 @@ pub(super) fn run_record(plan: &PlanRequest, pipeline: &str, host_id: &str, reso
     }
 }
 
-fn pipeline_record(job: &Job, intention: Intention) -> PipelineRecord {
+pub(super) fn pipeline_record(job: &Job, intention: Intention) -> PipelineRecord {
     let file = &job.plan.file;
     let options = serde_json::json!({ "is_locked": job.plan.locking == Locking::Demand });
     PipelineRecord {

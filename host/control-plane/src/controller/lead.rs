@@ -217,7 +217,7 @@ impl<L: Fn(&RunHandle) -> Option<Figures>> Watch<'_, L> {
     }
 }
 
-async fn reached(limit: Option<Instant>) {
+pub(super) async fn reached(limit: Option<Instant>) {
     match limit {
         Some(limit) => sleep_until(limit).await,
         None => std::future::pending().await,
@@ -259,7 +259,7 @@ impl End {
 }
 
 /// Writes the end down, shows it, and takes the run out of the active ones.
-async fn finish(inner: &Inner, run: &ActiveRun, end: End) {
+pub(super) async fn finish(inner: &Inner, run: &ActiveRun, end: End) {
     let (id, tenant, pipeline) = {
         let view = run.view.borrow();
         (view.id.to_string(), view.tenant.to_string(), view.pipeline.to_string())
@@ -298,12 +298,12 @@ async fn finish(inner: &Inner, run: &ActiveRun, end: End) {
 
 impl Inner {
     /// Stores what a run is now, and tells who watches.
-    async fn store_view(&self, run: &ActiveRun) {
+    pub(super) async fn store_view(&self, run: &ActiveRun) {
         self.store_figures(run).await;
         self.changed();
     }
 
-    async fn store_figures(&self, run: &ActiveRun) {
+    pub(super) async fn store_figures(&self, run: &ActiveRun) {
         let update = update(&run.view.borrow());
         if let Err(error) = self.records.call(move |store| store.update_run(&update)).await {
             error!(error = %chain(&error), "a run cannot be stored");

@@ -5,6 +5,7 @@
 //! in a state; a panic in one run ends that run alone.
 
 mod active;
+mod adopt;
 mod apply;
 mod error;
 mod lead;
@@ -26,6 +27,7 @@ use flowctl_store::{HostStore, StateError};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub use adopt::Adopted;
 pub use apply::{Applied, Apply, Intention};
 pub use error::ControlError;
 pub use log::RunLog;
