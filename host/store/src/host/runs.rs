@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::values::{count, words};
+use super::values::{count, position, words};
 use super::{Durability, HostStore, now};
 use crate::StateError;
 
@@ -217,7 +217,7 @@ impl HostStore {
     ///
     /// [`StateError`] when the database fails.
     pub fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>, StateError> {
-        let before = query.before.map_or(i64::MAX, u64::cast_signed);
+        let before = query.before.map_or(i64::MAX, position);
         let mut values: Vec<&dyn ToSql> = vec![&query.tenant, &before, &query.limit];
         let mut condition = "";
         if let Some(pipeline) = &query.pipeline {

@@ -37,6 +37,7 @@ fn events_are_numbered_from_1_within_their_run() {
     assert_eq!(store.events("r", 1, None, 1).unwrap(), rows[1..2]);
     assert_eq!(store.events("r", 0, Some("sink"), 9).unwrap(), rows[1..]);
     assert_eq!(store.events("r", 2, Some("sink"), 9).unwrap(), rows[2..]);
+    assert_eq!(store.events("r", u64::MAX, None, 9).unwrap(), []);
     assert_eq!(store.events("unknown", 0, None, 9).unwrap(), []);
     let error = store.append_events("unknown", &infos(1)).unwrap_err();
     assert!(matches!(&error, StateError::NoRun { id } if id == "unknown"), "{error}");
