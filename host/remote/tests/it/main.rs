@@ -1,0 +1,10 @@
+//! Components behind gRPC on the loopback interface, as nodes of real runs.
+#![allow(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+mod child;
+mod ends;
+mod health;
+mod processors;
+mod sinks;
+mod sources;
+mod support;
