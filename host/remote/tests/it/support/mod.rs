@@ -2,12 +2,14 @@
 
 mod events;
 mod pipeline;
+mod proxy;
 mod servers;
 
 use std::time::Duration;
 
 pub(crate) use events::{id, json_of, ledger, metadata, number, number_schema, numbers, with_cursor};
 pub(crate) use pipeline::Pipeline;
+pub(crate) use proxy::Proxy;
 pub(crate) use servers::{Answer, FakeProcessor, FakeSink, FakeSource, Resumes, Server, address, serve_at};
 
 /// Waits until `is_so`; a minute at most.

@@ -17,10 +17,16 @@ use tonic::{Request, Response, Status, Streaming};
 
 type EventStream = Pin<Box<dyn Stream<Item = Result<v1::Event, Status>> + Send>>;
 
-/// A component's server. Dropping it ends it, connections included.
+/// A component's server. Dropping it ends that it takes connections.
 pub(crate) struct Server {
     pub(crate) endpoint: String,
     task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) fn new(endpoint: String, task: JoinHandle<()>) -> Self {
+        Self { endpoint, task }
+    }
 }
 
 impl Drop for Server {
@@ -75,6 +81,8 @@ pub(crate) struct FakeSource {
     pub(crate) resumes: Resumes,
     /// Breaks each stream in turn after so many events; later ones hold.
     pub(crate) breaks: Vec<usize>,
+    /// Where a stream pauses until this is true.
+    pub(crate) gate: Option<(usize, tokio::sync::watch::Receiver<bool>)>,
     /// What streams after the first leave out of the events, by index.
     pub(crate) forgets: std::ops::Range<usize>,
     /// What it says of itself.
@@ -91,6 +99,7 @@ impl FakeSource {
             resumes: Resumes::Behind,
             breaks: Vec::new(),
             forgets: 0..0,
+            gate: None,
             info: v1::ComponentInfo::default(),
             requests: Arc::default(),
             saved: Arc::default(),
@@ -166,7 +175,17 @@ impl SourceService for FakeSource {
             answers.truncate(*n_events);
             answers.push(Err(Status::unavailable("it broke")));
         }
-        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+        let gate = self.gate.clone();
+        let answers = tokio_stream::iter(answers.into_iter().enumerate()).then(move |(index, answer)| {
+            let gate = gate.clone().filter(|(at, _)| first + index == *at);
+            async move {
+                if let Some((_, mut gate)) = gate {
+                    gate.wait_for(|is_open| *is_open).await.unwrap();
+                }
+                answer
+            }
+        });
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn get_state(&self, _: Request<v1::StateRequest>) -> Result<Response<v1::StateResponse>, Status> {
@@ -184,6 +203,8 @@ pub(crate) enum Answer {
     Events(Vec<v1::Event>),
     /// It breaks the stream.
     Error(Status),
+    /// It says nothing, and reads no further.
+    Silence,
 }
 
 type Judge = dyn Fn(&v1::Event) -> Answer + Send + Sync;
@@ -247,6 +268,7 @@ impl ProcessorService for FakeProcessor {
                             let _ = sender.send(Ok(event)).await;
                         }
                     }
+                    Answer::Silence => sender.closed().await,
                     Answer::Error(status) => {
                         let _ = sender.send(Err(status)).await;
                         return;
