@@ -131,14 +131,19 @@ impl Child {
         let env = environment(&settings);
         let Some(program) = settings.argv.first() else { return Err(ChildError::Empty(node)) };
         let path = env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
-        if find(program, path.as_deref(), settings.dir.as_deref()).is_none() {
+        let Some(file) = find(program, path.as_deref(), settings.dir.as_deref()) else {
             return Err(ChildError::NotFound { node, program: program.clone() });
+        };
+        let mut argv = settings.argv;
+        if argv[0].contains('/') {
+            // a relative one is relative to where the process runs
+            argv[0] = std::path::absolute(&file).unwrap_or(file).to_string_lossy().into_owned();
         }
         let (order, orders) = watch::channel(Order::Run);
         let (ended, has_ended) = watch::channel(false);
         let running = Arc::new(Running::default());
         let supervisor = Supervisor {
-            argv: tied(settings.argv, path.as_deref()),
+            argv: tied(argv, path.as_deref()),
             dir: settings.dir,
             env,
             log: settings.log,

@@ -234,6 +234,34 @@ fn a_ledger_that_nobody_numbers_cannot_be_sent() {
 }
 
 #[test]
+fn the_header_of_every_version_of_a_ledger_is_read() {
+    use stellar_xdr::{
+        LedgerCloseMeta, LedgerCloseMetaExt, LedgerCloseMetaExtV1, LedgerCloseMetaV0, LedgerCloseMetaV1,
+        LedgerCloseMetaV2, LedgerCloseValueSignature, LedgerHeader, LedgerHeaderHistoryEntry, Limits, StellarValue,
+        StellarValueExt, TimePoint, UpgradeType, WriteXdr as _,
+    };
+    let value = StellarValue {
+        close_time: TimePoint(1_700_000_000),
+        upgrades: vec![UpgradeType(vec![1, 2, 3].try_into().unwrap())].try_into().unwrap(),
+        ext: StellarValueExt::Signed(LedgerCloseValueSignature::default()),
+        ..StellarValue::default()
+    };
+    let header = LedgerHeader { ledger_seq: 77, scp_value: value, ..LedgerHeader::default() };
+    let ledger_header = LedgerHeaderHistoryEntry { header, ..LedgerHeaderHistoryEntry::default() };
+    let ext = LedgerCloseMetaExt::V1(LedgerCloseMetaExtV1::default());
+    let ledgers = [
+        LedgerCloseMeta::V0(LedgerCloseMetaV0 { ledger_header: ledger_header.clone(), ..Default::default() }),
+        LedgerCloseMeta::V1(LedgerCloseMetaV1 { ledger_header: ledger_header.clone(), ..Default::default() }),
+        LedgerCloseMeta::V1(LedgerCloseMetaV1 { ext, ledger_header: ledger_header.clone(), ..Default::default() }),
+        LedgerCloseMeta::V2(LedgerCloseMetaV2 { ledger_header, ..Default::default() }),
+    ];
+    for ledger in ledgers {
+        let header = ledger::header(&ledger.to_xdr(Limits::none()).unwrap()).unwrap();
+        assert_eq!(header, ledger::Header { sequence: 77, closed_at: 1_700_000_000 });
+    }
+}
+
+#[test]
 fn events_of_both_shapes_keep_their_ids_in_one_batch() {
     let single = TokenTransferEvent {
         meta: Some(TokenTransferEventMeta::default()),

@@ -115,6 +115,8 @@ impl Peer {
         let channel = endpoint
             .connect_timeout(settings.connect_timeout)
             .tcp_keepalive(Some(TCP_KEEPALIVE))
+            .tcp_keepalive_interval(Some(TCP_KEEPALIVE / 3))
+            .tcp_keepalive_retries(Some(3))
             .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -34,6 +34,9 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the source that `peer` is, at `node`.
 ///
+/// A run that goes back has its sources made anew: they share the peer, which remembers how
+/// the events began. Another run has a peer of its own.
+///
 /// # Errors
 ///
 /// [`RemoteError::Config`] where `peer` was made for another role.
@@ -112,11 +115,16 @@ impl Source for RemoteSource {
         let until = bounds.until.as_deref().map(Place::decode).transpose()?;
         let mut assembly: Option<Assembly> = None;
         let (mut rejected, mut n_refused_bytes, mut is_finished) = (Vec::new(), 0, false);
+        let mut reached = None;
         loop {
             let (n_events, n_bytes) = assembly.as_ref().map_or((0, 0), |piece| (piece.n_events(), piece.n_bytes()));
             let is_full =
                 n_events + rejected.len() >= bounds.max_events || n_bytes + n_refused_bytes >= bounds.max_bytes;
-            if is_full || self.is_at(until.as_ref())? {
+            if self.is_at(until.as_ref())? {
+                reached.clone_from(&bounds.until);
+                break;
+            }
+            if is_full {
                 break;
             }
             let has_some = n_events + rejected.len() > 0;
@@ -155,7 +163,8 @@ impl Source for RemoteSource {
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(Piece { batch: batch(assembly), rejected, position: self.place.encode(), is_finished })
+        let position = reached.unwrap_or_else(|| self.place.encode());
+        Ok(Piece { batch: batch(assembly), rejected, position, is_finished })
     }
 
     async fn ack(&mut self, position: &[u8]) -> Result<(), Fault> {
