@@ -1,6 +1,8 @@
 //! What components tell the control plane, and how they end.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
 
 use flowctl_proto::v1::HealthStatus;
 use flowctl_proto::v1::source_service_client::SourceServiceClient;
@@ -20,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("registration::without_flowctl_a_component_only_listens", without_flowctl_it_only_listens),
         fact("registration::health_is_told_everywhere_while_the_file_is_there", health_is_told_everywhere),
         fact("registration::a_component_that_lacks_a_setting_says_which", lacks_a_setting),
+        fact("registration::a_component_ends_when_whoever_started_it_does", ends_with_its_parent),
     ]
 }
 
@@ -120,4 +123,15 @@ async fn lacks_a_setting() {
     let ended = std::process::Command::new(std::env::current_exe().unwrap()).env(name, role).output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "error: `OUTPUT` is missing\n");
+}
+
+async fn ends_with_its_parent() {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.envs([Role::Processor.variable(), ("FLOWCTL_TEST_LEASH", "1")]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().starts_with("listening on "));
+    assert_eq!(child.try_wait().unwrap(), None);
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
