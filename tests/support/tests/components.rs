@@ -1,2 +1,0 @@
-//! Components in processes of their own.
-fn main() {}
