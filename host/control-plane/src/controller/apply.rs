@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use flowctl_runtime::Orphans;
-use flowctl_store::{PipelineRecord, RunRecord, RunStatus};
+use flowctl_store::{HostStore, PipelineRecord, RunQuery, RunRecord, RunStatus, StateError};
 use flowctl_topology::{Component, Topology, render};
 use ring::rand::SecureRandom as _;
 use tokio::sync::watch;
@@ -104,13 +104,16 @@ impl Inner {
         let pipeline = pipeline_record(&job, intention);
         // in a task, so that a caller who leaves does not leave a run without one
         let launched = tokio::spawn(async move {
-            let stored = inner.records.call(move |store| {
-                store.put_pipeline(&pipeline)?;
-                store.create_run(&record)
-            });
-            if let Err(error) = stored.await {
+            let name = pipeline.name.clone();
+            let stored = inner.records.call(move |store| store_run(store, &pipeline, &record));
+            let refused = match stored.await {
+                Ok(Stored::Yes) => None,
+                Ok(Stored::RunsElsewhere) => Some(ControlError::RunsElsewhere { pipeline: name }),
+                Err(error) => Some(ControlError::Store(error)),
+            };
+            if let Some(error) = refused {
                 inner.active.release(&run);
-                return Err(ControlError::Store(error));
+                return Err(error);
             }
             inner.changed();
             // a drain that began meanwhile did not see the run
@@ -126,6 +129,31 @@ impl Inner {
             Err(_) => Err(ControlError::Draining),
         }
     }
+}
+
+/// Whether a run was stored.
+enum Stored {
+    Yes,
+    RunsElsewhere,
+}
+
+/// Stores a pipeline and its new run, unless another host of this store runs it.
+fn store_run(store: &HostStore, pipeline: &PipelineRecord, run: &RunRecord) -> Result<Stored, StateError> {
+    let active = RunQuery {
+        pipeline: Some(pipeline.name.clone()),
+        is_active: true,
+        ..RunQuery::of(pipeline.tenant.as_str())
+    };
+    // hosts that died since this one started have left theirs
+    if !store.runs(&active)?.is_empty() {
+        store.fail_orphans(super::LOST)?;
+        if !store.runs(&active)?.is_empty() {
+            return Ok(Stored::RunsElsewhere);
+        }
+    }
+    store.put_pipeline(pipeline)?;
+    store.create_run(run)?;
+    Ok(Stored::Yes)
 }
 
 /// A run of `job`, as it goes on and as it is stored.

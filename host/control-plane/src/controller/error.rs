@@ -19,6 +19,12 @@ pub enum ControlError {
         /// Its run.
         run: String,
     },
+    /// The pipeline has a run that goes on in another process.
+    #[error("pipeline `{pipeline}` runs already, in another process of this machine")]
+    RunsElsewhere {
+        /// The pipeline.
+        pipeline: String,
+    },
     /// The tenant has used up one of its quotas.
     #[error("the quota of tenant `{tenant}` is used up: {reason}")]
     Quota {

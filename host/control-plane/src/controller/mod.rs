@@ -45,6 +45,9 @@ use crate::records::Records;
 use crate::tenants::{Policies, Tenant};
 use active::Active;
 
+/// Why a run failed whose host is gone.
+const LOST: &str = "the host ended while it ran: it crashed, was killed, or lost power";
+
 /// The pipelines and runs of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Controller {
@@ -79,8 +82,7 @@ impl Controller {
         settings: ControllerSettings,
     ) -> Result<Self, StateError> {
         let records = Records::new(store);
-        let reason = "the host ended while it ran: it crashed, was killed, or lost power";
-        records.call(move |store| store.fail_orphans(reason)).await?;
+        records.call(|store| store.fail_orphans(LOST)).await?;
         let inner = Arc::new(Inner {
             planner,
             log: RunLog::start(records.clone()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowctl_store::{EventRow, PipelineQuery, PipelineRow, RunQuery};
+use flowctl_store::{EventRow, PipelineQuery, PipelineRow, RunQuery, StateError};
 use flowctl_topology::Topology;
 use tokio::sync::watch;
 
@@ -114,7 +114,11 @@ impl Controller {
             return Err(ControlError::RunsAlready { pipeline: name.to_owned(), run });
         }
         let (of, wanted) = (tenant.to_string(), name.to_owned());
-        let was_there = self.inner.records.call(move |store| store.delete_pipeline(&of, &wanted)).await?;
+        let deleted = self.inner.records.call(move |store| store.delete_pipeline(&of, &wanted)).await;
+        let was_there = deleted.map_err(|error| match error {
+            StateError::Runs { .. } => ControlError::RunsElsewhere { pipeline: name.to_owned() },
+            error => ControlError::Store(error),
+        })?;
         self.inner.changed();
         if was_there { Ok(()) } else { Err(ControlError::NoPipeline { name: name.to_owned() }) }
     }

@@ -61,7 +61,7 @@ impl From<ControlError> for Status {
         let message = error.to_string();
         match error {
             ControlError::Plan(failure) => planning(&failure),
-            ControlError::RunsAlready { .. } => {
+            ControlError::RunsAlready { .. } | ControlError::RunsElsewhere { .. } => {
                 let hint = "stop its run first";
                 status(Code::FailedPrecondition, "RUNS_ALREADY", &message, Some(hint))
             }
