@@ -65,6 +65,12 @@ impl ClientError {
         }
     }
 
+    /// A connection that broke, as `message` says.
+    #[must_use]
+    pub fn broken(message: &str) -> Self {
+        Self::from(Status::unavailable(message))
+    }
+
     /// Whether what was asked for is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

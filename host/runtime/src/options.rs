@@ -13,6 +13,8 @@ use crate::throttle::Throttle;
 /// How a run treats faults and time.
 #[derive(Clone)]
 pub struct Options {
+    /// The run's id; none = a random one.
+    pub run_id: Option<String>,
     /// What the jitter of all waits comes from: equal seeds give equal waits. How often,
     /// and how far apart, calls are repeated is the topology's to say.
     pub seed: u64,
@@ -74,6 +76,7 @@ pub struct Backoff {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            run_id: None,
             seed: Backoff::default().seed,
             reconnect: Backoff { attempts: 40, ..Backoff::default() },
             max_crashes: 16,

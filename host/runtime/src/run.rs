@@ -72,7 +72,8 @@ impl Run {
     /// A run of the empty topology.
     #[must_use]
     pub fn new(workshop: Arc<dyn Workshop>, options: Options) -> Self {
-        let id = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let random = || format!("{:016x}", RandomState::new().build_hasher().finish());
+        let id = options.run_id.clone().unwrap_or_else(random);
         let (stop, _) = watch::channel(None);
         let handle = RunHandle { id: id.into(), stop: Arc::new(stop), shared: Arc::default() };
         Self { workshop, options: Arc::new(options), handle, lead: None }

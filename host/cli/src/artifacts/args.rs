@@ -14,7 +14,7 @@ use crate::report::Hinted;
 const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// How registries are reached.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct RegistryArgs {
     /// Speak plain HTTP with the registries that this command names; this machine's own need no flag
     #[arg(long, help_heading = "Registry")]
@@ -37,7 +37,7 @@ pub(crate) struct RegistryArgs {
 }
 
 /// In which indexes plugins are looked for that are not here.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct IndexArgs {
     /// Index of plugins to look in; may be repeated [default: those of the settings]
     #[arg(long, value_name = "REF", help_heading = "Registry")]

@@ -1,23 +1,33 @@
 //! `flowctl run FILE`.
 
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use flowctl_client::Client;
 use flowctl_intent::Intent;
-use flowctl_runtime::{Options, Orphans, Status, Workshop};
+use flowctl_runtime::{Options, Orphans, Status, Summary, Workshop};
 use flowctl_store::PipelineState;
 use flowctl_topology::render;
 use flowctl_types::NodeId;
+use tokio::runtime::Runtime;
 
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
+use crate::pipeline::Planned;
 use crate::pipeline::supply::{Locking, Reach, Supply};
+use crate::plane::Place;
+use crate::plane::attached::{self, Submission};
+use crate::plane::children::Running;
+use crate::plane::embedded::Embedded;
+use crate::plane::peers::Peers;
+use crate::plane::planner::HostPlanner;
 use crate::report::Hinted;
-use crate::session::{self, LocalWorkshop, Voice};
+use crate::session::{self, LocalWorkshop, Signals, Voice};
 use crate::state::{self, StateArgs};
 use crate::{paths, pipeline};
 
@@ -25,6 +35,9 @@ use crate::{paths, pipeline};
 ///
 /// Ctrl-C drains: the sources stop, what is in flight reaches the sinks. A second Ctrl-C stops at once. The next run
 /// of the pipeline goes on where this one ended, also when it was killed.
+///
+/// Where a control plane runs (`flowctl serve`), the pipeline is submitted to it and followed; it goes on when this
+/// process is killed, and Ctrl-C stops it. `--control-plane none` runs it here all the same.
 #[derive(Args)]
 pub(crate) struct Run {
     /// The pipeline; `-` is stdin
@@ -50,13 +63,20 @@ pub(crate) struct Run {
     /// Go on although the last checkpoint keeps something of nodes that the pipeline no longer has; that is lost
     #[arg(long, conflicts_with = "fresh")]
     discard_state: bool,
+    /// Return when the pipeline runs, and leave it to the control plane
+    #[arg(long)]
+    detach: bool,
+    /// Where this process runs the pipeline: the port of the loopback interface at which components register and the
+    /// run can be watched; 0 is any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    control_plane_port: u16,
     /// Show no live figures and no status, only faults
     #[arg(short, long)]
     quiet: bool,
 }
 
 impl Run {
-    /// Plans the pipeline and runs it to its end.
+    /// Plans the pipeline and runs it to its end, here or on the control plane that runs.
     pub(crate) fn run(self) -> Result<ExitCode> {
         if self.file == Path::new("-") && self.registry.reads_stdin() {
             return Err(Hinted::error(
@@ -64,7 +84,64 @@ impl Run {
                 "put the pipeline into a file, and name that",
             ));
         }
-        let artifacts = Artifacts::new(self.registry)?.with_indexes(self.index);
+        if let Some(path) = &self.summary {
+            check_writable(path)?;
+        }
+        let text = pipeline::read(&self.file)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.context("cannot start the async runtime")?;
+        let ran = match runtime.block_on(self.control_plane(&text))? {
+            Some((client, is_discovered)) => runtime.block_on(self.attached(client, text, is_discovered)),
+            None if self.detach => Err(Hinted::error(
+                "nothing could go on with the pipeline: no control plane runs",
+                "`flowctl serve` starts one",
+            )),
+            None => self.embedded(&text, &runtime),
+        };
+        // a write that blocks, such as to a pipe that nobody reads, must not keep the process
+        runtime.shutdown_background();
+        ran
+    }
+
+    /// The control plane that is to run the pipeline, and whether its chain is discovered;
+    /// none where this process is to.
+    async fn control_plane(&self, text: &str) -> Result<Option<(Client, bool)>> {
+        let Some(client) = self.plugins.plane.find().await? else { return Ok(None) };
+        let environment = |name: &str| std::env::var(name).ok();
+        let (document, _) = flowctl_intent::read("", text, &environment);
+        let Some(document) = document else { return Ok(Some((client, false))) };
+        match pipeline::terminal_use(&document.intent) {
+            Some(name) if self.plugins.plane.place() == Place::Default => {
+                self.voice().say(&format!("Running in this process: `{name}` is that of this terminal"));
+                Ok(None)
+            }
+            Some(name) => Err(Hinted::error(
+                format!("`{name}` of the control plane is not that of this terminal"),
+                "run it here with `--control-plane none`, or name another connector",
+            )),
+            None => Ok(Some((client, matches!(document.intent, Intent::Discover(_))))),
+        }
+    }
+
+    async fn attached(&self, client: Client, text: String, is_discovered: bool) -> Result<ExitCode> {
+        let submission = Submission {
+            file: &self.file,
+            text,
+            plugins: &self.plugins.plugins,
+            is_locked: self.locked,
+            is_fresh: self.fresh,
+            discards_state: self.discard_state,
+            is_detached: self.detach,
+            is_discovered,
+        };
+        let (run, code) = attached::run(client, submission, self.voice()).await?;
+        self.write_summary(&attached::summary(&run))?;
+        Ok(code)
+    }
+
+    fn embedded(&self, text: &str, runtime: &Runtime) -> Result<ExitCode> {
+        let voice = self.voice();
+        let artifacts = Artifacts::new(self.registry.clone())?.with_indexes(self.index.clone());
         let supply = Supply {
             folders: &self.plugins.plugins,
             artifacts: &artifacts,
@@ -72,38 +149,76 @@ impl Run {
             locking: if self.locked { Locking::Strict } else { Locking::Prefer },
             is_quiet: self.quiet,
             base_dir: None,
-            live: &[],
+            live: &self.plugins.plane.live()?,
         };
-        let planned = pipeline::load(&self.file, &supply)?;
+        let planned = pipeline::load_text(&self.file, text, &supply)?;
         planned.keep_lock(&self.file, supply.locking, self.quiet)?;
         let (name, topology) = (&planned.document.name, &planned.topology);
         session::check_available(topology)?;
-        if let Some(path) = &self.summary {
-            check_writable(path)?;
-        }
-        let voice = if self.quiet { Voice::Quiet } else { Voice::Normal };
         let state = open_state(&self.state, self.fresh, name, voice)?;
         if let Intent::Discover(_) = planned.document.intent {
             voice.say(&format!("Discovered chain: {}", render::line(topology)));
         }
         voice.say("Starting topology...");
-        let workshop = Arc::new(LocalWorkshop::start(state::pipeline(name, &state)?)?);
-        let options = Options {
-            store: Arc::new(state.checkpoints(topology.settings.checkpoints_kept)),
-            orphans: if self.discard_state { Orphans::Discard } else { Orphans::Refuse },
-            ..Options::default()
-        };
-        let made = (Arc::clone(&workshop) as Arc<dyn Workshop>, &*workshop);
-        let summary = session::run(topology, made, options, voice, std::future::pending())?;
-        if let Some(path) = &self.summary {
-            let text = serde_json::to_string_pretty(&summary).context("cannot write JSON")?;
-            std::fs::write(path, text + "\n").with_context(|| unwritable(path))?;
-        }
+        let summary = runtime.block_on(self.drive(&planned, text, &state))?;
+        self.write_summary(&serde_json::to_value(&summary).context("cannot write JSON")?)?;
         session::say_end(name, &summary, voice);
         if summary.rejected > 0 && topology.dead_letter.is_none() {
             voice.say(&format!("rejected events: {}", paths::dead_letters(state.dir()).display()));
         }
         Ok(if summary.status == Status::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// Runs the pipeline, with a control plane that shows it to others.
+    async fn drive(&self, planned: &Planned, text: &str, state: &PipelineState) -> Result<Summary> {
+        let signals = Signals::install()?;
+        let (name, topology) = (&planned.document.name, &planned.topology);
+        let engine = session::start_run_engine()?;
+        let planner = HostPlanner::new(self.plugins.plugins.clone(), self.state.base()?, engine);
+        let engine = planner.engine();
+        let plane = Embedded::start(&self.state.base()?, state.dir(), self.control_plane_port, planner).await?;
+        let file = self.file.to_string_lossy();
+        let mut run = plane.adopt((&file, text), topology, planned.lock.text()?).await?;
+        let running = Arc::new(Running::default());
+        let peers = Peers::new(Some(Arc::new(plane.children(run.id(), &running))));
+        let tenant = flowctl_engine::Tenant::new(name.as_str(), session::MAX_RUN_MEMORY_BYTES);
+        let pipeline = state::pipeline(name, state)?;
+        let workshop = Arc::new(LocalWorkshop::new(engine, tenant, pipeline, peers));
+        let options = Options {
+            store: Arc::new(state.checkpoints(topology.settings.checkpoints_kept)),
+            orphans: if self.discard_state { Orphans::Discard } else { Orphans::Refuse },
+            observer: run.observer(),
+            run_id: Some(run.id().to_owned()),
+            ..Options::default()
+        };
+        let dead_letters = match topology.dead_letter {
+            None => paths::dead_letters(state.dir()).display().to_string(),
+            Some(_) => String::new(),
+        };
+        let made = (Arc::clone(&workshop) as Arc<dyn Workshop>, &*workshop);
+        let started = async |handle| run.started(handle, dead_letters).await;
+        let voice = self.voice();
+        let driven = session::drive(topology, made, options, voice, (signals, pending()), started).await;
+        match &driven {
+            Ok(summary) => run.ended(summary).await,
+            Err(error) => {
+                let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
+                run.failed(format!("{error:#}"), hint.unwrap_or_default()).await;
+            }
+        }
+        running.stop().await;
+        plane.end().await;
+        driven
+    }
+
+    fn voice(&self) -> Voice {
+        if self.quiet { Voice::Quiet } else { Voice::Normal }
+    }
+
+    fn write_summary(&self, summary: &serde_json::Value) -> Result<()> {
+        let Some(path) = &self.summary else { return Ok(()) };
+        let text = serde_json::to_string_pretty(summary).context("cannot write JSON")?;
+        std::fs::write(path, text + "\n").with_context(|| unwritable(path))
     }
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_schema::Role;
 use flowctl_topology::{Component, Node, Topology, plan};
+use flowctl_types::NodeId;
 
 use self::lockfile::LockFile;
 use self::supply::{Locking, Supply};
@@ -78,13 +79,21 @@ pub(crate) struct Submitted<'a> {
 /// [`Faults`] with every fault of the file; or file, plugins or lock file cannot be read, or
 /// the plugins are others than a strict lock has.
 pub(crate) fn load(file: &Path, supply: &Supply<'_>) -> Result<Planned> {
-    let text = read(file)?;
+    load_text(file, &read(file)?, supply)
+}
+
+/// As [`load`], of a file that was read already.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(crate) fn load_text(file: &Path, text: &str, supply: &Supply<'_>) -> Result<Planned> {
     let locked = lockfile::path(file).as_deref().map(LockFile::read).transpose()?.flatten();
     if supply.locking == Locking::Strict && locked.is_none() {
         return Err(supply::unlocked(file));
     }
     let name = file.to_string_lossy();
-    plan_submitted(Submitted { name: &name, text: &text, locked, environment: &environment }, supply)
+    plan_submitted(Submitted { name: &name, text, locked, environment: &environment }, supply)
 }
 
 /// Plans a pipeline. Nothing is started.
@@ -160,7 +169,35 @@ fn is_at_one_place(a: &Fault, b: &Fault) -> bool {
     (a.line, a.column) == (b.line, b.column)
 }
 
-fn read(file: &Path) -> Result<String> {
+/// The connector of an intent that works with a terminal, such as `stdout`: it belongs to
+/// the process that runs the pipeline.
+pub(crate) fn terminal_use(intent: &Intent) -> Option<&str> {
+    let is_terminal = |name: &&str| matches!(*name, "stdin" | "stdout");
+    let of = |component| match component {
+        &flowctl_intent::Component::Type(ref name) => Some(name.as_str()),
+        _ => None,
+    };
+    let mut names: Vec<&str> = match intent {
+        Intent::Discover(intent) => {
+            let sources = intent.from.iter().filter_map(|end| end.source.as_deref());
+            let configured = intent.config.keys().map(NodeId::as_str);
+            intent.to.iter().map(String::as_str).chain(sources).chain(configured).collect()
+        }
+        Intent::Explicit(intent) => {
+            let sources = intent.sources.iter().filter_map(|spec| of(&spec.component));
+            sources.chain(intent.sinks.iter().filter_map(|spec| of(&spec.component))).collect()
+        }
+    };
+    names.extend(intent.dead_letter().and_then(|spec| of(&spec.component)));
+    names.into_iter().find(is_terminal)
+}
+
+/// The text of a pipeline file; `-` is stdin.
+///
+/// # Errors
+///
+/// When it cannot be read, or is too long.
+pub(crate) fn read(file: &Path) -> Result<String> {
     let what = || format!("cannot read pipeline `{}`", file.display());
     let mut text = String::new();
     let n_bytes = if file == Path::new("-") {

@@ -1,5 +1,8 @@
 //! The control plane that a command speaks to: where it is, and as whom.
 
+pub(crate) mod attached;
+pub(crate) mod children;
+pub(crate) mod embedded;
 mod live;
 pub(crate) mod peers;
 pub(crate) mod planner;

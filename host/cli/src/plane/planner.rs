@@ -1,11 +1,11 @@
 //! Plans what is submitted to this process's control plane, and makes plans ready: files,
 //! plugins, connectors and the sandbox are known here and not there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use async_trait::async_trait;
 use flowctl_control_plane::Planner;
 use flowctl_control_plane::controller::{
@@ -20,6 +20,7 @@ use flowctl_runtime::Options;
 use flowctl_store::PipelineState;
 use flowctl_topology::{Component, Node, render};
 
+use super::children::{Children, Running};
 use super::peers::Peers;
 use super::reach;
 use crate::artifacts::Artifacts;
@@ -45,6 +46,22 @@ struct Inner {
     endpoint: OnceLock<String>,
 }
 
+/// What a run holds until it has ended.
+struct Held {
+    _state: PipelineState,
+    running: Arc<Running>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let running = Arc::clone(&self.running);
+        // in order, and with time to end; without a runtime they are killed
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { running.stop().await });
+        }
+    }
+}
+
 /// What planning hands to preparing.
 struct Carried {
     /// Relative paths of the pipeline start there.
@@ -62,6 +79,11 @@ impl HostPlanner {
             tenants: Mutex::default(),
             endpoint: OnceLock::new(),
         }))
+    }
+
+    /// The sandbox.
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.0.engine)
     }
 
     /// Says where components find the control plane.
@@ -99,12 +121,23 @@ impl Planner for HostPlanner {
         let dead_letters = paths::dead_letters(state.dir()).display().to_string();
         let options =
             Options { store: Arc::new(state.checkpoints(kept)), orphans: request.orphans, ..Options::default() };
-        let workshop = LocalWorkshop::new(Arc::clone(&self.0.engine), tenant, pipeline, Peers::new(None));
+        let running = Arc::new(Running::default());
+        let children = Children {
+            tenant: request.plan.tenant.clone(),
+            run: request.run.clone(),
+            endpoint: self.0.endpoint.get().cloned().unwrap_or_default(),
+            base_dir: pipeline.base_dir.clone(),
+            directory: request.directory.clone(),
+            log: request.log.clone(),
+            running: Arc::clone(&running),
+        };
+        let peers = Peers::new(Some(Arc::new(children)));
+        let workshop = LocalWorkshop::new(Arc::clone(&self.0.engine), tenant, pipeline, peers);
         Ok(Prepared {
             workshop: Arc::new(workshop),
             options,
             dead_letters: if of_letters { dead_letters } else { String::new() },
-            guard: Box::new(state),
+            guard: Box::new(Held { _state: state, running }),
         })
     }
 
@@ -193,7 +226,7 @@ impl Inner {
 }
 
 /// Where a node's component comes from, for people.
-fn origin(node: &Node) -> String {
+pub(super) fn origin(node: &Node) -> String {
     match &node.component {
         Component::Plugin { digest, .. } => format!("wasm {}", digest.short()),
         Component::Connector { .. } => "built-in".to_owned(),

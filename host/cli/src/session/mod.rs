@@ -8,13 +8,15 @@ mod workshop;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use flowctl_runtime::{ApplyError, Change, Options, Run, Status, Stop, Summary, Workshop};
+use flowctl_runtime::{ApplyError, Change, Options, Run, RunHandle, Status, Stop, Summary, Workshop};
 use flowctl_topology::{Component, Topology};
 use flowctl_types::NodeId;
 
 use self::progress::Progress;
 pub(crate) use self::signals::Signals;
-pub(crate) use self::workshop::{COMPILE, LocalWorkshop, MAX_RUN_MEMORY_BYTES, compile, start_engine};
+pub(crate) use self::workshop::{
+    COMPILE, LocalWorkshop, MAX_RUN_MEMORY_BYTES, compile, start_engine, start_run_engine,
+};
 use crate::report::{self, Hinted};
 
 /// How much a run says.
@@ -50,20 +52,28 @@ pub(crate) fn run(
 ) -> Result<Summary> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the async runtime")?;
-    let driven = runtime.block_on(drive(topology, (workshop, engine), options, voice, done));
+    let driven = runtime.block_on(async {
+        let signals = Signals::install()?;
+        drive(topology, (workshop, engine), options, voice, (signals, done), async |_| {}).await
+    });
     // a write that blocks, such as to a pipe that nobody reads, must not keep the process
     runtime.shutdown_background();
     driven
 }
 
-async fn drive(
+/// As [`run`], within the caller's runtime. `started` is told when every node is ready.
+///
+/// # Errors
+///
+/// When some node cannot be prepared; nothing ran then.
+pub(crate) async fn drive(
     topology: &Topology,
     (workshop, engine): (Arc<dyn Workshop>, &LocalWorkshop),
     options: Options,
     voice: Voice,
-    done: impl Future<Output = ()>,
+    (mut signals, done): (Signals, impl Future<Output = ()>),
+    started: impl AsyncFnOnce(RunHandle),
 ) -> Result<Summary> {
-    let mut signals = Signals::install()?;
     let mut run = Run::new(workshop, options);
     tokio::select! {
         applied = run.apply(Change::from_empty(topology)) => applied.map_err(unstarted)?,
@@ -75,6 +85,7 @@ async fn drive(
         let seconds = took.as_secs_f64();
         voice.say(&format!("  ✓ Compiled {n_compiled} of the plugins, kept for the next start ({seconds:.1} s)"));
     }
+    started(handle.clone()).await;
     voice.say("  ✓ All components running");
 
     let mut progress = Progress::new(voice == Voice::Quiet, writes_stdout(topology));

@@ -60,6 +60,15 @@ fn engine(max_instances: u32) -> Result<Engine> {
     Engine::new(config).context("cannot start the sandbox")
 }
 
+/// Starts the engine of a process that has one run.
+///
+/// # Errors
+///
+/// As [`start_engine`].
+pub(crate) fn start_run_engine() -> Result<Engine> {
+    start_engine(MAX_RUN_INSTANCES)
+}
+
 /// The workshop of one run in this process.
 pub(crate) struct LocalWorkshop {
     engine: Arc<Engine>,
@@ -84,7 +93,7 @@ pub(crate) fn start_engine(max_instances: u32) -> Result<Engine> {
 impl LocalWorkshop {
     /// A workshop with an engine of its own.
     pub(crate) fn start(pipeline: Pipeline) -> Result<Self> {
-        let engine = Arc::new(start_engine(MAX_RUN_INSTANCES)?);
+        let engine = Arc::new(start_run_engine()?);
         let tenant = Tenant::new(pipeline.name.as_str(), MAX_RUN_MEMORY_BYTES);
         Ok(Self::new(engine, tenant, pipeline, Peers::new(None)))
     }

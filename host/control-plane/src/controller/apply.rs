@@ -139,11 +139,8 @@ enum Stored {
 
 /// Stores a pipeline and its new run, unless another host of this store runs it.
 fn store_run(store: &HostStore, pipeline: &PipelineRecord, run: &RunRecord) -> Result<Stored, StateError> {
-    let active = RunQuery {
-        pipeline: Some(pipeline.name.clone()),
-        is_active: true,
-        ..RunQuery::of(pipeline.tenant.as_str())
-    };
+    let active =
+        RunQuery { pipeline: Some(pipeline.name.clone()), is_active: true, ..RunQuery::of(pipeline.tenant.as_str()) };
     // hosts that died since this one started have left theirs
     if !store.runs(&active)?.is_empty() {
         store.fail_orphans(super::LOST)?;

@@ -134,6 +134,7 @@ async fn start(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) -> Result<Going
     };
     let prepared = inner.planner.prepare(&request).await.map_err(End::refused)?;
     let mut options = prepared.options;
+    options.run_id = Some(id.clone());
     options.observer = Arc::new(RunObserver { run: id, log: inner.log.clone() });
     options.throttle = throttle;
     options.orphans = request.orphans;

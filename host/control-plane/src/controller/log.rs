@@ -94,7 +94,7 @@ impl RunLog {
     }
 
     /// Writes what waits.
-    pub(crate) async fn flush(&self) {
+    pub async fn flush(&self) {
         self.inner.write().await;
     }
 }
