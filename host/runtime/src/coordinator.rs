@@ -26,7 +26,7 @@ use crate::recovery::Recovery;
 use crate::resume::{Replay, Resume};
 use crate::run::{Shared, Stop};
 use crate::summary::Status;
-use crate::{Fault, Sink};
+use crate::{Fault, RunEvent, Sink};
 
 /// Time that sinks get to come back when a run ends before its last barrier.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -62,6 +62,17 @@ enum Verdict {
     Back(Setback),
 }
 
+impl Verdict {
+    /// Why a barrier that was under way did not end as planned.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Failed(error) => Some(error.describe()),
+            Self::Back(setback) => Some(setback.fault.to_string()),
+            Self::Over | Self::Stopped => None,
+        }
+    }
+}
+
 impl Coordinator {
     /// Runs to the end. The dead-letter task has ended when this returns.
     pub(crate) async fn lead(mut self, parts: Parts) -> (Status, Option<RunError>, HashMap<NodeId, Counters>) {
@@ -78,10 +89,12 @@ impl Coordinator {
 
     async fn generations(&mut self, mut parts: Parts) -> Result<Status, RunError> {
         let stages = parts.stages.clone();
+        let mut is_started = false;
         loop {
             let replay = self.replay.take();
             if let Some(replay) = &replay {
                 tracing::info!(epoch = replay.epoch, "epoch is replayed: some sinks hold it, others do not");
+                self.plan.tell(&RunEvent::Replayed { epoch: replay.epoch });
                 self.epoch = replay.epoch - 1;
                 // fails only when the dead-letter task has ended, which is seen on its own
                 let _ = self.plan.postbox.skip(replay.epoch).await;
@@ -91,11 +104,19 @@ impl Coordinator {
             let mut generation =
                 self.plan.launch(parts, committed, self.epoch + 1, replay.as_ref(), suspicions).await?;
             self.shared.watch(generation.links.clone());
+            if !std::mem::replace(&mut is_started, true) {
+                self.plan.tell(&RunEvent::Started { n_nodes: self.plan.nodes.len() });
+            }
             let mut progress = Progress::new(&self.plan);
             if replay.is_some() {
                 self.inject(&generation, &mut progress, false);
             }
             let verdict = self.conduct(&mut generation, &mut progress).await;
+            if let Some(reason) = verdict.reason()
+                && let Some(under_way) = &progress.under_way
+            {
+                self.plan.tell(&RunEvent::CheckpointFailed { epoch: under_way.barrier.epoch, reason });
+            }
             match verdict {
                 Verdict::Over if progress.unfinished.is_empty() => return Ok(Status::Completed),
                 Verdict::Over => return Ok(Status::Stopped),
@@ -184,6 +205,7 @@ impl Coordinator {
         let ids = |node: &Arc<flowctl_topology::Node>| node.id.clone();
         progress.under_way = Some(UnderWay {
             barrier,
+            started: Instant::now(),
             passing: self.plan.nodes.iter().map(ids).collect(),
             taking: self.plan.of_role(Role::Sink).map(ids).collect(),
             is_pending: false,
@@ -220,8 +242,14 @@ impl Coordinator {
             }
         }
         if let Some(taken) = progress.under_way.take_if(|under_way| under_way.is_taken()) {
+            let stored = self.plan.options.store.commit(taken.barrier.epoch).await;
+            if let Err(error) = stored {
+                let epoch = taken.barrier.epoch;
+                progress.under_way = Some(taken);
+                return Err(unkept(epoch, error));
+            }
             progress.is_last_committed = taken.barrier.is_last;
-            self.commit(generation, taken).await?;
+            self.commit(generation, taken);
         }
         Ok(())
     }
@@ -265,11 +293,9 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Every sink took the epoch.
-    async fn commit(&mut self, generation: &Generation, taken: UnderWay) -> Result<(), RunError> {
+    /// Every sink took the epoch, and the store knows it.
+    fn commit(&mut self, generation: &Generation, taken: UnderWay) {
         let epoch = taken.barrier.epoch;
-        let committed = self.plan.options.store.commit(epoch).await;
-        committed.map_err(|error| unkept(epoch, error))?;
         self.committed = Some(taken.checkpoint);
         self.counted = taken.counters;
         self.recovery = Recovery::default();
@@ -280,7 +306,7 @@ impl Coordinator {
         for source in self.plan.of_role(Role::Source) {
             generation.tell(&source.id, Control::Ack(epoch));
         }
-        Ok(())
+        self.plan.tell(&RunEvent::Committed { epoch, took: taken.started.elapsed() });
     }
 
     /// Drops all tasks. Sinks that are not in the middle of a long call forget what no
@@ -375,6 +401,11 @@ impl Coordinator {
             let blocker = source.id.clone();
             return Err(failed(&setback.node, NodeError::NotReplayable { blocker, source: setback.fault }));
         }
+        self.plan.tell(&RunEvent::WentBack {
+            epoch: self.committed.as_ref().map_or(0, |committed| committed.epoch),
+            node: Some(setback.node.clone()),
+            reason: setback.fault.to_string(),
+        });
         // fails only when the dead-letter task has ended, which is seen on its own
         let _ = self.plan.postbox.back().await;
         let mut held = BTreeMap::new();
@@ -395,6 +426,9 @@ impl Coordinator {
             opened
                 .map_err(|source| failed(&node.id, NodeError::Call { doing: "open at the last position", source }))?;
             sources.insert(node.id.clone(), source);
+        }
+        if !setback.is_loss() {
+            self.plan.restarted(setback.node, setback.fault.to_string());
         }
         for (node, metrics) in &self.plan.metrics {
             metrics.rewind(&self.counted.get(node).copied().unwrap_or_default());

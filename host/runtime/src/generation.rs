@@ -24,7 +24,7 @@ use crate::options::Options;
 use crate::outputs::{BatchLimits, Outputs, Way};
 use crate::resume::Replay;
 use crate::worker::Worker;
-use crate::{Bounds, Change, Processor, Sink, Source, Stage, Workshop};
+use crate::{Bounds, Change, Processor, RunEvent, Sink, Source, Stage, Workshop};
 
 /// What does not change while a run goes.
 pub(crate) struct Plan {
@@ -73,6 +73,17 @@ pub(crate) struct Ended {
 }
 
 impl Plan {
+    /// Tells the run's observer.
+    pub(crate) fn tell(&self, event: &RunEvent) {
+        self.options.observer.observe(event);
+    }
+
+    /// Counts and tells that the component of `node` is made anew, for it broke.
+    pub(crate) fn restarted(&self, node: NodeId, reason: String) {
+        self.node_metrics(&node).restarted();
+        self.tell(&RunEvent::NodeRestarted { node, reason });
+    }
+
     pub(crate) fn of_role(&self, role: Role) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.iter().filter(move |node| node.role == role)
     }
@@ -229,10 +240,10 @@ impl Plan {
     }
 
     fn hands(&self, node: &Node, stage: &Arc<dyn Stage>, made: Vec<Box<dyn Processor>>) -> Hands {
-        let backoff = self.options.backoff(&node.settings.retry, node.id.as_str());
         let metrics = self.node_metrics(&node.id);
         let mut made = made.into_iter();
-        let mut worker = || Worker::new(Arc::clone(stage), made.next(), backoff, Arc::clone(&metrics));
+        let mut worker =
+            || Worker::new(node, Arc::clone(stage), made.next(), Arc::clone(&self.options), Arc::clone(&metrics));
         match node.parallelism.get() {
             1 => Hands::One(worker()),
             n if node.is_stateful => {

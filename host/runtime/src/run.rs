@@ -119,7 +119,8 @@ impl Run {
         let (reporter, reports) = mpsc::channel(REPORTS_LEN);
         let (postbox, mail) = Postbox::new(self.options.letter_bytes);
         let backoff = self.options.backoff(&change.letters_retry(), "dead-letters");
-        let letters = tokio::spawn(deliver(letters, mail, backoff, reporter.clone()));
+        let observer = Arc::clone(&self.options.observer);
+        let letters = tokio::spawn(deliver(letters, mail, backoff, reporter.clone(), observer));
         let metrics: HashMap<_, _> =
             change.nodes.iter().map(|node| (node.id.clone(), Arc::new(NodeMetrics::default()))).collect();
         let plan = Plan {

@@ -21,7 +21,7 @@ use crate::inputs::{Arrival, Inputs};
 use crate::letters::Refusal;
 use crate::outputs::Outputs;
 use crate::worker::{Call, Trouble, Worker};
-use crate::{Fault, Outcome, Rejection, State};
+use crate::{Fault, Outcome, Rejection, RunEvent, State};
 
 /// A processor's task.
 pub(crate) struct ProcessorNode {
@@ -303,7 +303,10 @@ impl Desk {
     /// Processes the events of a batch one by one, after a stateless instance failed on
     /// the batch; those that it fails on alone are refused.
     async fn step(&mut self, worker: &mut Worker, batch: &Batch, fault: Fault) -> Result<(), Exit> {
-        tracing::warn!(node = %self.seat.node, error = %fault, n_events = batch.len(), "batch is taken apart");
+        let n_events = batch.len();
+        tracing::warn!(node = %self.seat.node, error = %fault, n_events, "batch is taken apart");
+        let (node, reason) = (self.seat.node.clone(), fault.to_string());
+        self.seat.tell(&RunEvent::BatchTakenApart { node, n_events, reason });
         self.count(&fault)?;
         if let (1, Fault::Retry(_)) = (batch.len(), &fault) {
             // it was tried alone as often as it may be

@@ -72,6 +72,7 @@ impl SinkNode {
             }
         };
         self.seat.metrics.busy(&stopwatch);
+        self.seat.metrics.latency.record(stopwatch.elapsed());
         self.seat.metrics.took(batch.len().saturating_sub(rejected.len()));
         if let Some(rejection) = rejected.iter().find(|rejection| rejection.index as usize >= batch.len()) {
             return Err(NodeError::Rejection { index: rejection.index, n_events: batch.len() }.into());
@@ -118,6 +119,7 @@ impl SinkNode {
         match (&fault, backoff.wait(attempt)) {
             (Fault::Retry(reason), Some(wait)) => {
                 tracing::warn!(node = %self.seat.node, %reason, attempt, "sink is asked again");
+                self.seat.tell_repeated(attempt, reason.clone());
                 tokio::time::sleep(wait).await;
                 Ok(attempt)
             }

@@ -20,7 +20,7 @@ use crate::error::{Exit, NodeError};
 use crate::metrics::Stopwatch;
 use crate::outputs::Outputs;
 use crate::resume::Target;
-use crate::{Bounds, Fault, Piece, Position, Source, Workshop};
+use crate::{Bounds, Fault, Piece, Position, RunEvent, Source, Workshop};
 
 /// A source's task.
 pub(crate) struct SourceNode {
@@ -104,6 +104,7 @@ impl SourceNode {
                 Step::Linger => self.flush(&mut held).await?,
                 Step::Piece(Ok(piece)) => {
                     self.seat.metrics.busy(&stopwatch);
+                    self.seat.metrics.latency.record(stopwatch.elapsed());
                     failures = 0;
                     let is_finished = piece.is_finished;
                     self.accept(piece, &mut held).await?;
@@ -165,6 +166,9 @@ impl SourceNode {
     /// Says behind its events that no more will come.
     async fn finish(&mut self, held: &mut Option<Held>, phase: &mut Phase) -> Result<(), Exit> {
         self.flush(held).await?;
+        if self.finish == Finish::First {
+            self.seat.tell(&RunEvent::Finished { source: self.seat.node.clone() });
+        }
         self.outputs.finish(self.finish).await?;
         self.seat.report(Report::Finished { node: self.seat.node.clone() }).await?;
         *phase = Phase::Finished;
@@ -275,6 +279,7 @@ impl SourceNode {
             (_, Some(wait)) => wait,
         };
         tracing::warn!(node = %self.seat.node, error = %fault, attempt = failures, "source is asked again");
+        self.seat.tell_repeated(failures, fault.to_string());
         tokio::time::sleep(wait).await;
         if matches!(fault, Fault::Crashed { .. }) {
             if !self.source.is_replayable() {
@@ -285,6 +290,7 @@ impl SourceNode {
             if let Err(source) = self.source.open(self.position.as_deref()).await {
                 return Err(NodeError::Call { doing: "open at the last position", source }.into());
             }
+            self.seat.restarted(fault.to_string());
         }
         Ok(())
     }

@@ -5,6 +5,8 @@
 mod checkpoints;
 mod delivery;
 mod faults;
+mod figures;
+mod observers;
 mod properties;
 mod resumes;
 mod rewinds;
