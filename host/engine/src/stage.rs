@@ -65,7 +65,7 @@ impl PluginStage {
         };
         Ok(Self {
             hosts: wasi::hosts(node)?,
-            log: NodeLog::new(node.id.as_str()),
+            log: NodeLog::new(),
             node: node.clone(),
             tenant: Arc::clone(tenant),
             shared: Arc::new(shared),

@@ -13,6 +13,7 @@ use flowctl_types::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::Instrument as _;
 
 use crate::checkpoint::{Checkpoint, SavedState, StoreError};
 use crate::edge::Barrier;
@@ -325,7 +326,7 @@ impl Coordinator {
                 }
             }
             for (node, sink) in &mut progress.sinks {
-                if let Err(fault) = sink.rewind().await {
+                if let Err(fault) = sink.rewind().instrument(self.plan.spans.node(node)).await {
                     tracing::debug!(%node, error = %fault, "what no epoch covers stays in the sink");
                 }
             }
@@ -410,20 +411,24 @@ impl Coordinator {
         let _ = self.plan.postbox.back().await;
         let mut held = BTreeMap::new();
         for (node, sink) in &mut sinks {
-            let rewound = rewind_sink(&mut **sink, &self.plan.options.reconnect).await;
+            let rewound = rewind_sink(&mut **sink, &self.plan.options.reconnect);
             let last = rewound
+                .instrument(self.plan.spans.node(node))
+                .await
                 .map_err(|source| failed(node, NodeError::Call { doing: "go back to the last barrier", source }))?;
             held.insert(node.clone(), last);
         }
         self.resume(&held).await?;
         let mut sources = BTreeMap::new();
         for node in self.plan.of_role(Role::Source) {
-            let made = self.plan.workshop.source(node).await;
+            let made = self.plan.workshop.source(node).instrument(self.plan.spans.node(&node.id)).await;
             let mut source = made.map_err(|error| failed(&node.id, NodeError::Instantiate(Arc::new(error))))?;
             let position = self.committed.as_ref().and_then(|committed| committed.positions.get(&node.id));
             let backoff = self.plan.options.backoff(&node.settings.retry, node.id.as_str());
-            let opened = open_source(&mut *source, position.map(Vec::as_slice), &backoff).await;
+            let opened = open_source(&mut *source, position.map(Vec::as_slice), &backoff);
             opened
+                .instrument(self.plan.spans.node(&node.id))
+                .await
                 .map_err(|source| failed(&node.id, NodeError::Call { doing: "open at the last position", source }))?;
             sources.insert(node.id.clone(), source);
         }

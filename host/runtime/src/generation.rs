@@ -10,6 +10,7 @@ use flowctl_topology::{Component, Node};
 use flowctl_types::NodeId;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use crate::checkpoint::Checkpoint;
 use crate::edge::{Edge, EdgeBounds, EdgeReceiver, EdgeSender, Finish, MemoryEdge};
@@ -23,6 +24,7 @@ use crate::node::{
 use crate::options::Options;
 use crate::outputs::{BatchLimits, Outputs, Way};
 use crate::resume::Replay;
+use crate::spans::{Sampler, Spans};
 use crate::worker::Worker;
 use crate::{Bounds, Change, Processor, RunEvent, Sink, Source, Stage, Workshop};
 
@@ -36,6 +38,7 @@ pub(crate) struct Plan {
     pub(crate) activity: Arc<AtomicU64>,
     pub(crate) postbox: Postbox,
     pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) spans: Spans,
 }
 
 /// What the tasks of a generation are made of.
@@ -53,6 +56,7 @@ pub(crate) struct Generation {
     /// Tasks that may be dropped wherever they are; a sink's may not.
     expendable: Vec<AbortHandle>,
     controls: HashMap<NodeId, mpsc::Sender<Control>>,
+    spans: Spans,
     pub(crate) links: Vec<Link>,
 }
 
@@ -105,6 +109,7 @@ impl Plan {
             names: HashMap::new(),
             expendable: Vec::new(),
             controls: HashMap::new(),
+            spans: self.spans.clone(),
             links,
         };
         // receivers first: an edge has one before its sender runs
@@ -136,8 +141,8 @@ impl Plan {
                 is_replaying: replay.is_some(),
             };
             if let Some(saved) = checkpoint.and_then(|checkpoint| checkpoint.states.get(&node.id)) {
-                let restored = processor.restore(&saved.version, &saved.parts).await;
-                restored.map_err(|source| RunError::Node { node: node.id.clone(), source })?;
+                let restored = processor.restore(&saved.version, &saved.parts).instrument(self.spans.node(&node.id));
+                restored.await.map_err(|source| RunError::Node { node: node.id.clone(), source })?;
             }
             processors.push((node.id.clone(), processor));
         }
@@ -202,6 +207,7 @@ impl Plan {
             node: node.id.clone(),
             letters: Letters::new(node, self.postbox.clone(), Arc::clone(&metrics)),
             metrics,
+            sampler: Sampler::new(self.spans.clone(), node.id.clone(), self.options.trace_every),
             reports: self.reports.clone(),
             activity: Arc::clone(&self.activity),
             options: Arc::clone(&self.options),
@@ -295,7 +301,7 @@ impl Generation {
     }
 
     fn spawn(&mut self, node: &NodeId, task: impl Future<Output = Ended> + Send + 'static) -> AbortHandle {
-        let handle = self.tasks.spawn(task);
+        let handle = self.tasks.spawn(task.instrument(self.spans.node(node)));
         self.names.insert(handle.id(), node.clone());
         handle
     }

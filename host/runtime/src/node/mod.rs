@@ -26,6 +26,7 @@ use crate::error::Exit;
 use crate::letters::Letters;
 use crate::metrics::{Counters, NodeMetrics};
 use crate::options::{Backoff, Options};
+use crate::spans::Sampler;
 use crate::{Position, RunEvent, State};
 
 /// Messages that a node's control channel holds. One barrier is under way at a time,
@@ -76,6 +77,7 @@ pub(crate) struct Seat {
     pub(crate) node: NodeId,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) letters: Letters,
+    pub(crate) sampler: Sampler,
     pub(crate) reports: mpsc::Sender<Report>,
     /// Counts whatever makes a barrier worth its while.
     pub(crate) activity: Arc<AtomicU64>,

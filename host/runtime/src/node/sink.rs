@@ -10,6 +10,7 @@ use flowctl_schema::Schema;
 use flowctl_topology::OnFailure;
 use flowctl_types::Batch;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::{Control, Record, Report, Seat};
 use crate::error::{Exit, NodeError, Setback};
@@ -41,7 +42,10 @@ impl SinkNode {
         loop {
             match self.inputs.next().await? {
                 Arrival::Batch(batch) if self.held.is_some() => self.skip(&batch),
-                Arrival::Batch(batch) => self.write(&batch).await?,
+                Arrival::Batch(batch) => {
+                    let span = self.seat.sampler.span(&batch);
+                    self.write(&batch).instrument(span).await?;
+                }
                 Arrival::Finished(_) => {}
                 Arrival::Barrier(barrier) => {
                     self.seat.passed(barrier.epoch, Record::Nothing).await?;
@@ -118,7 +122,7 @@ impl SinkNode {
         let attempt = attempt + 1;
         match (&fault, backoff.wait(attempt)) {
             (Fault::Retry(reason), Some(wait)) => {
-                tracing::warn!(node = %self.seat.node, %reason, attempt, "sink is asked again");
+                tracing::warn!(%reason, attempt, "sink is asked again");
                 self.seat.tell_repeated(attempt, reason.clone());
                 tokio::time::sleep(wait).await;
                 Ok(attempt)

@@ -13,6 +13,7 @@ use flowctl_topology::Node;
 use flowctl_types::{Batch, Ids};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{Control, Record, Report, Seat};
 use crate::edge::{Barrier, Finish};
@@ -204,7 +205,7 @@ impl SourceNode {
                 there.append(batch);
                 held
             }
-            None if self.linger.is_zero() || is_filled(&batch, &self.bounds) => return self.outputs.emit(batch).await,
+            None if self.linger.is_zero() || is_filled(&batch, &self.bounds) => return self.emit(batch).await,
             None => {
                 *held = Some(Held {
                     parts: vec![(batch.len(), batch.ids.clone())],
@@ -222,9 +223,14 @@ impl SourceNode {
 
     async fn flush(&mut self, held: &mut Option<Held>) -> Result<(), Exit> {
         match held.take() {
-            Some(held) => self.outputs.emit(held.into_batch()).await,
+            Some(held) => self.emit(held.into_batch()).await,
             None => Ok(()),
         }
+    }
+
+    async fn emit(&mut self, batch: Batch) -> Result<(), Exit> {
+        let span = self.seat.sampler.span(&batch);
+        self.outputs.emit(batch).instrument(span).await
     }
 
     async fn pass(
@@ -278,7 +284,7 @@ impl SourceNode {
             }
             (_, Some(wait)) => wait,
         };
-        tracing::warn!(node = %self.seat.node, error = %fault, attempt = failures, "source is asked again");
+        tracing::warn!(error = %fault, attempt = failures, "source is asked again");
         self.seat.tell_repeated(failures, fault.to_string());
         tokio::time::sleep(wait).await;
         if matches!(fault, Fault::Crashed { .. }) {

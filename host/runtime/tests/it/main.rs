@@ -10,6 +10,7 @@ mod observers;
 mod properties;
 mod resumes;
 mod rewinds;
+mod spans;
 mod stops;
 mod support;
 mod timers;
