@@ -41,10 +41,14 @@ impl SinkNode {
     async fn serve(&mut self) -> Result<(), Exit> {
         loop {
             match self.inputs.next().await? {
-                Arrival::Batch(batch) if self.held.is_some() => self.skip(&batch),
                 Arrival::Batch(batch) => {
-                    let span = self.seat.sampler.span(&batch);
-                    self.write(&batch).instrument(span).await?;
+                    self.seat.metrics.probe.show(&batch, &self.schemas, batch.columns.kind);
+                    if self.held.is_some() {
+                        self.skip(&batch);
+                    } else {
+                        let span = self.seat.sampler.span(&batch);
+                        self.write(&batch).instrument(span).await?;
+                    }
                 }
                 Arrival::Finished(_) => {}
                 Arrival::Barrier(barrier) => {

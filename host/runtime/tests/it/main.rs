@@ -13,4 +13,5 @@ mod rewinds;
 mod spans;
 mod stops;
 mod support;
+mod taps;
 mod timers;
