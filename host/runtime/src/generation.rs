@@ -165,6 +165,9 @@ impl Plan {
         for node in self.of_role(Role::Source) {
             let Some(source) = parts.sources.remove(&node.id) else { continue };
             let settings = &node.settings;
+            // a batch of more than a second's events would wait for long, and then come at once
+            let throttle = self.options.throttle.as_ref();
+            let per_second = throttle.map_or(u64::MAX, |throttle| throttle.events_per_second());
             let task = SourceNode {
                 node: Arc::clone(node),
                 seat: self.seat(node),
@@ -173,7 +176,7 @@ impl Plan {
                 control: generation.control(&node.id),
                 outputs: self.outputs(node, &mut ends),
                 bounds: Bounds {
-                    max_events: settings.max_events.max(1),
+                    max_events: settings.max_events.clamp(1, usize::try_from(per_second).unwrap_or(usize::MAX)),
                     max_bytes: settings.max_bytes.max(1),
                     until: None,
                 },

@@ -6,6 +6,7 @@ mod checkpoints;
 mod delivery;
 mod faults;
 mod figures;
+mod limits;
 mod observers;
 mod properties;
 mod resumes;
