@@ -1,13 +1,4 @@
-//! The faults that a test asks a component for, by its environment.
-//!
-//! - `DIE_AFTER=n`: the process ends with status 1 when the event behind the nth comes.
-//! - `BREAK_AFTER=n`: the stream that carries the event behind the nth ends with
-//!   UNAVAILABLE, once.
-//! - `POISON=id`: the event of that id ends its stream with INTERNAL, whenever it comes.
-//! - `MISCOUNT=1` (a sink): one answer counts one event too few.
-//! - `UNHEALTHY_FILE=path`: while there is such a file, health is UNHEALTHY.
-//!
-//! Events are counted over all streams of the process.
+//! The faults that a test asks a component for, by the variables that the module names.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

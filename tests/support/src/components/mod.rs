@@ -5,19 +5,21 @@
 //! Python, which share no code with flowctl, are started the same way.
 //!
 //! What is the habit of existing components is theirs here too, also where another would
-//! be better: they register `:PORT` as their endpoint, take events of types that they do
-//! not know without a word, answer health checks with "unknown" (the source), and beat
-//! under their own id with no health at all (the sink). None registers a second time.
+//! be better: they register `:PORT` as their endpoint, pass over events of types that they
+//! do not know without counting them, answer health checks with "unknown" (the source), and
+//! beat under their own id with no health at all (the sink). None registers a second time.
 //!
 //! Environment of all: `PORT`, `HEALTH_PORT` (`50051`, `:50051`, `0.0.0.0:50051`; 0 takes a
 //! free one), `ENABLE_FLOWCTL`, `FLOWCTL_ENDPOINT`, `FLOWCTL_HEARTBEAT_INTERVAL` (such as
 //! `10s`, `500ms`), `COMPONENT_ID`, `FLOWCTL_COMPONENT_ID`. The faults that a test asks for
-//! are told by variables too: `DIE_AFTER=n` ends the process
-//! with status 1 when the event behind the nth comes; `BREAK_AFTER=n` ends that event's
-//! stream with UNAVAILABLE, once; `POISON=id` ends the stream of the event of that id with
-//! INTERNAL, whenever it comes; `MISCOUNT=1` lets the sink count one event too few, once;
-//! while there is a file `UNHEALTHY_FILE`, health is UNHEALTHY. Events are counted over all
-//! streams of the process.
+//! are told by variables too:
+//! - `DIE_AFTER=n`: the process ends with status 1 when the event behind the nth comes.
+//! - `BREAK_AFTER=n`: that event's stream ends with UNAVAILABLE, once.
+//! - `POISON=id`: the event of that id ends its stream with INTERNAL, whenever it comes.
+//! - `MISCOUNT=1`: the sink counts one event too few, once.
+//! - `UNHEALTHY_FILE=path`: health is UNHEALTHY while there is such a file.
+//!
+//! Events are counted over all streams of the process.
 
 mod environment;
 mod faults;
