@@ -20,7 +20,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Format {
     /// What brings a database from each format to the next; the first makes it from nothing.
     pub(crate) migrations: &'static [&'static str],
-    /// Pragmas that come before all else.
+    /// Pragmas of a file that is new: they hold for its life.
+    pub(crate) creation: &'static str,
+    /// Pragmas of each connection.
     pub(crate) settings: &'static str,
     pub(crate) check: Check,
     /// What becomes of a host whose database is removed.
@@ -53,6 +55,10 @@ pub(crate) fn open(
         if checked != "ok" {
             return Err(damaged(path, format, checked));
         }
+    }
+    let n_pages: i64 = database.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(failed)?;
+    if n_pages == 0 {
+        database.execute_batch(format.creation).map_err(failed)?;
     }
     database.execute_batch(format.settings).map_err(failed)?;
     database

@@ -1,11 +1,17 @@
-//! What outlives the process: the state of each pipeline, in a directory of its own.
+//! What outlives the process: the state of each pipeline, in a directory of its own, and
+//! the control plane's database.
 //!
 //! A state directory holds `lock`, `state.db` with the checkpoints, the file of dead
 //! letters, and `nodes/ID` for what connectors keep. Invariant: one process at a time
 //! has a directory open, and a checkpoint is in the database whole or not at all, on the
 //! disk when a call that stored it has returned.
 //!
-//! Leaves out what a checkpoint means: that is the runtime's.
+//! The control plane's directory holds `host.db`, which several processes have open at a
+//! time ([`HostStore`]), `host.lock` for the turns in which they start, and
+//! `hosts/ID.lock` for each of them.
+//!
+//! Leaves out what a checkpoint or a record means: that is the runtime's, and the control
+//! plane's. Knows no type of the wire.
 
 mod checkpoints;
 mod database;

@@ -18,11 +18,10 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the lock in the file `path`, which is created where it is missing.
     pub(crate) fn take(path: &Path) -> Result<Self, StateError> {
-        let error = |action| move |source| StateError::File { action, path: path.to_owned(), source };
-        let mut file = options().create(true).open(path).map_err(error("open"))?;
+        let mut file = options().create(true).open(path).map_err(error("open", path))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::Error(source)) => return Err(error("lock")(source)),
+            Err(TryLockError::Error(source)) => return Err(error("lock", path)(source)),
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 // whoever holds it may be about to write its number
@@ -31,35 +30,33 @@ impl Lock {
                 return Err(StateError::Held { pid: pid.to_owned(), path: path.to_owned() });
             }
         }
-        sign(file).map_err(error("write"))
+        sign(file).map_err(error("write", path))
     }
 
     /// Takes the lock in the file `path`, which is created where it is missing, and waits
     /// for whoever holds it.
     pub(crate) fn wait(path: &Path) -> Result<Self, StateError> {
-        let error = |action| move |source| StateError::File { action, path: path.to_owned(), source };
-        let file = options().create(true).open(path).map_err(error("open"))?;
+        let file = options().create(true).open(path).map_err(error("open", path))?;
         loop {
             match file.lock() {
-                Ok(()) => return sign(file).map_err(error("write")),
+                Ok(()) => return sign(file).map_err(error("write", path)),
                 Err(source) if source.kind() == ErrorKind::Interrupted => {}
-                Err(source) => return Err(error("lock")(source)),
+                Err(source) => return Err(error("lock", path)(source)),
             }
         }
     }
 
     /// Takes a lock that was left behind; none where somebody holds it, or the file is gone.
     pub(crate) fn take_over(path: &Path) -> Result<Option<Self>, StateError> {
-        let error = |action| move |source| StateError::File { action, path: path.to_owned(), source };
         let file = match options().open(path) {
             Ok(file) => file,
             Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(error("open")(source)),
+            Err(source) => return Err(error("open", path)(source)),
         };
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(error("lock")(source)),
+            Err(TryLockError::Error(source)) => Err(error("lock", path)(source)),
         }
     }
 }
@@ -68,6 +65,10 @@ fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     options
+}
+
+fn error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    move |source| StateError::File { action, path: path.to_owned(), source }
 }
 
 /// Writes down who holds the lock.

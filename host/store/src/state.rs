@@ -50,6 +50,7 @@ const MIGRATIONS: [&str; 1] = ["
 /// pipeline at the wrong place: so all of it is checked.
 const FORMAT: Format = Format {
     migrations: &MIGRATIONS,
+    creation: "",
     settings: "",
     check: Check::AtOpening,
     loss: "the pipeline then starts over, and sinks are given their events again",

@@ -6,14 +6,14 @@
 
 use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
 
-use super::values::{count, words};
+use super::values::{count, position, words};
 use super::{Durability, HostStore};
 use crate::StateError;
 
 /// The most events that stay of a run.
 pub const MAX_EVENTS: u64 = 10_000;
 
-/// The most bytes of events that stay of a run: their texts, and [`EVENT_BYTES`] for each.
+/// The most bytes of events that stay of a run: their texts, and 32 for each.
 pub const MAX_EVENT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The most bytes of a message; a longer one is cut, and ends in `…`.
@@ -129,7 +129,7 @@ impl HostStore {
         node: Option<&str>,
         limit: u32,
     ) -> Result<Vec<EventRow>, StateError> {
-        let after = after.cast_signed();
+        let after = position(after);
         let mut values: Vec<&dyn ToSql> = vec![&run_id, &after, &limit];
         let mut condition = "";
         if let Some(node) = &node {

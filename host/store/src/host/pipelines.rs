@@ -161,8 +161,9 @@ impl HostStore {
     ///
     /// [`StateError`] when the database fails.
     pub fn pipelines(&self, query: &PipelineQuery) -> Result<Vec<PipelineRow>, StateError> {
-        let active =
-            if query.is_active { format!("AND EXISTS (SELECT 1 FROM run r WHERE {GOES_ON})") } else { String::new() };
+        // no EXISTS: SQLite would make a join of it, which reads all runs
+        let active = format!("AND (SELECT r.number FROM run r WHERE {GOES_ON} LIMIT 1) IS NOT NULL");
+        let active = if query.is_active { &*active } else { "" };
         // no name is empty
         let after = query.after.as_deref().unwrap_or_default();
         let condition = format!("p.tenant = ?1 AND p.name > ?2 {active} ORDER BY p.name LIMIT ?3");

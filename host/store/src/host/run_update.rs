@@ -12,10 +12,10 @@ pub struct RunUpdate {
     pub id: String,
     /// How far it is. One that lies behind the run is passed over.
     pub status: Option<RunStatus>,
-    /// When every node was ready, where that is not known yet; none stands for now where
-    /// the run comes to run.
+    /// When every node was ready; the first time counts. None stands for the time of the
+    /// call where the run comes to run.
     pub started_at: Option<i64>,
-    /// When it ended, where it does with this; none stands for now.
+    /// When it ended, where it does with this; none stands for the time of the call.
     pub ended_at: Option<i64>,
     /// Why it failed, with causes.
     pub error: Option<String>,

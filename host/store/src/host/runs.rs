@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::values::{count, words};
+use super::values::{count, position, words};
 use super::{Durability, HostStore, now};
 use crate::StateError;
 
@@ -217,19 +217,19 @@ impl HostStore {
     ///
     /// [`StateError`] when the database fails.
     pub fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>, StateError> {
-        let before = query.before.map_or(i64::MAX, u64::cast_signed);
+        let before = query.before.map_or(i64::MAX, position);
         let mut values: Vec<&dyn ToSql> = vec![&query.tenant, &before, &query.limit];
-        // written out, so that each question has its index
-        let mut conditions = String::new();
+        let mut condition = "";
         if let Some(pipeline) = &query.pipeline {
-            conditions.push_str(" AND pipeline = ?4");
+            condition = "AND pipeline = ?4";
             values.push(pipeline);
         }
-        if query.is_active {
-            conditions.push_str(" AND ended_at IS NULL");
-        }
+        // few go on, and any other index would lead through all that have ended
+        let (index, active) =
+            if query.is_active { ("INDEXED BY run_that_goes_on", "AND ended_at IS NULL") } else { ("", "") };
         let select = format!(
-            "SELECT {ROW} FROM run WHERE tenant = ?1 AND number < ?2 {conditions} ORDER BY number DESC LIMIT ?3"
+            "SELECT {ROW} FROM run {index} WHERE tenant = ?1 AND number < ?2 {condition} {active}
+             ORDER BY number DESC LIMIT ?3"
         );
         self.read(|database| {
             database.prepare_cached(&select)?.query_map(&*values, |columns| row(columns, 0))?.collect()

@@ -9,8 +9,10 @@ use crate::database::{Check, Format};
 /// read as a whole.
 pub(super) const FORMAT: Format = Format {
     migrations: &MIGRATIONS,
-    // pages that are free are given back, and so is the log's file after a burst
-    settings: "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_size_limit = 4194304;",
+    // pages that are free can be given back
+    creation: "PRAGMA auto_vacuum = INCREMENTAL;",
+    // the log's file shrinks after a burst
+    settings: "PRAGMA journal_size_limit = 4194304;",
     check: Check::WhenRead,
     loss: "checkpoints stay, but pipelines, runs and credentials that it held have to be made anew",
 };

@@ -68,3 +68,9 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
 pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
+
+/// A position in a list that anyone may have written: behind all that SQLite can count to
+/// there is nothing.
+pub(super) fn position(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
