@@ -123,6 +123,7 @@ pub(crate) fn child() -> Option<ExitCode> {
         state_id: state.id().to_owned(),
         is_new: true,
         state_dir: dir.to_owned(),
+        base_dir: None,
     };
     let death = Death { point };
     let store = Dying { inner: state.checkpoints(3), death: death.clone() };

@@ -126,7 +126,8 @@ async fn start(flowctl: &Flowctl, engine: &Engine, name: &str, n_events: usize) 
     let registry = Registry::build(entries, []);
     let topology = flowctl_topology::plan(&document, &registry, &|_| None).unwrap();
     let state_dir = flowctl.path(&format!("{name}-{n_events}"));
-    let pipeline = Pipeline { name: "p".parse().unwrap(), state_id: "0".to_owned(), is_new: true, state_dir };
+    let pipeline =
+        Pipeline { name: "p".parse().unwrap(), state_id: "0".to_owned(), is_new: true, state_dir, base_dir: None };
     let workshop = Bench { engine: engine.clone(), tenant: Tenant::new(name, 1 << 30), pipeline };
     let mut run = Run::new(Arc::new(workshop), Options::default());
     run.apply(Change::from_empty(&topology)).await.ok()?;

@@ -46,6 +46,7 @@ pub(crate) fn pipeline(name: &NodeId, state: &PipelineState) -> Result<Pipeline>
         state_id: state.id().to_owned(),
         is_new: standing(state)?.is_none(),
         state_dir: state.dir().to_owned(),
+        base_dir: None,
     })
 }
 

@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         state_id: round.to_string(),
         is_new: true,
         state_dir: folder.path().to_owned(),
+        base_dir: None,
     };
     // makes the table
     sink(&node, &pipeline(ROUNDS))?.open().await?;

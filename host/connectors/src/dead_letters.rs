@@ -25,6 +25,8 @@ pub fn dead_letters(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn DeadLett
         blackhole::NAME => Ok(Box::new(Forgotten)),
         file_sink::NAME => {
             let FileConfig { path, append } = config::read(file_sink::NAME, node)?;
+            file_sink::check_named(&path)?;
+            let path = pipeline.path(path);
             file_sink::check(&path)?;
             let start = file_sink::start(append, pipeline);
             Ok(Box::new(LetterFile { path, start, parent: Parent::IsThere, output: None }))

@@ -99,7 +99,7 @@ impl ConnectorError {
                 let parent = path.parent().unwrap_or(path);
                 Some(format!("create the directory `{}` first", parent.display()))
             }
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Self::File { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound && path.is_relative() => {
                 Some("relative paths start at the directory that flowctl was started in".to_owned())
             }
             _ => None,

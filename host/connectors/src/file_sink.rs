@@ -12,9 +12,11 @@ use flowctl_topology::Node;
 use flowctl_types::Batch;
 use serde::Deserialize;
 
+use crate::base_dir::BaseDir;
 use crate::line_file::{self, LineFile, Start};
 use crate::lines::Lines;
 use crate::output::Output;
+use crate::reach::Reach;
 use crate::{ConnectorError, Pipeline, config};
 
 pub(crate) const NAME: &str = "file";
@@ -40,6 +42,8 @@ pub(crate) struct FileConfig {
 
 pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
     let FileConfig { path, append } = config::read(NAME, node)?;
+    check_named(&path)?;
+    let path = pipeline.path(path);
     check(&path)?;
     let start = start(append, pipeline);
     Ok(Box::new(FileSink { lines: Lines::new(&node.inputs), path, start, output: None }))
@@ -54,6 +58,12 @@ pub(crate) fn start(append: Option<bool>, pipeline: &Pipeline) -> Start {
 pub(crate) fn check_config(config: &serde_json::Value) -> Vec<ConnectorError> {
     let read = config::read_value(NAME, config);
     read.and_then(|FileConfig { path, .. }| check_named(&path)).err().into_iter().collect()
+}
+
+/// What a sink of this configuration touches.
+pub(crate) fn reach(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+    let FileConfig { path, .. } = config::read_value(NAME, config)?;
+    Ok(Reach { writes: vec![base.reached(path)], ..Reach::default() })
 }
 
 /// Whether a file can be written at `path`, found out without creating it.
@@ -81,7 +91,7 @@ pub(crate) fn check(path: &Path) -> Result<(), ConnectorError> {
     }
 }
 
-fn check_named(path: &Path) -> Result<(), ConnectorError> {
+pub(crate) fn check_named(path: &Path) -> Result<(), ConnectorError> {
     if path.as_os_str().is_empty() {
         return Err(ConnectorError::field(NAME, "path", "is empty: name the file to write"));
     }

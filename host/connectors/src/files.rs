@@ -6,52 +6,76 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read, Seek, SeekFrom, Stdin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::ConnectorError;
+use crate::base_dir::{BaseDir, GLOB_CHARS};
 
 /// First bytes of a zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Bytes that are read from a file at once.
 const BUFFER_BYTES: usize = 128 << 10;
 
+/// A file that is read.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedFile {
+    /// What ids and positions call it: its path as the configured one finds it.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+}
+
 /// The files that `pattern` names: one path, or a glob. Each is checked to be a file
 /// that can be read and is not empty; their names are text, since ids and positions are.
-pub(crate) fn find(connector: &'static str, pattern: &str) -> Result<Vec<String>, ConnectorError> {
+pub(crate) fn find(
+    connector: &'static str,
+    pattern: &str,
+    base: BaseDir<'_>,
+) -> Result<Vec<NamedFile>, ConnectorError> {
     check_pattern(connector, pattern)?;
-    let literal = Path::new(pattern);
-    let is_glob = pattern.contains(['*', '?', '[']) && !literal.exists();
-    if !is_glob {
-        check(connector, literal)?;
-        return Ok(vec![pattern.to_owned()]);
+    let literal = base.path(pattern);
+    if !pattern.contains(GLOB_CHARS) || literal.exists() {
+        check(connector, &literal)?;
+        return Ok(vec![NamedFile { name: pattern.to_owned(), path: literal }]);
     }
     let mut files = Vec::new();
-    let matches = glob::glob(pattern)
-        .map_err(|error| ConnectorError::field(connector, "path", format!("is no glob: `{pattern}`: {error}")))?;
+    let start = base.0.filter(|_| Path::new(pattern).is_relative()).map(Path::to_string_lossy);
+    let whole =
+        start.map_or_else(|| pattern.to_owned(), |start| format!("{}/{pattern}", glob::Pattern::escape(&start)));
+    let matches = glob::glob(&whole).map_err(|mut error| {
+        error.pos -= whole.len() - pattern.len();
+        ConnectorError::field(connector, "path", format!("is no glob: `{pattern}`: {error}"))
+    })?;
     for found in matches {
-        let path = found.map_err(|error| ConnectorError::File {
+        let found = found.map_err(|error| ConnectorError::File {
             connector,
             action: "read",
             path: error.path().to_owned(),
             source: error.into(),
         })?;
+        let name = base.0.and_then(|base| found.strip_prefix(base).ok()).unwrap_or(&found).to_owned();
+        let path = base.path(&name);
         if !path.is_dir() {
             check(connector, &path)?;
-            files.push(path.into_os_string().into_string().map_err(|name| {
+            let name = name.into_os_string().into_string().map_err(|name| {
                 ConnectorError::field(
                     connector,
                     "path",
                     format!("matches {name:?}, whose name is not UTF-8: rename it"),
                 )
-            })?);
+            })?;
+            files.push(NamedFile { name, path });
         }
     }
     if files.is_empty() {
-        let reason =
-            format!("matches no file: `{pattern}`; relative paths start at the directory flowctl was started in");
+        let start = match base.0 {
+            Some(base) => format!("`{}`", base.display()),
+            None => "the directory flowctl was started in".to_owned(),
+        };
+        let reason = format!("matches no file: `{pattern}`; relative paths start at {start}");
         return Err(ConnectorError::field(connector, "path", reason));
     }
-    files.sort_unstable();
+    files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
 }
 

@@ -2,11 +2,12 @@
 //! sandbox.
 //!
 //! [`catalogue`] says what there is, for discovery; [`source`] and [`sink`] make it
-//! ready for a node. Invariant: whatever can fail for reasons known beforehand fails
+//! ready for a node; [`reach`](reach()) says what of the machine it will touch. Invariant: whatever can fail for reasons known beforehand fails
 //! there, before a file is written or an event read; what a file holds can only fail
 //! while it is read, and names the file and the place.
 
 mod background;
+mod base_dir;
 mod blackhole;
 mod catalogue;
 mod config;
@@ -25,6 +26,7 @@ mod load;
 mod output;
 mod pipeline;
 mod random;
+mod reach;
 mod sql;
 mod stdout;
 mod stellar_ledgers;
@@ -41,6 +43,7 @@ pub use catalogue::catalogue;
 pub use dead_letters::{dead_letter_file, dead_letters};
 pub use error::ConnectorError;
 pub use pipeline::Pipeline;
+pub use reach::{Reach, reach};
 pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSettings};
 
 /// What is wrong with a connector's configuration that has the fields and types of its
@@ -74,10 +77,10 @@ pub fn check(entry: &Entry, config: &serde_json::Value) -> Vec<ConfigFault> {
 pub fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
     match connector(node)? {
         http_source::NAME => http_source::source(node, pipeline),
-        json_lines::FILE => json_lines::file(node),
+        json_lines::FILE => json_lines::file(node, pipeline),
         json_lines::STDIN => json_lines::stdin(node),
         load::NAME => load::source(node),
-        stellar_ledgers::NAME => stellar_ledgers::source(node),
+        stellar_ledgers::NAME => stellar_ledgers::source(node, pipeline),
         stellar_rpc::NAME => stellar_rpc::source(node, pipeline),
         other => Err(catalogue::missing(Role::Source, other)),
     }
@@ -102,12 +105,11 @@ pub fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Connector
     }
 }
 
-/// The connector that runs at a node; a process of its own is none, whatever its name.
+/// The connector that runs at a node. A plugin or a process of its own is none, whatever
+/// its name.
 fn connector(node: &Node) -> Result<&str, ConnectorError> {
     match &node.component {
-        Component::Connector { name } | Component::Plugin { name, .. } => Ok(name),
-        Component::Remote { .. } | Component::Command { .. } => {
-            Err(catalogue::missing(node.role, node.component.name()))
-        }
+        Component::Connector { name } => Ok(name),
+        other => Err(catalogue::missing(node.role, other.name())),
     }
 }

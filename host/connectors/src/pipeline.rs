@@ -1,8 +1,10 @@
 //! What a connector may know of the pipeline that it works for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flowctl_types::NodeId;
+
+use crate::base_dir::BaseDir;
 
 /// The pipeline that a connector works for, and what of it outlives the process.
 #[derive(Debug, Clone)]
@@ -17,6 +19,9 @@ pub struct Pipeline {
     pub is_new: bool,
     /// Its state directory. It may not exist yet.
     pub state_dir: PathBuf,
+    /// Where relative paths of its configuration start; none for the working directory of
+    /// the process. Ids and positions have paths as they are written.
+    pub base_dir: Option<PathBuf>,
 }
 
 impl Pipeline {
@@ -24,5 +29,16 @@ impl Pipeline {
     #[must_use]
     pub fn node_dir(&self, node: &NodeId) -> PathBuf {
         self.state_dir.join("nodes").join(node.as_str())
+    }
+
+    /// The path to open for one that the configuration writes. With a base directory it is
+    /// absolute and without `..`.
+    #[must_use]
+    pub fn path(&self, written: impl AsRef<Path>) -> PathBuf {
+        self.base().path(written)
+    }
+
+    pub(crate) fn base(&self) -> BaseDir<'_> {
+        BaseDir(self.base_dir.as_deref())
     }
 }

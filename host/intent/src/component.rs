@@ -135,7 +135,8 @@ fn read_command(reader: &mut Reader, fields: &Fields<'_>, role: Role, node: &Nod
 /// The types that a process reads or emits: nothing of it is known before it runs.
 fn read_event_types(reader: &mut Reader, fields: &Fields<'_>, role: Role, key: &str) -> Vec<EventType> {
     let does = if key == "input_event_types" { "reads" } else { "emits" };
-    let hint = format!("name what the command {does}, such as `{key}: [stellar.ledger.v1]`: it is planned before it runs");
+    let hint =
+        format!("name what the command {does}, such as `{key}: [stellar.ledger.v1]`: it is planned before it runs");
     let node = match role.required_types().contains(&key) {
         true => reader.required(fields, key, &hint),
         false if role.command_keys().contains(&key) => fields.get(key),

@@ -124,7 +124,8 @@ fn nodes() -> Value {
         schema
     };
     let component = |role: Role| {
-        let mut properties = json!({"type": kind, "plugin": plugin, "image": image, "command": command_schema("command")});
+        let mut properties =
+            json!({"type": kind, "plugin": plugin, "image": image, "command": command_schema("command")});
         for key in role.command_keys() {
             properties[*key] = command_schema(key);
         }

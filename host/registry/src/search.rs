@@ -171,7 +171,10 @@ impl Search<'_> {
         };
         let is_candidate = entry.is_healthy() || self.candidates == Candidates::All;
         let is_shadowed = self.registry.shadowed.contains(&index);
-        is_preferred && is_candidate && !is_shadowed && !self.via.iter().any(|via| self.registry.entries[*via].name == entry.name)
+        is_preferred
+            && is_candidate
+            && !is_shadowed
+            && !self.via.iter().any(|via| self.registry.entries[*via].name == entry.name)
     }
 
     fn ends_at(&self, (vertex, progress): State) -> bool {

@@ -217,14 +217,8 @@ pub(crate) fn resolve<'a>(
             continue;
         }
         for (index, to) in targets {
-            let query = ChainQuery {
-                from: emitted,
-                source,
-                to: *to,
-                via: &via,
-                filter: wish.filter,
-                max_hops: wish.max_hops,
-            };
+            let query =
+                ChainQuery { from: emitted, source, to: *to, via: &via, filter: wish.filter, max_hops: wish.max_hops };
             match registry.chain(&query) {
                 Ok(processors) => {
                     let link = Link { source, emitted, to: *to };

@@ -43,6 +43,12 @@ impl Address {
         &self.shown
     }
 
+    /// What is connected to, `host:port`.
+    pub(crate) fn host_and_port(&self) -> String {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", self.url.host_str().unwrap_or_default())
+    }
+
     pub(crate) fn is_secure(&self) -> bool {
         self.url.scheme() == "https"
     }

@@ -25,7 +25,9 @@ use reqwest::redirect;
 pub(crate) use self::address::Address;
 pub(crate) use self::headers::Header;
 pub(crate) use self::patience::{Patience, Patient};
-use crate::ConnectorError;
+use crate::base_dir::BaseDir;
+use crate::reach::Reach;
+use crate::{ConnectorError, Pipeline};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,6 +88,22 @@ impl ClientSettings {
     /// [`ConnectorError`] that names the setting that cannot be used.
     pub(crate) fn check(&self) -> Result<(), ConnectorError> {
         self.parts().map(drop)
+    }
+
+    /// The same, with the file of certificates where `pipeline` has it.
+    pub(crate) fn at(self, pipeline: &Pipeline) -> Self {
+        Self { ca_file: self.ca_file.map(|path| pipeline.path(path)), ..self }
+    }
+
+    /// What a client of these settings touches.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectorError`] that names the setting that cannot be used.
+    pub(crate) fn reach(&self, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+        let (address, ..) = self.parts()?;
+        let reads = self.ca_file.iter().map(|path| base.reached(path)).collect();
+        Ok(Reach { reads, dials: vec![address.host_and_port()], ..Reach::default() })
     }
 
     /// Where requests go, what goes with each, and what of both must not be shown.

@@ -27,8 +27,10 @@ use serde::Deserialize;
 
 use self::poster::{Poster, Verdict};
 use self::requests::{Format, Key, Limits, Requests, Sender};
+use crate::base_dir::BaseDir;
 use crate::http_client::{Client, ClientSettings, Header};
 use crate::lines::Lines;
+use crate::reach::Reach;
 use crate::{ConnectorError, Pipeline, config};
 
 pub(crate) const NAME: &str = "http";
@@ -134,13 +136,18 @@ pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
     settings.and_then(|settings| settings.client.check()).err().into_iter().collect()
 }
 
+/// What a sink of this configuration touches.
+pub(crate) fn reach(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+    config::read_value(NAME, config).and_then(Settings::read)?.client.reach(base)
+}
+
 pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
     let Settings { client, limits, format, give_up_after } = Settings::read(config::read(NAME, node)?)?;
     Ok(Box::new(HttpSink {
         lines: Lines::new(&node.inputs),
         limits,
         sender: Sender::new(format, node, pipeline),
-        poster: Poster::new(node.id.to_string(), Client::new(client)?, give_up_after),
+        poster: Poster::new(node.id.to_string(), Client::new(client.at(pipeline))?, give_up_after),
         answered: HashMap::new(),
     }))
 }

@@ -30,6 +30,7 @@ use flowctl_topology::Node;
 
 use self::settings::Settings;
 use self::source::HttpSource;
+use crate::reach::Reach;
 use crate::{ConnectorError, Pipeline, json_lines};
 
 pub(crate) use self::settings::CONFIG;
@@ -39,6 +40,12 @@ pub(crate) const NAME: &str = "http";
 /// What is wrong with a configuration that has the right fields.
 pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
     Settings::read(config).err().into_iter().collect()
+}
+
+/// What a source of this configuration touches, its folder in the state directory aside.
+pub(crate) fn reach(config: &serde_json::Value) -> Result<Reach, ConnectorError> {
+    let (settings, _) = Settings::read(config)?;
+    Ok(Reach { listens: vec![settings.listen.to_string()], ..Reach::default() })
 }
 
 /// Makes the source of `node` ready. Nothing is listened at before `open`.

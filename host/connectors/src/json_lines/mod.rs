@@ -17,7 +17,9 @@ use serde::Deserialize;
 
 use self::reader::JsonLines;
 use crate::background::Background;
-use crate::{ConnectorError, config, files};
+use crate::base_dir::BaseDir;
+use crate::reach::Reach;
+use crate::{ConnectorError, Pipeline, config, files};
 
 pub(crate) const FILE: &str = "file";
 pub(crate) const STDIN: &str = "stdin";
@@ -56,10 +58,10 @@ struct StdinConfig {
     r#type: String,
 }
 
-pub(crate) fn file(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
+pub(crate) fn file(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
     let FileConfig { path, r#type } = config::read(FILE, node)?;
     let schema = emitted(FILE, node, &r#type)?;
-    Ok(Box::new(Background::new(JsonLines::files(node, schema, files::find(FILE, &path)?))))
+    Ok(Box::new(Background::new(JsonLines::files(node, schema, files::find(FILE, &path, pipeline.base())?))))
 }
 
 /// What is wrong with a configuration of `file` that has the right fields.
@@ -71,6 +73,12 @@ pub(crate) fn check_file(config: &serde_json::Value) -> Vec<ConnectorError> {
 pub(crate) fn stdin(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     let StdinConfig { r#type } = config::read(STDIN, node)?;
     Ok(Box::new(Background::new(JsonLines::stdin(node, emitted(STDIN, node, &r#type)?))))
+}
+
+/// What a source `file` of this configuration touches.
+pub(crate) fn reach_file(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+    let FileConfig { path, .. } = config::read_value(FILE, config)?;
+    Ok(Reach { reads: vec![base.reached_by_glob(&path)], ..Reach::default() })
 }
 
 /// The schema of the one type that the node emits, which its configuration names.

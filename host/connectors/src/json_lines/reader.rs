@@ -1,6 +1,7 @@
 //! Reads files of lines, or standard input, into pieces.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{self, Line, MAX_LINE_BYTES};
 use crate::background::Reader;
-use crate::files::Input;
+use crate::files::{Input, NamedFile};
 
 /// How messages call standard input.
 const STDIN_NAME: &str = "stdin";
@@ -36,7 +37,7 @@ pub(super) struct JsonLines {
 
 enum Origin {
     /// All files in the order of their names, and the index of the one to open next.
-    Files { files: Vec<String>, next: usize },
+    Files { files: Vec<NamedFile>, next: usize },
     /// Standard input, taken or not.
     Stdin { is_taken: bool },
 }
@@ -88,7 +89,7 @@ impl Place {
 }
 
 impl JsonLines {
-    pub(super) fn files(node: &Node, schema: Schema, files: Vec<String>) -> Self {
+    pub(super) fn files(node: &Node, schema: Schema, files: Vec<NamedFile>) -> Self {
         Self::new(node, schema, Origin::Files { files, next: 0 })
     }
 
@@ -125,7 +126,7 @@ impl JsonLines {
                 None => return Ok(false),
                 Some(file) => {
                     *next += 1;
-                    (file.as_str(), Input::open(file))
+                    (file.name.as_str(), Input::open(&file.path))
                 }
             },
             Origin::Stdin { is_taken: true } => return Ok(false),
@@ -194,16 +195,16 @@ impl Reader for JsonLines {
                 "standard input was read to line {line} and cannot be read again from there; write it to a file and use the source `file`"
             )));
         };
-        *next = files.partition_point(|known| known.as_str() <= &**file);
-        let is_there = files[..*next].last().is_some_and(|last| **last == **file);
-        let has_grown = place.is_read && is_there && has_grown(file, *offset);
+        *next = files.partition_point(|known| known.name.as_str() <= &**file);
+        let found = files[..*next].last().filter(|last| last.name == **file);
+        let has_grown = place.is_read && found.is_some_and(|found| has_grown(&found.path, *offset));
         if !place.is_read || has_grown {
-            if !is_there {
+            let Some(found) = found else {
                 return Err(Fault::Fatal(format!(
                     "`{file}` was read to line {line}, and is not among the files of `path` any more; put it back, or start anew without the stored position"
                 )));
-            }
-            let opened = Input::open(&**file).and_then(|mut input| input.skip_to(*offset).map(|()| input));
+            };
+            let opened = Input::open(&found.path).and_then(|mut input| input.skip_to(*offset).map(|()| input));
             let input = opened.map_err(|error| {
                 Fault::Fatal(format!("cannot read `{file}` on from line {line}, byte {offset}: {error}"))
             })?;
@@ -277,7 +278,7 @@ impl Reader for JsonLines {
 
 /// Whether a file that was read to byte `offset`, its end, has more by now. A compressed
 /// one does not grow.
-fn has_grown(file: &str, offset: u64) -> bool {
+fn has_grown(file: &Path, offset: u64) -> bool {
     let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
     length > offset && Input::open(file).is_ok_and(|input| !input.is_compressed())
 }

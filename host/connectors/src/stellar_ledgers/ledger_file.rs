@@ -14,7 +14,7 @@ use stellar_xdr::Error as XdrError;
 
 use super::ledger::{self, Header, MAX_LEDGER_BYTES};
 use super::position::Place;
-use crate::files::Input;
+use crate::files::{Input, NamedFile};
 
 /// Longest line of base64: what [`MAX_LEDGER_BYTES`] need, and a line end.
 const MAX_LINE_BYTES: usize = MAX_LEDGER_BYTES.div_ceil(3) * 4 + 2;
@@ -98,20 +98,20 @@ pub(crate) struct Found {
 
 impl LedgerFile {
     /// Opens a file at its first ledger.
-    pub(crate) fn open(name: &str) -> Result<Self, LedgerError> {
-        let error = |is_compressed, reason| LedgerError { file: name.to_owned(), offset: 0, is_compressed, reason };
-        let mut input = Input::open(name).map_err(|source| error(false, Reason::Io(source)))?;
+    pub(crate) fn open(NamedFile { name, path }: &NamedFile) -> Result<Self, LedgerError> {
+        let error = |is_compressed, reason| LedgerError { file: name.clone(), offset: 0, is_compressed, reason };
+        let mut input = Input::open(path).map_err(|source| error(false, Reason::Io(source)))?;
         let is_compressed = input.is_compressed();
         let format = match input.fill_buf() {
             Ok(start) => detect(start).map_err(|reason| error(is_compressed, reason))?,
             Err(source) => return Err(error(is_compressed, io_reason(source, is_compressed))),
         };
-        Ok(Self { name: name.to_owned(), input, format, left: 0, line: Vec::new() })
+        Ok(Self { name: name.clone(), input, format, left: 0, line: Vec::new() })
     }
 
     /// Opens a file where it was left.
-    pub(crate) fn open_at(place: &Place) -> Result<Self, LedgerError> {
-        let mut file = Self::open(&place.file)?;
+    pub(crate) fn open_at(file: &NamedFile, place: &Place) -> Result<Self, LedgerError> {
+        let mut file = Self::open(file)?;
         if let Err(source) = file.input.skip_to(place.offset) {
             let reason = match source.kind() {
                 ErrorKind::UnexpectedEof if !file.input.is_compressed() => Reason::Shorter,

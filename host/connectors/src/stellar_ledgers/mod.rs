@@ -25,7 +25,10 @@ use serde::Deserialize;
 use self::ledger_file::{Found, LedgerFile};
 use self::position::Place;
 use crate::background::{Background, Reader};
-use crate::{ConnectorError, config, files};
+use crate::base_dir::BaseDir;
+use crate::files::NamedFile;
+use crate::reach::Reach;
+use crate::{ConnectorError, Pipeline, config, files};
 
 pub(crate) const NAME: &str = "stellar-ledgers";
 
@@ -68,7 +71,7 @@ struct Config {
     generate: Option<generated::Config>,
 }
 
-pub(crate) fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
+pub(crate) fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
     let config: Config = config::read(NAME, node)?;
     if let Some(fault) = faults(&config).into_iter().next() {
         return Err(fault);
@@ -77,7 +80,7 @@ pub(crate) fn source(node: &Node) -> Result<Box<dyn Source>, ConnectorError> {
     match generate {
         Some(generate) => Ok(generated::source(node, &generate, network)),
         None => {
-            let files = files::find(NAME, &path.unwrap_or_default())?;
+            let files = files::find(NAME, &path.unwrap_or_default(), pipeline.base())?;
             let attributes = network.map(|network| ("network".to_owned(), network)).into_iter().collect();
             Ok(Box::new(Background::new(Ledgers::new(node.id.to_string(), files, attributes))))
         }
@@ -107,12 +110,18 @@ fn faults(config: &Config) -> Vec<ConnectorError> {
     faults
 }
 
+/// What a source of this configuration touches.
+pub(crate) fn reach(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+    let Config { path, .. } = config::read_value(NAME, config)?;
+    Ok(Reach { reads: path.iter().map(|path| base.reached_by_glob(path)).collect(), ..Reach::default() })
+}
+
 /// Reads files of ledgers one after the other.
 struct Ledgers {
     /// Its node, which its ids start with.
     node: String,
     /// All files, in the order of their names.
-    files: Vec<String>,
+    files: Vec<NamedFile>,
     /// Index of the file to open next.
     next_file: usize,
     current: Option<LedgerFile>,
@@ -126,7 +135,7 @@ struct Ledgers {
 }
 
 impl Ledgers {
-    fn new(node: String, files: Vec<String>, attributes: Attributes) -> Self {
+    fn new(node: String, files: Vec<NamedFile>, attributes: Attributes) -> Self {
         let place = Place::default();
         Self { node, files, next_file: 0, current: None, attributes, place, carried: None, fault: None }
     }
@@ -136,8 +145,8 @@ impl Ledgers {
         let fatal = |error: ledger_file::LedgerError| Fault::Fatal(error.to_string());
         loop {
             if self.current.is_none() {
-                let Some(name) = self.files.get(self.next_file) else { return Ok(None) };
-                self.current = Some(LedgerFile::open(name).map_err(fatal)?);
+                let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
+                self.current = Some(LedgerFile::open(file).map_err(fatal)?);
                 self.next_file += 1;
             }
             let file = self.current.as_mut().expect("opened above");
@@ -155,10 +164,10 @@ impl Reader for Ledgers {
     fn open(&mut self, position: Option<&[u8]>) -> Result<(), Fault> {
         let Some(position) = position else { return Ok(()) };
         let place = Place::decode(position)?;
-        self.next_file = self.files.partition_point(|file| *file <= place.file);
-        let is_there = self.files[..self.next_file].last() == Some(&place.file);
-        if is_there && !place.is_read {
-            self.current = Some(LedgerFile::open_at(&place).map_err(|error| Fault::Fatal(error.to_string()))?);
+        self.next_file = self.files.partition_point(|file| file.name <= place.file);
+        let found = self.files[..self.next_file].last().filter(|last| last.name == place.file);
+        if let Some(file) = found.filter(|_| !place.is_read) {
+            self.current = Some(LedgerFile::open_at(file, &place).map_err(|error| Fault::Fatal(error.to_string()))?);
         } else if !place.is_read && !place.file.is_empty() {
             let Place { file, offset, .. } = &place;
             return Err(Fault::Fatal(format!(

@@ -32,7 +32,9 @@ use self::position::Place;
 use self::source::StellarRpc;
 use self::start::{Memo, Start};
 use self::trouble::Trouble;
+use crate::base_dir::BaseDir;
 use crate::http_client::{Client, ClientSettings, Header, Patience};
+use crate::reach::Reach;
 use crate::{ConnectorError, Pipeline, config};
 
 pub(crate) const NAME: &str = "stellar-rpc";
@@ -158,10 +160,15 @@ pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
     settings.and_then(|settings| settings.client.check()).err().into_iter().collect()
 }
 
+/// What a source of this configuration touches.
+pub(crate) fn reach(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+    config::read_value(NAME, config).and_then(Settings::read)?.client.reach(base)
+}
+
 pub(crate) fn source(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Source>, ConnectorError> {
     let Settings { client, start, end, limit, network, poll_interval, give_up_after, max_answer_bytes } =
         Settings::read(config::read(NAME, node)?)?;
-    let client = Client::new(client)?;
+    let client = Client::new(client.at(pipeline))?;
     let trouble = Trouble::new(node.id.to_string(), client.shown().to_owned(), Patience::new(give_up_after));
     let server = Server::new(client, max_answer_bytes);
     let memo = Memo::new(start, node, pipeline);

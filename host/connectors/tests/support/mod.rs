@@ -47,6 +47,7 @@ pub fn pipeline() -> Pipeline {
         state_id: "0".to_owned(),
         is_new: true,
         state_dir: std::env::temp_dir().join("none"),
+        base_dir: None,
     }
 }
 

@@ -14,6 +14,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{NAME, tls};
 use crate::ConnectorError;
+use crate::base_dir::BaseDir;
+use crate::reach::Reach;
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,11 +49,39 @@ pub(super) struct Address {
 
 impl Address {
     /// Reads the URL. `tls` and `ca_file` are of the configuration, and count more than
-    /// what the URL says.
-    pub(super) fn read(url: &str, tls: Option<Tls>, ca_file: Option<PathBuf>) -> Result<Self, ConnectorError> {
+    /// what the URL says. Relative paths of both start at `base`.
+    pub(super) fn read(
+        url: &str,
+        tls: Option<Tls>,
+        ca_file: Option<PathBuf>,
+        base: BaseDir<'_>,
+    ) -> Result<Self, ConnectorError> {
         let (config, tls, ca_file) = parts(url, tls, ca_file)?;
+        let ca_file = ca_file.map(|path| base.path(path));
         let tls = if tls == Tls::VerifyFull { tls::checking(ca_file.as_deref())? } else { tls::trusting() };
         Ok(Self { config, tls })
+    }
+
+    /// What a sink with this address touches: every host with its port, and the sockets
+    /// of those that are folders.
+    pub(super) fn reach(
+        url: &str,
+        tls: Option<Tls>,
+        ca_file: Option<PathBuf>,
+        base: BaseDir<'_>,
+    ) -> Result<Reach, ConnectorError> {
+        let (config, _, ca_file) = parts(url, tls, ca_file)?;
+        let named = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
+            Host::Tcp(host) => host_and_port(host, port(&config, index)),
+            Host::Unix(folder) => {
+                base.reached(folder).join(format!(".s.PGSQL.{}", port(&config, index))).display().to_string()
+            }
+        });
+        // where these are given, they are connected to in place of the names
+        let addresses = config.get_hostaddrs().iter().enumerate();
+        let addresses = addresses.map(|(index, address)| host_and_port(&address.to_string(), port(&config, index)));
+        let reads = ca_file.iter().map(|path| base.reached(path)).collect();
+        Ok(Reach { reads, dials: named.chain(addresses).collect(), ..Reach::default() })
     }
 
     /// Whether the URL can be read, and goes with the rest. No file is read.
@@ -64,6 +94,17 @@ impl Address {
         let n_hosts = self.config.get_hosts().len() as u32;
         3 * n_hosts * self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
     }
+}
+
+/// The port of a host, by the host's index.
+fn port(config: &tokio_postgres::Config, index: usize) -> u16 {
+    let ports = config.get_ports();
+    ports.get(index).or(ports.first()).copied().unwrap_or(5432)
+}
+
+fn host_and_port(host: &str, port: u16) -> String {
+    let host = host.to_ascii_lowercase();
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// What the URL says, with `tls` and `ca_file` of the configuration, which count more.
@@ -106,9 +147,8 @@ fn parts(
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ports = self.config.get_ports();
         for (index, host) in self.config.get_hosts().iter().enumerate() {
-            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            let port = port(&self.config, index);
             f.write_str(if index == 0 { "" } else { "," })?;
             match host {
                 Host::Tcp(host) => write!(f, "{host}:{port}")?,
@@ -200,7 +240,8 @@ mod tests {
     use super::*;
 
     fn shown(url: &str) -> String {
-        Address::read(url, None, None).map_or_else(|error| error.to_string(), |address| address.to_string())
+        Address::read(url, None, None, BaseDir::default())
+            .map_or_else(|error| error.to_string(), |address| address.to_string())
     }
 
     #[test]
@@ -243,9 +284,10 @@ mod tests {
             Ok((rest, Some(Tls::VerifyFull), Some("/etc/ca.pem".into())))
         );
         assert_eq!(said("postgres://db?sslmode=require"), Ok(("postgres://db".to_owned(), Some(Tls::Require), None)));
-        let error = Address::read("postgres://db?sslmode=require", None, Some("ca.pem".into())).unwrap_err();
+        let error = Address::read("postgres://db?sslmode=require", None, Some("ca.pem".into()), BaseDir::default())
+            .unwrap_err();
         assert!(error.to_string().starts_with("`ca_file` of `postgres` is only looked at"), "{error}");
-        let error = Address::read("postgres://db", None, Some("no/such.pem".into())).unwrap_err();
+        let error = Address::read("postgres://db", None, Some("no/such.pem".into()), BaseDir::default()).unwrap_err();
         assert_eq!(error.to_string(), "`postgres` cannot read `no/such.pem`");
     }
 }

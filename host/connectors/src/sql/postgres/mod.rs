@@ -27,6 +27,8 @@ use self::sink::Postgres;
 use self::target::Target;
 use super::table::Table;
 use super::{Mode, Place, Wanted};
+use crate::base_dir::BaseDir;
+use crate::reach::Reach;
 use crate::{ConnectorError, Pipeline, config};
 
 pub(crate) const NAME: &str = "postgres";
@@ -103,13 +105,19 @@ pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
     [address, key].into_iter().filter_map(Result::err).collect()
 }
 
+/// What a sink of this configuration touches. Without a `url` there is no sink.
+pub(crate) fn reach(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+    let Config { url, tls, ca_file, .. } = config::read_value(NAME, config)?;
+    url.map_or_else(|| Ok(Reach::default()), |url| Address::reach(&url, tls, ca_file, base))
+}
+
 pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
     let Config { url, table, schema, mode, key, tls, ca_file } = config::read(NAME, node)?;
     let missing = || {
         let reason = format!("is missing: write `url: postgres://…`, or set the environment variable {URL_VARIABLE}");
         ConnectorError::field(NAME, "url", reason)
     };
-    let address = Address::read(&url.ok_or_else(missing)?, tls, ca_file)?;
+    let address = Address::read(&url.ok_or_else(missing)?, tls, ca_file, pipeline.base())?;
     let tables = Wanted { table, mode, key }.tables(NAME, node)?;
     tables.iter().try_for_each(|table| check_names(node, table))?;
     let targets = tables.into_iter().zip(&node.inputs).map(|(table, schema)| Target::new(table, schema.clone()));

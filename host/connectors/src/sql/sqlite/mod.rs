@@ -29,6 +29,8 @@ use serde::Deserialize;
 use self::database::{Database, Plan};
 use self::worker::Worker;
 use super::{Mode, Place, Wanted};
+use crate::base_dir::BaseDir;
+use crate::reach::Reach;
 use crate::{ConnectorError, Pipeline, config};
 
 pub(crate) const NAME: &str = "sqlite";
@@ -74,6 +76,8 @@ struct Config {
 
 pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {
     let Config { path, table, mode, key } = config::read(NAME, node)?;
+    check_named(&path)?;
+    let path = pipeline.path(path);
     check(&path)?;
     let tables = Wanted { table, mode, key }.tables(NAME, node)?;
     let targets = tables.into_iter().zip(node.inputs.iter().cloned()).collect();
@@ -89,6 +93,18 @@ pub(crate) fn check_config(config: &serde_json::Value) -> Vec<ConnectorError> {
     };
     let key = Wanted { table, mode, key }.key(NAME).map(drop);
     [check_named(&path), key].into_iter().filter_map(Result::err).collect()
+}
+
+/// What a sink of this configuration touches: the database, and the files that SQLite
+/// keeps beside it.
+pub(crate) fn reach(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
+    let Config { path, .. } = config::read_value(NAME, config)?;
+    let beside = |ending: &str| {
+        let mut path = base.reached(&path).into_os_string();
+        path.push(ending);
+        path.into()
+    };
+    Ok(Reach { writes: ["", "-journal", "-wal", "-shm"].map(beside).to_vec(), ..Reach::default() })
 }
 
 fn check_named(path: &Path) -> Result<(), ConnectorError> {
