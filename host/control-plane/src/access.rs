@@ -48,7 +48,6 @@ pub(crate) const METHODS: &[(&str, Role)] = &[
     ("/flowctl.admin.v1.PluginService/WatchPlugins", Role::Viewer),
     ("/grpc.health.v1.Health/Check", Role::Viewer),
     ("/grpc.health.v1.Health/Watch", Role::Viewer),
-    ("/grpc.health.v1.Health/List", Role::Viewer),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::Viewer),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Role::Viewer),
     (METRICS, Role::Viewer),
@@ -158,4 +157,58 @@ fn answer(is_call: bool, status: &Status) -> Response {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// Services that components serve, and we call.
+    const OF_COMPONENTS: [&str; 3] = ["SourceService", "ProcessorService", "ConsumerService"];
+
+    #[test]
+    fn every_method_of_every_service_is_in_the_table() {
+        let mut methods = BTreeSet::new();
+        for descriptors in [
+            flowctl_proto::FILE_DESCRIPTOR_SET,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ] {
+            for file in FileDescriptorSet::decode(descriptors).unwrap().file {
+                for service in &file.service {
+                    if OF_COMPONENTS.contains(&service.name()) {
+                        continue;
+                    }
+                    let path = |method: &str| format!("/{}.{}/{method}", file.package(), service.name());
+                    methods.extend(service.method.iter().map(|method| path(method.name())));
+                }
+            }
+        }
+        let table: BTreeSet<_> = METHODS.iter().map(|(method, _)| (*method).to_owned()).collect();
+        assert_eq!(table.len(), METHODS.len(), "a method is in the table twice");
+        let named: BTreeSet<_> = table.into_iter().filter(|method| method != METRICS).collect();
+        assert_eq!(named, methods);
+    }
+
+    #[test]
+    fn two_credentials_or_another_scheme_are_none() {
+        let header = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, header::HeaderValue::from_static(value));
+            }
+            bearer(&headers).map(|token| token.map(ToOwned::to_owned))
+        };
+        assert_eq!(header(&[]).unwrap(), None);
+        assert_eq!(header(&["bearer abc"]).unwrap().as_deref(), Some("abc"));
+        assert!(matches!(header(&["Bearer a", "Bearer b"]), Err(Refusal::Unknown)));
+        assert!(matches!(header(&["Basic abc"]), Err(Refusal::Unknown)));
+        assert!(matches!(header(&["abc"]), Err(Refusal::Unknown)));
+    }
 }
