@@ -21,6 +21,9 @@ mod types;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> std::process::ExitCode {
+    if let Some(code) = flowctl_test_support::components::child() {
+        return code;
+    }
     if let Some(code) = crash_points::child() {
         return code;
     }
