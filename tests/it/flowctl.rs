@@ -46,6 +46,11 @@ impl Flowctl {
         for name in [
             "FLOWCTL_PLUGINS",
             "FLOWCTL_CONFIG",
+            "FLOWCTL_TOKEN",
+            "FLOWCTL_CA",
+            "FLOWCTL_CERT",
+            "FLOWCTL_KEY",
+            "FLOWCTL_LOG_FORMAT",
             "XDG_CONFIG_HOME",
             "XDG_DATA_HOME",
             "DOCKER_CONFIG",
@@ -59,6 +64,8 @@ impl Flowctl {
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("XDG_STATE_HOME", self.path("state"))
+            // nor that a control plane runs on the default port
+            .env("FLOWCTL_ENDPOINT", "none")
             // compiled once for all cases: compiling is not what they are about
             .env("XDG_CACHE_HOME", cache())
             .stdin(Stdio::null());

@@ -71,24 +71,28 @@ impl Found {
     }
 }
 
-/// A pipeline's folder, and how many numbered transfers its file holds: whole windows, so
-/// that no sum is told before it is complete.
-struct Numbers {
-    flowctl: Flowctl,
-    n_events: u64,
+/// A pipeline's folder, and how many numbered transfers its file `in.jsonl` holds: whole
+/// windows, so that no sum is told before it is complete.
+pub(crate) struct Numbers {
+    pub(crate) flowctl: Flowctl,
+    pub(crate) n_events: u64,
 }
 
 impl Numbers {
     fn new(sinks: &str) -> Self {
-        let flowctl = Flowctl::new();
-        flowctl.write("p.yaml", pipeline(sinks));
-        let mut numbers = Self { flowctl, n_events: 0 };
+        let mut numbers = Self::empty();
+        numbers.flowctl.write("p.yaml", pipeline("numbers", sinks));
         numbers.append(100_000);
         numbers
     }
 
+    /// A folder without a pipeline, and with nothing to read.
+    pub(crate) fn empty() -> Self {
+        Self { flowctl: Flowctl::new(), n_events: 0 }
+    }
+
     /// Gives the pipeline more to read, where it has read everything.
-    fn append(&mut self, n_events: u64) {
+    pub(crate) fn append(&mut self, n_events: u64) {
         assert_eq!(n_events % (PER_LEDGER * WINDOW), 0);
         let mut lines = String::new();
         for n in self.n_events..self.n_events + n_events {
@@ -105,11 +109,12 @@ impl Numbers {
     }
 }
 
-fn pipeline(sinks: &str) -> String {
+/// From `in.jsonl` through a stateless and a stateful processor, `filter` and `sums`.
+pub(crate) fn pipeline(name: &str, sinks: &str) -> String {
     format!(
         "apiVersion: flowctl/v1
 kind: Pipeline
-metadata: {{name: numbers}}
+metadata: {{name: {name}}}
 spec:
   batch: {{max_events: 200}}
   checkpoint: {{interval: 40ms}}
@@ -144,7 +149,7 @@ fn ended_by(child: &mut Child, deadline: Instant) -> bool {
 }
 
 /// A time up to `longest`, another each time.
-fn moment(longest: Duration) -> Duration {
+pub(crate) fn moment(longest: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish() % 1_000;
     longest.mul_f64(f64::from(u32::try_from(random).unwrap()) / 1_000.0)
 }
@@ -217,13 +222,15 @@ fn differences(n_events: u64, numbers: &str, windows: &str) -> (u64, u64, u64) {
 const NUMBERS: &str = "SELECT tx_hash, count(*) FROM stellar_token_transfer_v1 GROUP BY tx_hash";
 const WINDOWS: &str = "SELECT from_ledger, count(*), sum(count), sum(sum) FROM stellar_volume_v1 GROUP BY from_ledger";
 
-fn in_postgres(server: &Server, url: &str, n_events: u64) -> (u64, u64, u64) {
+/// What a PostgreSQL database lost, has twice, and has of wrong sums.
+pub(crate) fn in_postgres(server: &Server, url: &str, n_events: u64) -> (u64, u64, u64) {
     let csv = |sql: &str| server.psql(url, &format!("COPY ({sql}) TO STDOUT WITH (FORMAT csv)"));
     let windows = WINDOWS.replace("sum(sum)", "sum(sum::numeric)");
     differences(n_events, &csv(NUMBERS), &csv(&windows))
 }
 
-fn in_sqlite(flowctl: &Flowctl, n_events: u64) -> (u64, u64, u64) {
+/// The same of the SQLite database `numbers.db`.
+pub(crate) fn in_sqlite(flowctl: &Flowctl, n_events: u64) -> (u64, u64, u64) {
     let database = rusqlite::Connection::open(flowctl.path("numbers.db")).unwrap();
     let csv = |sql: &str, n_columns: usize| {
         let mut statement = database.prepare(sql).unwrap();
@@ -244,8 +251,8 @@ fn in_sqlite(flowctl: &Flowctl, n_events: u64) -> (u64, u64, u64) {
     differences(n_events, &csv(NUMBERS, 2), &csv(&windows, 4))
 }
 
-/// How many numbers the file lacks. Every line of it is whole.
-fn missing_in_file(flowctl: &Flowctl, n_events: u64) -> u64 {
+/// How many numbers the file `out.jsonl` lacks. Every line of it is whole.
+pub(crate) fn missing_in_file(flowctl: &Flowctl, n_events: u64) -> u64 {
     let mut is_there = vec![false; usize::try_from(n_events).unwrap()];
     for line in flowctl.read("out.jsonl").lines() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("a torn line: {line}"));

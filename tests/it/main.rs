@@ -7,6 +7,7 @@
 mod artifacts;
 mod bad_input;
 mod commands;
+mod control_plane;
 mod crash_points;
 mod delivery;
 mod flowctl;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         tutorial::trials(),
         types::trials(),
         artifacts::trials(),
+        control_plane::trials(),
     ]
     .into_iter()
     .flatten()

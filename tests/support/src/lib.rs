@@ -26,6 +26,7 @@ mod unit;
 
 use std::path::{Path, PathBuf};
 
+pub use certificates::Certificates;
 pub use event::{Event, Kind, Muxed};
 pub use formats::Format;
 pub use unit::{Outcome, UnitCase};

@@ -1,0 +1,33 @@
+//! The control plane: `flowctl serve`, components in processes of their own, runs, and
+//! tenants, as an operator meets them.
+
+mod commands;
+mod components;
+mod demonstration;
+mod faults;
+mod mixed;
+mod policies;
+mod python;
+mod restarts;
+mod runs;
+mod server;
+mod tenants;
+
+use libtest_mimic::Trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    [
+        demonstration::trials(),
+        mixed::trials(),
+        faults::trials(),
+        commands::trials(),
+        python::trials(),
+        restarts::trials(),
+        runs::trials(),
+        policies::trials(),
+        tenants::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
