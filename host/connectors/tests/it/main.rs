@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod base_dir;
 mod catalogue;
 mod generated_ledgers;
 mod http_sink;
@@ -11,5 +12,6 @@ mod http_source;
 mod json_lines;
 mod ledger_files;
 mod load;
+mod reach;
 mod sinks;
 mod stellar_rpc;
