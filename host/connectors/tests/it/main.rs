@@ -11,6 +11,7 @@ mod http_sink;
 mod http_source;
 mod json_lines;
 mod ledger_files;
+mod live_components;
 mod load;
 mod reach;
 mod sinks;
