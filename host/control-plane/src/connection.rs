@@ -74,8 +74,7 @@ pub(crate) async fn serve(stream: TcpStream, tls: Option<Tls>, routes: Router, p
             let (_, session) = stream.get_ref();
             let certificate = session.peer_certificates().and_then(<[_]>::first);
             peer.certificate = certificate.map(|certificate| Digest::of(certificate).to_hex().into());
-            let protocol =
-                if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
+            let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
             http(stream, &protocol, peer, routes, patience, watcher).await;
         }
     }

@@ -1,10 +1,10 @@
 //! What is spoken without gRPC: whether the host lives and is ready, and its figures.
 
+use axum::Router;
 use axum::extract::{Extension, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::Router;
 use tracing::warn;
 
 use crate::access::METRICS;

@@ -85,11 +85,8 @@ impl Seen {
     fn nodes(&self) -> impl Iterator<Item = (Labels<'_>, &NodeFigures)> {
         self.runs.iter().flat_map(|run| {
             run.figures.nodes.iter().map(|node| {
-                let labels = vec![
-                    ("tenant", self.tenant.as_str()),
-                    ("pipeline", &*run.pipeline),
-                    ("node", node.node.as_str()),
-                ];
+                let labels =
+                    vec![("tenant", self.tenant.as_str()), ("pipeline", &*run.pipeline), ("node", node.node.as_str())];
                 (labels, node)
             })
         })

@@ -156,8 +156,10 @@ impl Server {
     /// for the grace of the settings.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, address, settings, control_plane } = self;
-        let access =
-            Arc::new(Access { credentials: control_plane.credentials.clone(), is_loopback: address.ip().is_loopback() });
+        let access = Arc::new(Access {
+            credentials: control_plane.credentials.clone(),
+            is_loopback: address.ip().is_loopback(),
+        });
         let (routes, stop) = routes::all(&control_plane, access).await;
         accept_all(listener, routes, &settings, shutdown, || drop(stop)).await;
     }

@@ -52,9 +52,7 @@ impl Active {
         }
         let of_tenant = runs.iter().filter(|((owner, _), _)| *owner == tenant);
         let used = of_tenant.map(|(_, run)| run.demand).fold(Demand::default(), Demand::plus);
-        quotas
-            .check(used, run.demand)
-            .map_err(|reason| ControlError::Quota { tenant: tenant.to_string(), reason })?;
+        quotas.check(used, run.demand).map_err(|reason| ControlError::Quota { tenant: tenant.to_string(), reason })?;
         let run = Arc::new(run);
         runs.insert(key, Arc::clone(&run));
         Ok(run)

@@ -12,9 +12,7 @@ use tokio::sync::watch;
 
 use super::active::ActiveRun;
 use super::lead::{self, Job};
-use super::{
-    ControlError, Controller, Figures, Inner, Locking, PipelineFile, PlanRequest, Planned, RunView, Start,
-};
+use super::{ControlError, Controller, Figures, Inner, Locking, PipelineFile, PlanRequest, Planned, RunView, Start};
 use crate::records::{moment, now};
 use crate::tenants::{Demand, Tenant};
 
@@ -141,11 +139,8 @@ enum Stored {
 
 /// Stores a pipeline and its new run, unless another host of this store runs it.
 fn store_run(store: &HostStore, pipeline: &PipelineRecord, run: &RunRecord) -> Result<Stored, StateError> {
-    let active = RunQuery {
-        pipeline: Some(pipeline.name.clone()),
-        is_active: true,
-        ..RunQuery::of(pipeline.tenant.as_str())
-    };
+    let active =
+        RunQuery { pipeline: Some(pipeline.name.clone()), is_active: true, ..RunQuery::of(pipeline.tenant.as_str()) };
     // hosts that died since this one started have left theirs
     if !store.runs(&active)?.is_empty() {
         store.fail_orphans(super::LOST)?;
@@ -222,7 +217,11 @@ fn pipeline_record(job: &Job, intention: Intention) -> PipelineRecord {
         file_name: file.name.clone(),
         base_dir: file.base_dir.display().to_string(),
         plugins: file.plugins.iter().map(|path| path.display().to_string()).collect(),
-        lock: if job.planned.lock.is_empty() { file.lock.clone().unwrap_or_default() } else { job.planned.lock.clone() },
+        lock: if job.planned.lock.is_empty() {
+            file.lock.clone().unwrap_or_default()
+        } else {
+            job.planned.lock.clone()
+        },
         options: options.to_string(),
         is_wanted: intention == Intention::Wanted,
         created_at: now(),

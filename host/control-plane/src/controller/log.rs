@@ -153,7 +153,8 @@ impl Inner {
                 Err(error) => warn!(log_of = run, %error, "the log of a run cannot be stored"),
                 Ok(first) => {
                     if let Some(open) = self.runs().get(&run) {
-                        open.written.send_modify(|written| *written = (first + n_events).saturating_sub(1).max(*written));
+                        open.written
+                            .send_modify(|written| *written = (first + n_events).saturating_sub(1).max(*written));
                     }
                 }
             }

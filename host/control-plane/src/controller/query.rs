@@ -160,11 +160,8 @@ impl Controller {
 
     fn with_run(&self, mut row: PipelineRow) -> (PipelineRow, Option<RunView>) {
         let last = row.last_run.take().and_then(RunView::listed);
-        let active: Option<Arc<ActiveRun>> = row
-            .tenant
-            .parse::<Tenant>()
-            .ok()
-            .and_then(|tenant| self.inner.active.of_pipeline(&tenant, &row.name));
+        let active: Option<Arc<ActiveRun>> =
+            row.tenant.parse::<Tenant>().ok().and_then(|tenant| self.inner.active.of_pipeline(&tenant, &row.name));
         let run = match active {
             Some(run) => Some(run.view.borrow().brief()),
             None => last,

@@ -132,8 +132,7 @@ pub(super) async fn forget_old(inner: Weak<Inner>) {
         let Some(settings) = inner.upgrade().map(|inner| inner.settings) else { return };
         tokio::time::sleep(settings.retention_period).await;
         let Some(inner) = inner.upgrade() else { return };
-        let retention =
-            Retention { max_age: settings.keep_for, max_runs_per_pipeline: settings.n_kept, now: now() };
+        let retention = Retention { max_age: settings.keep_for, max_runs_per_pipeline: settings.n_kept, now: now() };
         match inner.records.call(move |store| store.retain(&retention)).await {
             Ok(removed) if removed.runs > 0 => info!(n_runs = removed.runs, "old runs were forgotten"),
             Ok(_) => {}

@@ -96,7 +96,8 @@ impl Registration {
     /// [`DirectoryError::Invalid`] with the first field that cannot be used.
     pub fn new(info: ComponentInfo, node: &str, peer: IpAddr) -> Result<Self, DirectoryError> {
         let id = [info.id.as_str(), info.name.as_str(), node].into_iter().find(|text| !text.is_empty());
-        let id = id.ok_or_else(|| invalid("component.id", "is empty, and so are `component.name` and `component_id`"))?;
+        let id =
+            id.ok_or_else(|| invalid("component.id", "is empty, and so are `component.name` and `component_id`"))?;
         name("component.id", id)?;
         name("component_id", node)?;
         text("component.name", &info.name, NAME_BYTES)?;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use flowctl_proto::v1::control_plane_service_server::ControlPlaneService;
 use flowctl_proto::v1::{
-    ComponentStatusRequest, ComponentStatusResponse, ComponentType, DiscoveryRequest, DiscoveryResponse,
-    HeartbeatRequest, HealthStatus, ListComponentsRequest, ListComponentsResponse, RegisterRequest, RegisterResponse,
+    ComponentStatusRequest, ComponentStatusResponse, ComponentType, DiscoveryRequest, DiscoveryResponse, HealthStatus,
+    HeartbeatRequest, ListComponentsRequest, ListComponentsResponse, RegisterRequest, RegisterResponse,
     UnregisterRequest,
 };
 use tonic::{Request, Response, Status};

@@ -98,7 +98,8 @@ fn planning(failure: &PlanFailure) -> Status {
     };
     let mut details = details(reason, failure.hint.as_deref());
     let faults = failure.faults.iter().take(MAX_FAULTS);
-    let faults: Vec<_> = faults.map(|fault| FieldViolation::new(cut(&fault.place, 256), cut(&fault.message, MESSAGE_BYTES))).collect();
+    let faults: Vec<_> =
+        faults.map(|fault| FieldViolation::new(cut(&fault.place, 256), cut(&fault.message, MESSAGE_BYTES))).collect();
     if !faults.is_empty() {
         details.set_bad_request(faults);
     }

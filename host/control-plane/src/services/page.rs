@@ -69,7 +69,9 @@ mod tests {
         let made = token("runs", "17\nx");
         assert_eq!(key("runs", &made).unwrap().as_deref(), Some("17\nx"));
         assert_eq!(key("runs", "").unwrap(), None);
-        for (list, token) in [("pipelines", made.as_str()), ("runs", "%%"), ("runs", "AA"), ("runs", &"A".repeat(2_000))] {
+        for (list, token) in
+            [("pipelines", made.as_str()), ("runs", "%%"), ("runs", "AA"), ("runs", &"A".repeat(2_000))]
+        {
             assert_eq!(key(list, token).unwrap_err().code(), tonic::Code::InvalidArgument, "{token}");
         }
     }

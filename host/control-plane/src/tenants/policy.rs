@@ -239,7 +239,11 @@ fn is_address(allowed: &[String], host: &str, port: u16) -> bool {
         match wanted.strip_prefix('*') {
             Some("") => !is_internal,
             Some(suffix) => {
-                suffix.starts_with('.') && address.is_none() && !is_internal && host.len() > suffix.len() && host.ends_with(suffix)
+                suffix.starts_with('.')
+                    && address.is_none()
+                    && !is_internal
+                    && host.len() > suffix.len()
+                    && host.ends_with(suffix)
             }
             None => wanted == host || (address.is_some() && wanted.parse().ok() == address),
         }
@@ -318,9 +322,8 @@ mod tests {
             Touch::GrantEnv("HOME".into()),
         ];
         check("{}", &[], &refused);
-        let request = PolicyRequest {
-            uses: refused.into_iter().map(|what| Use { node: "n".to_owned(), what }).collect(),
-        };
+        let request =
+            PolicyRequest { uses: refused.into_iter().map(|what| Use { node: "n".to_owned(), what }).collect() };
         assert_eq!(Policy::default().check(&request).len(), request.uses.len());
         assert_eq!(Policy::everything().check(&request), []);
     }

@@ -65,7 +65,10 @@ async fn a_followed_log_has_every_event_once_to_the_end() {
     while let Some(event) = within(watch.message()).await.unwrap() {
         events.push(event);
     }
-    assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), (1..=events.len() as u64).collect::<Vec<_>>());
+    assert_eq!(
+        events.iter().map(|event| event.number).collect::<Vec<_>>(),
+        (1..=events.len() as u64).collect::<Vec<_>>()
+    );
     let lines: Vec<_> = events.iter().filter(|event| event.kind == "log" && event.node == "out").collect();
     assert_eq!(lines.len(), 50);
     assert_eq!(lines[49].message, "line 49[31m", "nothing steers a terminal");

@@ -82,8 +82,7 @@ impl Planner for FakePlanner {
             Settings { linger: Duration::ZERO, checkpoint_interval: Duration::from_millis(20), ..Settings::default() };
         topology.nodes = vec![node(Role::Source, "in", &topology, 1), node(Role::Sink, "out", &topology, parallelism)];
         let route = Route { output_kind: 0, input_kind: 0, conversion: Conversion::Same };
-        topology.edges =
-            vec![Edge { from: "in".parse().unwrap(), to: "out".parse().unwrap(), routes: vec![route] }];
+        topology.edges = vec![Edge { from: "in".parse().unwrap(), to: "out".parse().unwrap(), routes: vec![route] }];
         Ok(Planned {
             chain: render::line(&topology),
             topology,
