@@ -47,7 +47,7 @@ struct Going {
 }
 
 /// Ends a task when it is dropped.
-struct Aborting<T>(JoinHandle<T>);
+pub(super) struct Aborting<T>(pub(super) JoinHandle<T>);
 
 impl<T> Drop for Aborting<T> {
     fn drop(&mut self) {
