@@ -19,15 +19,14 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 use wasmtime::component::{Component, Linker};
 
-use crate::EngineError;
 use crate::aot::{Artifact, Cache};
 use crate::compile::compile;
 use crate::config::{CodeSettings, EngineConfig, Layout};
 use crate::host::{self, State};
-use crate::limits::Tenant;
 use crate::plugin::{self, Plugin};
 use crate::stage::PluginStage;
 use crate::ticker::Ticker;
+use crate::{EngineError, Tenant};
 
 /// Maps of the process's address space that one instance takes: memory, image, guard
 /// pages, tables, stack.

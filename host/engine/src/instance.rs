@@ -7,10 +7,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flowctl_runtime::{Fault, Outcome, Processor, State as Parts};
+use flowctl_runtime::{Fault, Outcome, Processor, State as Parts, Usage};
 use flowctl_types::Batch;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
 use wasmtime::Store;
 use wasmtime::component::{Func, TypedFunc, Val};
 
@@ -26,6 +25,7 @@ use crate::ticker;
 /// A configured instance.
 pub(crate) struct Instance {
     shared: Arc<Shared>,
+    meter: Meter,
     live: Option<Live>,
 }
 
@@ -59,19 +59,19 @@ pub(crate) struct TimerFunctions {
 }
 
 impl Instance {
-    pub(crate) fn new(shared: Arc<Shared>, live: Live) -> Self {
-        Self { shared, live: Some(live) }
+    pub(crate) fn new(shared: Arc<Shared>, meter: Meter, live: Live) -> Self {
+        Self { shared, meter, live: Some(live) }
     }
 
     /// Calls `configure`, which the component has.
     ///
     /// The outer error is a crash, the inner one is what the component says.
     pub(crate) async fn configure(&mut self, configure: Func, config: Val) -> Result<Result<(), String>, Fault> {
-        let mut live = self.begin()?;
+        let mut live = self.begin().await?;
         let mut answer = [Val::Bool(false)];
         let args = [config];
-        let (limit, meter) = (self.shared.limits.timeout, live.meter());
-        let called = timeout(limit, meter.run(configure.call_async(&mut live.store, &args, &mut answer))).await;
+        let limit = self.shared.limits.timeout;
+        let called = self.meter.run_within(limit, configure.call_async(&mut live.store, &args, &mut answer)).await;
         self.finish(live, Call::Configure, called)?;
         let [answer] = answer;
         Ok(match answer {
@@ -83,8 +83,10 @@ impl Instance {
         })
     }
 
-    /// Takes the live half out for a call.
-    fn begin(&mut self) -> Result<Live, Fault> {
+    /// Takes the live half out for a call, when the tenant's share of CPU allows one.
+    async fn begin(&mut self) -> Result<Live, Fault> {
+        // before it is taken out: whoever gives up while it waits loses nothing
+        self.shared.tenant.admit(&self.meter).await;
         let mut live = self.live.take().ok_or_else(|| Fault::Crashed {
             reason: format!("plugin `{}` at node `{}` has crashed before", self.shared.plugin, self.shared.node),
             log_tail: String::new(),
@@ -123,13 +125,6 @@ impl Instance {
 
     fn functions(&self) -> Option<&Functions> {
         self.live.as_ref().map(|live| &live.functions)
-    }
-}
-
-impl Live {
-    /// What its calls run in.
-    fn meter(&self) -> Meter {
-        self.store.data().usage.meter().clone()
     }
 }
 
@@ -172,7 +167,7 @@ impl Shared {
 #[async_trait]
 impl Processor for Instance {
     async fn process(&mut self, batch: &Batch) -> Result<Outcome, Fault> {
-        let mut live = self.begin()?;
+        let mut live = self.begin().await?;
         let columns = &batch.columns;
         let input = BatchIn {
             kind: columns.kind,
@@ -186,22 +181,22 @@ impl Processor for Instance {
             attributes: &batch.attributes,
         };
         let process: TypedFunc<(BatchIn<'_>,), Answer> = live.functions.process;
-        let (limit, meter) = (self.shared.limits.timeout, live.meter());
-        let called = timeout(limit, meter.run(process.call_async(&mut live.store, (input,)))).await;
+        let limit = self.shared.limits.timeout;
+        let called = self.meter.run_within(limit, process.call_async(&mut live.store, (input,))).await;
         let answer = self.finish(live, Call::Process, called)?;
         self.accept(Call::Process, answer, columns.len())
     }
 
     async fn save(&mut self) -> Result<Parts, Fault> {
         let Some(save) = self.functions().and_then(|functions| functions.state.as_ref()).map(|state| state.save) else {
-            return self.without_export(Parts::new());
+            return self.without_export(Parts::new()).await;
         };
-        let mut live = self.begin()?;
+        let mut live = self.begin().await?;
         // state may be as large as the memory that it comes from
         let memory_bytes = usize::try_from(self.shared.limits.memory_bytes).unwrap_or(usize::MAX);
         live.store.set_hostcall_fuel(memory_bytes.max(self.shared.answer_bytes));
-        let (limit, meter) = (self.shared.limits.timeout, live.meter());
-        let called = timeout(limit, meter.run(save.call_async(&mut live.store, ()))).await;
+        let limit = self.shared.limits.timeout;
+        let called = self.meter.run_within(limit, save.call_async(&mut live.store, ())).await;
         let (parts,) = self.finish(live, Call::Save, called)?;
         match outcome::check_parts(&parts) {
             Ok(()) => Ok(parts),
@@ -212,7 +207,7 @@ impl Processor for Instance {
     async fn restore(&mut self, version: &str, parts: Parts) -> Result<(), Fault> {
         let state = self.functions().and_then(|functions| functions.state.as_ref());
         let Some(restore) = state.map(|state| state.restore) else {
-            self.without_export(())?;
+            self.without_export(()).await?;
             if parts.is_empty() {
                 return Ok(());
             }
@@ -222,42 +217,47 @@ impl Processor for Instance {
                 "plugin `{plugin}` at node `{node}` keeps no state, but {n_parts} parts of one are to be restored"
             )));
         };
-        let mut live = self.begin()?;
+        let mut live = self.begin().await?;
         let restore: TypedFunc<RestoreArgs<'_>, bindings::Restored> = restore;
-        let (limit, meter) = (self.shared.limits.timeout, live.meter());
-        let called = timeout(limit, meter.run(restore.call_async(&mut live.store, (version, &parts)))).await;
+        let limit = self.shared.limits.timeout;
+        let called = self.meter.run_within(limit, restore.call_async(&mut live.store, (version, &parts))).await;
         let (restored,) = self.finish(live, Call::Restore, called)?;
         restored.map_err(|reason| Fault::Fatal(printable(reason.as_bytes())))
     }
 
     async fn tick(&mut self, now: u64) -> Result<Outcome, Fault> {
         let Some(tick) = self.functions().and_then(|functions| functions.timer.as_ref()).map(|timer| timer.tick) else {
-            return self.without_export(Outcome::default());
+            return self.without_export(Outcome::default()).await;
         };
-        let mut live = self.begin()?;
-        let (limit, meter) = (self.shared.limits.timeout, live.meter());
-        let called = timeout(limit, meter.run(tick.call_async(&mut live.store, (now,)))).await;
+        let mut live = self.begin().await?;
+        let limit = self.shared.limits.timeout;
+        let called = self.meter.run_within(limit, tick.call_async(&mut live.store, (now,))).await;
         let answer = self.finish(live, Call::Tick, called)?;
         self.accept(Call::Tick, answer, 0)
     }
 
     async fn end(&mut self) -> Result<Outcome, Fault> {
         let Some(end) = self.functions().and_then(|functions| functions.timer.as_ref()).map(|timer| timer.end) else {
-            return self.without_export(Outcome::default());
+            return self.without_export(Outcome::default()).await;
         };
-        let mut live = self.begin()?;
-        let (limit, meter) = (self.shared.limits.timeout, live.meter());
-        let called = timeout(limit, meter.run(end.call_async(&mut live.store, ()))).await;
+        let mut live = self.begin().await?;
+        let limit = self.shared.limits.timeout;
+        let called = self.meter.run_within(limit, end.call_async(&mut live.store, ())).await;
         let answer = self.finish(live, Call::End, called)?;
         self.accept(Call::End, answer, 0)
+    }
+
+    fn usage(&self) -> Usage {
+        let memory_bytes = self.live.as_ref().map_or(0, |live| live.store.data().usage.memory_bytes());
+        Usage { memory_bytes, cpu: self.meter.total() }
     }
 }
 
 impl Instance {
     /// What a call of an export that the component does not have gives: `answer`, as
     /// long as the instance lives.
-    fn without_export<T>(&mut self, answer: T) -> Result<T, Fault> {
-        let live = self.begin()?;
+    async fn without_export<T>(&mut self, answer: T) -> Result<T, Fault> {
+        let live = self.begin().await?;
         self.live = Some(live);
         Ok(answer)
     }

@@ -1,69 +1,19 @@
 //! What an instance may use: memory as a sum over all its memories and tables, and
-//! ticks of CPU per call, both also counted for its tenant.
+//! ticks of CPU per call, both also counted for its [`Tenant`].
 //!
 //! Invariant: what is charged to a tenant is given back when the [`Usage`] is dropped,
 //! which happens with the store and with the memories themselves.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use crate::Tenant;
 use crate::meter::Meter;
 
 /// Bytes that one entry of a table takes.
 const TABLE_ENTRY_BYTES: usize = size_of::<usize>();
-
-/// Whoever shares a cap on memory and an account of CPU.
-#[derive(Debug)]
-pub struct Tenant {
-    name: String,
-    max_memory_bytes: u64,
-    memory_bytes: AtomicU64,
-    cpu_ticks: AtomicU64,
-}
-
-impl Tenant {
-    /// A tenant whose instances may use `max_memory_bytes` of guest memory together.
-    #[must_use]
-    pub fn new(name: impl Into<String>, max_memory_bytes: u64) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.into(),
-            max_memory_bytes,
-            memory_bytes: AtomicU64::new(0),
-            cpu_ticks: AtomicU64::new(0),
-        })
-    }
-
-    /// The tenant's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Bytes of guest memories and tables that its instances hold now.
-    #[must_use]
-    pub fn memory_bytes(&self) -> u64 {
-        self.memory_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Ticks of about a millisecond for which its guests have kept threads of the host
-    /// so far, with what the host did for them. Calls shorter than a tick are charged by
-    /// chance, right on average.
-    #[must_use]
-    pub fn cpu_ticks(&self) -> u64 {
-        self.cpu_ticks.load(Ordering::Relaxed)
-    }
-
-    fn take_memory(&self, bytes: u64) -> bool {
-        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.max_memory_bytes);
-        self.memory_bytes.try_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
-    fn give_back_memory(&self, bytes: u64) {
-        self.memory_bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
 
 /// What one instance uses, and the limits of it.
 #[derive(Debug)]
@@ -106,7 +56,8 @@ impl Usage {
     }
 
     /// What its calls have to run in, to be charged.
-    pub(crate) fn meter(&self) -> &Meter {
+    #[cfg(test)]
+    fn meter(&self) -> &Meter {
         &self.meter
     }
 
@@ -123,10 +74,20 @@ impl Usage {
         self.ticks_left > 0
     }
 
+    /// What a call that may go on waits for, so that others get their turn: until the
+    /// tenant is within its share of CPU.
+    pub(crate) fn pause(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        if self.tenant.debt(self.meter.now()).is_none() {
+            return Box::pin(tokio::task::yield_now());
+        }
+        let (tenant, meter) = (Arc::clone(&self.tenant), self.meter.clone());
+        Box::pin(async move { tenant.admit(&meter).await })
+    }
+
     /// Charges what has been measured of a call that is over.
     pub(crate) fn settle(&mut self) {
         let n_ticks = self.meter.take();
-        self.tenant.cpu_ticks.fetch_add(n_ticks, Ordering::Relaxed);
+        self.tenant.charge(n_ticks, self.meter.now());
         self.ticks_left = self.ticks_left.saturating_sub(n_ticks);
     }
 
@@ -141,8 +102,7 @@ impl Usage {
     }
 
     /// Bytes of memories and tables.
-    #[cfg(test)]
-    fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         self.memory_bytes
     }
 
@@ -156,7 +116,7 @@ impl Usage {
             self.refused = refused(desired as u64, maximum, LimitOf::Single);
         } else if !self.tenant.take_memory(growth) {
             let asked = self.tenant.memory_bytes().saturating_add(growth);
-            self.refused = refused(asked, self.tenant.max_memory_bytes, LimitOf::Tenant);
+            self.refused = refused(asked, self.tenant.max_memory_bytes(), LimitOf::Tenant);
         } else {
             self.memory_bytes = total;
             return true;

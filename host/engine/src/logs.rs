@@ -29,7 +29,6 @@ const MAX_TAIL_BYTES: usize = 4 << 10;
 /// The log and the counters of one node, shared by its instances.
 #[derive(Debug)]
 pub(crate) struct NodeLog {
-    node: String,
     shared: Mutex<Shared>,
 }
 
@@ -59,7 +58,7 @@ pub(crate) enum Stream {
 }
 
 impl NodeLog {
-    pub(crate) fn new(node: &str) -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let shared = Shared {
             lines: VecDeque::new(),
             n_bytes: 0,
@@ -68,7 +67,7 @@ impl NodeLog {
             n_in_window: 0,
             counters: BTreeMap::new(),
         };
-        Arc::new(Self { node: node.to_owned(), shared: Mutex::new(shared) })
+        Arc::new(Self { shared: Mutex::new(shared) })
     }
 
     /// A writer for a new instance.
@@ -92,23 +91,13 @@ impl NodeLog {
         let line = printable(text);
         let mut shared = lock(&self.shared);
         if shared.admit(Instant::now()) {
-            self.trace(level, &line);
+            trace(level, &line);
         }
         shared.n_bytes += line.len() + LINE_OVERHEAD_BYTES;
         shared.lines.push_back((instance, line));
         while shared.n_bytes > MAX_LOG_BYTES {
             let Some((_, oldest)) = shared.lines.pop_front() else { break };
             shared.n_bytes -= oldest.len() + LINE_OVERHEAD_BYTES;
-        }
-    }
-
-    fn trace(&self, level: Level, line: &str) {
-        let node = &self.node;
-        match level {
-            Level::Debug => tracing::debug!(target: "flowctl::plugin", %node, "{line}"),
-            Level::Info => tracing::info!(target: "flowctl::plugin", %node, "{line}"),
-            Level::Warn => tracing::warn!(target: "flowctl::plugin", %node, "{line}"),
-            Level::Error => tracing::error!(target: "flowctl::plugin", %node, "{line}"),
         }
     }
 }
@@ -184,6 +173,17 @@ impl InstanceLog {
     }
 }
 
+/// Hands a line to the host's log, within the span of the node that makes the call: which
+/// node that is, the span says.
+fn trace(level: Level, line: &str) {
+    match level {
+        Level::Debug => tracing::debug!(target: "flowctl::plugin", "{line}"),
+        Level::Info => tracing::info!(target: "flowctl::plugin", "{line}"),
+        Level::Warn => tracing::warn!(target: "flowctl::plugin", "{line}"),
+        Level::Error => tracing::error!(target: "flowctl::plugin", "{line}"),
+    }
+}
+
 /// Text of a guest as it may be shown: cut, and without control characters.
 pub(crate) fn printable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(MAX_LINE_BYTES)]);
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn streams_become_lines_however_they_are_cut() {
-        let node = NodeLog::new("n");
+        let node = NodeLog::new();
         let log = node.instance();
         log.write(Stream::Stdout, b"one\ntw");
         log.write(Stream::Stderr, b"thr");
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn log_keeps_the_newest_lines_within_its_bytes() {
-        let node = NodeLog::new("n");
+        let node = NodeLog::new();
         let log = node.instance();
         for number in 0..10_000 {
             log.log(Level::Debug, &format!("line {number} {}", "x".repeat(100)));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn line_without_end_is_cut() {
-        let node = NodeLog::new("n");
+        let node = NodeLog::new();
         let log = node.instance();
         for _ in 0..100 {
             log.write(Stream::Stdout, &[b'x'; 1000]);
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn tail_is_of_one_instance() {
-        let node = NodeLog::new("n");
+        let node = NodeLog::new();
         let (first, second) = (node.instance(), node.instance());
         first.log(Level::Debug, "first");
         second.log(Level::Debug, "second");
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn counters_are_bounded_and_named_by_rule() {
-        let node = NodeLog::new("n");
+        let node = NodeLog::new();
         let log = node.instance();
         log.count("good_1", 2);
         log.count("good_1", 3);

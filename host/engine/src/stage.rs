@@ -6,19 +6,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flowctl_runtime::{Fault, PrepareError, Processor, Stage};
 use flowctl_topology::{CallLimits, Node};
-use tokio::time::timeout;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::crash::Call;
 use crate::engine::Core;
 use crate::host::State;
 use crate::instance::{Instance, Live, begin_call, end_call};
-use crate::limits::{Tenant, Usage};
+use crate::limits::Usage;
 use crate::logs::NodeLog;
 use crate::meter::Meter;
 use crate::outcome::Terms;
 use crate::plugin::Plugin;
-use crate::{EngineError, values, wasi};
+use crate::{EngineError, Tenant, values, wasi};
 
 /// Host memory that one output event takes beside its payload: timestamp, ends, origin.
 const EVENT_OVERHEAD_BYTES: usize = 8 + 4 + 4 + 4;
@@ -29,7 +28,6 @@ const ANSWER_OVERHEAD_BYTES: usize = 16 << 20;
 pub struct PluginStage {
     plugin: Arc<Plugin>,
     node: Node,
-    tenant: Arc<Tenant>,
     hosts: wasi::Hosts,
     log: Arc<NodeLog>,
     shared: Arc<Shared>,
@@ -40,6 +38,7 @@ pub(crate) struct Shared {
     core: Arc<Core>,
     pub(crate) plugin: String,
     pub(crate) node: String,
+    pub(crate) tenant: Arc<Tenant>,
     pub(crate) limits: CallLimits,
     pub(crate) terms: Terms,
     /// Host memory that one answer may take, in bytes.
@@ -59,15 +58,15 @@ impl PluginStage {
             core,
             plugin: name.to_owned(),
             node: node.id.to_string(),
+            tenant: Arc::clone(tenant),
             limits: node.limits,
             terms: Terms { n_kinds: u32::try_from(plugin.contract.outputs.len()).unwrap_or(u32::MAX), limits: outcome },
             answer_bytes: outcome.max_bytes + outcome.max_events * EVENT_OVERHEAD_BYTES + ANSWER_OVERHEAD_BYTES,
         };
         Ok(Self {
             hosts: wasi::hosts(node)?,
-            log: NodeLog::new(node.id.as_str()),
+            log: NodeLog::new(),
             node: node.clone(),
-            tenant: Arc::clone(tenant),
             shared: Arc::new(shared),
             plugin,
         })
@@ -91,19 +90,17 @@ impl PluginStage {
         let wasi = wasi::context(&self.node, &self.hosts, &log)?;
         let max_memory_bytes = shared.core.config.max_memory_bytes;
         let meter = Meter::new(shared.core.ticker.clock());
-        let usage = Usage::new(Arc::clone(&self.tenant), shared.limits.memory_bytes, max_memory_bytes, meter);
+        let tenant = Arc::clone(&shared.tenant);
+        let usage = Usage::new(tenant, shared.limits.memory_bytes, max_memory_bytes, meter.clone());
         let mut store = Store::new(&shared.core.engine, State::new(usage, log, Arc::clone(&self.hosts), wasi));
         store.limiter(|state| &mut state.usage);
         store.epoch_deadline_callback(|mut store| {
-            Ok(if store.data_mut().usage.charge() {
-                UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
-            } else {
-                UpdateDeadline::Interrupt
-            })
+            let usage = &mut store.data_mut().usage;
+            Ok(if usage.charge() { UpdateDeadline::YieldCustom(1, usage.pause()) } else { UpdateDeadline::Interrupt })
         });
+        shared.tenant.admit(&meter).await;
         begin_call(&mut store, shared, shared.answer_bytes);
-        let meter = store.data().usage.meter().clone();
-        let called = timeout(shared.limits.timeout, meter.run(self.plugin.instantiate(&mut store))).await;
+        let called = meter.run_within(shared.limits.timeout, self.plugin.instantiate(&mut store)).await;
         let functions = end_call(&mut store, shared, Call::Instantiate, called).map_err(crashed)?;
 
         let configure = functions.configure;
@@ -112,7 +109,7 @@ impl PluginStage {
             let ty = ty.ok_or_else(|| "the component's `configure` takes nothing".to_owned());
             ty.and_then(|ty| values::config(&ty, &self.node.config))
         });
-        let mut instance = Instance::new(Arc::clone(shared), Live { store, functions });
+        let mut instance = Instance::new(Arc::clone(shared), meter, Live { store, functions });
         if let (Some(configure), Some(argument)) = (configure, argument) {
             let node = || shared.node.clone();
             let argument = argument.map_err(|reason| EngineError::Config { node: node(), reason })?;

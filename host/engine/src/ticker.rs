@@ -79,3 +79,9 @@ impl Drop for Ticker {
 pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }
+
+/// How long `n_ticks` are.
+pub(crate) fn time(n_ticks: u64) -> Duration {
+    let nanos = u128::from(n_ticks) * TICK.as_nanos();
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}

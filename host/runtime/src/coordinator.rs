@@ -13,6 +13,7 @@ use flowctl_types::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::Instrument as _;
 
 use crate::checkpoint::{Checkpoint, SavedState, StoreError};
 use crate::edge::Barrier;
@@ -26,7 +27,7 @@ use crate::recovery::Recovery;
 use crate::resume::{Replay, Resume};
 use crate::run::{Shared, Stop};
 use crate::summary::Status;
-use crate::{Fault, Sink};
+use crate::{Fault, RunEvent, Sink};
 
 /// Time that sinks get to come back when a run ends before its last barrier.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -62,6 +63,17 @@ enum Verdict {
     Back(Setback),
 }
 
+impl Verdict {
+    /// Why a barrier that was under way did not end as planned.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Failed(error) => Some(error.describe()),
+            Self::Back(setback) => Some(setback.fault.to_string()),
+            Self::Over | Self::Stopped => None,
+        }
+    }
+}
+
 impl Coordinator {
     /// Runs to the end. The dead-letter task has ended when this returns.
     pub(crate) async fn lead(mut self, parts: Parts) -> (Status, Option<RunError>, HashMap<NodeId, Counters>) {
@@ -78,10 +90,12 @@ impl Coordinator {
 
     async fn generations(&mut self, mut parts: Parts) -> Result<Status, RunError> {
         let stages = parts.stages.clone();
+        let mut is_started = false;
         loop {
             let replay = self.replay.take();
             if let Some(replay) = &replay {
                 tracing::info!(epoch = replay.epoch, "epoch is replayed: some sinks hold it, others do not");
+                self.plan.tell(&RunEvent::Replayed { epoch: replay.epoch });
                 self.epoch = replay.epoch - 1;
                 // fails only when the dead-letter task has ended, which is seen on its own
                 let _ = self.plan.postbox.skip(replay.epoch).await;
@@ -91,11 +105,19 @@ impl Coordinator {
             let mut generation =
                 self.plan.launch(parts, committed, self.epoch + 1, replay.as_ref(), suspicions).await?;
             self.shared.watch(generation.links.clone());
+            if !std::mem::replace(&mut is_started, true) {
+                self.plan.tell(&RunEvent::Started { n_nodes: self.plan.nodes.len() });
+            }
             let mut progress = Progress::new(&self.plan);
             if replay.is_some() {
                 self.inject(&generation, &mut progress, false);
             }
             let verdict = self.conduct(&mut generation, &mut progress).await;
+            if let Some(reason) = verdict.reason()
+                && let Some(under_way) = &progress.under_way
+            {
+                self.plan.tell(&RunEvent::CheckpointFailed { epoch: under_way.barrier.epoch, reason });
+            }
             match verdict {
                 Verdict::Over if progress.unfinished.is_empty() => return Ok(Status::Completed),
                 Verdict::Over => return Ok(Status::Stopped),
@@ -184,6 +206,7 @@ impl Coordinator {
         let ids = |node: &Arc<flowctl_topology::Node>| node.id.clone();
         progress.under_way = Some(UnderWay {
             barrier,
+            started: Instant::now(),
             passing: self.plan.nodes.iter().map(ids).collect(),
             taking: self.plan.of_role(Role::Sink).map(ids).collect(),
             is_pending: false,
@@ -220,8 +243,14 @@ impl Coordinator {
             }
         }
         if let Some(taken) = progress.under_way.take_if(|under_way| under_way.is_taken()) {
+            let stored = self.plan.options.store.commit(taken.barrier.epoch).await;
+            if let Err(error) = stored {
+                let epoch = taken.barrier.epoch;
+                progress.under_way = Some(taken);
+                return Err(unkept(epoch, error));
+            }
             progress.is_last_committed = taken.barrier.is_last;
-            self.commit(generation, taken).await?;
+            self.commit(generation, taken);
         }
         Ok(())
     }
@@ -265,11 +294,9 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Every sink took the epoch.
-    async fn commit(&mut self, generation: &Generation, taken: UnderWay) -> Result<(), RunError> {
+    /// Every sink took the epoch, and the store knows it.
+    fn commit(&mut self, generation: &Generation, taken: UnderWay) {
         let epoch = taken.barrier.epoch;
-        let committed = self.plan.options.store.commit(epoch).await;
-        committed.map_err(|error| unkept(epoch, error))?;
         self.committed = Some(taken.checkpoint);
         self.counted = taken.counters;
         self.recovery = Recovery::default();
@@ -280,7 +307,7 @@ impl Coordinator {
         for source in self.plan.of_role(Role::Source) {
             generation.tell(&source.id, Control::Ack(epoch));
         }
-        Ok(())
+        self.plan.tell(&RunEvent::Committed { epoch, took: taken.started.elapsed() });
     }
 
     /// Drops all tasks. Sinks that are not in the middle of a long call forget what no
@@ -299,7 +326,7 @@ impl Coordinator {
                 }
             }
             for (node, sink) in &mut progress.sinks {
-                if let Err(fault) = sink.rewind().await {
+                if let Err(fault) = sink.rewind().instrument(self.plan.spans.node(node)).await {
                     tracing::debug!(%node, error = %fault, "what no epoch covers stays in the sink");
                 }
             }
@@ -375,26 +402,38 @@ impl Coordinator {
             let blocker = source.id.clone();
             return Err(failed(&setback.node, NodeError::NotReplayable { blocker, source: setback.fault }));
         }
+        self.plan.tell(&RunEvent::WentBack {
+            epoch: self.committed.as_ref().map_or(0, |committed| committed.epoch),
+            node: Some(setback.node.clone()),
+            reason: setback.fault.to_string(),
+        });
         // fails only when the dead-letter task has ended, which is seen on its own
         let _ = self.plan.postbox.back().await;
         let mut held = BTreeMap::new();
         for (node, sink) in &mut sinks {
-            let rewound = rewind_sink(&mut **sink, &self.plan.options.reconnect).await;
+            let rewound = rewind_sink(&mut **sink, &self.plan.options.reconnect);
             let last = rewound
+                .instrument(self.plan.spans.node(node))
+                .await
                 .map_err(|source| failed(node, NodeError::Call { doing: "go back to the last barrier", source }))?;
             held.insert(node.clone(), last);
         }
         self.resume(&held).await?;
         let mut sources = BTreeMap::new();
         for node in self.plan.of_role(Role::Source) {
-            let made = self.plan.workshop.source(node).await;
+            let made = self.plan.workshop.source(node).instrument(self.plan.spans.node(&node.id)).await;
             let mut source = made.map_err(|error| failed(&node.id, NodeError::Instantiate(Arc::new(error))))?;
             let position = self.committed.as_ref().and_then(|committed| committed.positions.get(&node.id));
             let backoff = self.plan.options.backoff(&node.settings.retry, node.id.as_str());
-            let opened = open_source(&mut *source, position.map(Vec::as_slice), &backoff).await;
+            let opened = open_source(&mut *source, position.map(Vec::as_slice), &backoff);
             opened
+                .instrument(self.plan.spans.node(&node.id))
+                .await
                 .map_err(|source| failed(&node.id, NodeError::Call { doing: "open at the last position", source }))?;
             sources.insert(node.id.clone(), source);
+        }
+        if !setback.is_loss() {
+            self.plan.restarted(setback.node, setback.fault.to_string());
         }
         for (node, metrics) in &self.plan.metrics {
             metrics.rewind(&self.counted.get(node).copied().unwrap_or_default());

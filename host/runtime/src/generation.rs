@@ -10,6 +10,7 @@ use flowctl_topology::{Component, Node};
 use flowctl_types::NodeId;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use crate::checkpoint::Checkpoint;
 use crate::edge::{Edge, EdgeBounds, EdgeReceiver, EdgeSender, Finish, MemoryEdge};
@@ -23,8 +24,9 @@ use crate::node::{
 use crate::options::Options;
 use crate::outputs::{BatchLimits, Outputs, Way};
 use crate::resume::Replay;
+use crate::spans::{Sampler, Spans};
 use crate::worker::Worker;
-use crate::{Bounds, Change, Processor, Sink, Source, Stage, Workshop};
+use crate::{Bounds, Change, Processor, RunEvent, Sink, Source, Stage, Workshop};
 
 /// What does not change while a run goes.
 pub(crate) struct Plan {
@@ -36,6 +38,7 @@ pub(crate) struct Plan {
     pub(crate) activity: Arc<AtomicU64>,
     pub(crate) postbox: Postbox,
     pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) spans: Spans,
 }
 
 /// What the tasks of a generation are made of.
@@ -53,6 +56,7 @@ pub(crate) struct Generation {
     /// Tasks that may be dropped wherever they are; a sink's may not.
     expendable: Vec<AbortHandle>,
     controls: HashMap<NodeId, mpsc::Sender<Control>>,
+    spans: Spans,
     pub(crate) links: Vec<Link>,
 }
 
@@ -73,6 +77,17 @@ pub(crate) struct Ended {
 }
 
 impl Plan {
+    /// Tells the run's observer.
+    pub(crate) fn tell(&self, event: &RunEvent) {
+        self.options.observer.observe(event);
+    }
+
+    /// Counts and tells that the component of `node` is made anew, for it broke.
+    pub(crate) fn restarted(&self, node: NodeId, reason: String) {
+        self.node_metrics(&node).restarted();
+        self.tell(&RunEvent::NodeRestarted { node, reason });
+    }
+
     pub(crate) fn of_role(&self, role: Role) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.iter().filter(move |node| node.role == role)
     }
@@ -94,6 +109,7 @@ impl Plan {
             names: HashMap::new(),
             expendable: Vec::new(),
             controls: HashMap::new(),
+            spans: self.spans.clone(),
             links,
         };
         // receivers first: an edge has one before its sender runs
@@ -125,8 +141,8 @@ impl Plan {
                 is_replaying: replay.is_some(),
             };
             if let Some(saved) = checkpoint.and_then(|checkpoint| checkpoint.states.get(&node.id)) {
-                let restored = processor.restore(&saved.version, &saved.parts).await;
-                restored.map_err(|source| RunError::Node { node: node.id.clone(), source })?;
+                let restored = processor.restore(&saved.version, &saved.parts).instrument(self.spans.node(&node.id));
+                restored.await.map_err(|source| RunError::Node { node: node.id.clone(), source })?;
             }
             processors.push((node.id.clone(), processor));
         }
@@ -149,6 +165,9 @@ impl Plan {
         for node in self.of_role(Role::Source) {
             let Some(source) = parts.sources.remove(&node.id) else { continue };
             let settings = &node.settings;
+            // a batch of more than a second's events would wait for long, and then come at once
+            let throttle = self.options.throttle.as_ref();
+            let per_second = throttle.map_or(u64::MAX, |throttle| throttle.events_per_second());
             let task = SourceNode {
                 node: Arc::clone(node),
                 seat: self.seat(node),
@@ -157,7 +176,7 @@ impl Plan {
                 control: generation.control(&node.id),
                 outputs: self.outputs(node, &mut ends),
                 bounds: Bounds {
-                    max_events: settings.max_events.max(1),
+                    max_events: settings.max_events.clamp(1, usize::try_from(per_second).unwrap_or(usize::MAX)),
                     max_bytes: settings.max_bytes.max(1),
                     until: None,
                 },
@@ -191,6 +210,7 @@ impl Plan {
             node: node.id.clone(),
             letters: Letters::new(node, self.postbox.clone(), Arc::clone(&metrics)),
             metrics,
+            sampler: Sampler::new(self.spans.clone(), node.id.clone(), self.options.trace_every),
             reports: self.reports.clone(),
             activity: Arc::clone(&self.activity),
             options: Arc::clone(&self.options),
@@ -229,10 +249,10 @@ impl Plan {
     }
 
     fn hands(&self, node: &Node, stage: &Arc<dyn Stage>, made: Vec<Box<dyn Processor>>) -> Hands {
-        let backoff = self.options.backoff(&node.settings.retry, node.id.as_str());
         let metrics = self.node_metrics(&node.id);
         let mut made = made.into_iter();
-        let mut worker = || Worker::new(Arc::clone(stage), made.next(), backoff, Arc::clone(&metrics));
+        let mut worker =
+            || Worker::new(node, Arc::clone(stage), made.next(), Arc::clone(&self.options), Arc::clone(&metrics));
         match node.parallelism.get() {
             1 => Hands::One(worker()),
             n if node.is_stateful => {
@@ -284,7 +304,7 @@ impl Generation {
     }
 
     fn spawn(&mut self, node: &NodeId, task: impl Future<Output = Ended> + Send + 'static) -> AbortHandle {
-        let handle = self.tasks.spawn(task);
+        let handle = self.tasks.spawn(task.instrument(self.spans.node(node)));
         self.names.insert(handle.id(), node.clone());
         handle
     }

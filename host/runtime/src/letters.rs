@@ -18,7 +18,7 @@ use crate::error::Exit;
 use crate::metrics::NodeMetrics;
 use crate::node::Report;
 use crate::options::Backoff;
-use crate::{DeadLetter, DeadLetterSink, Fault, LetterPayload, Refused};
+use crate::{DeadLetter, DeadLetterSink, Fault, LetterPayload, Observer, Refused, RunEvent};
 
 /// Letters of one epoch that are remembered; beyond these some may be written twice when
 /// the run goes back.
@@ -181,8 +181,10 @@ pub(crate) async fn deliver(
     mut mail: mpsc::Receiver<Mail>,
     backoff: Backoff,
     reports: mpsc::Sender<Report>,
+    observer: Arc<dyn Observer>,
 ) -> Result<(), Fault> {
     let mut skipped = None;
+    let mut n_letters = 0;
     let mut written = Written::default();
     while let Some(mut mail) = mail.recv().await {
         let mut attempt = 0;
@@ -210,6 +212,14 @@ pub(crate) async fn deliver(
                 (Fault::Retry(_), Some(wait)) => tokio::time::sleep(wait).await,
                 _ => return Err(fault),
             }
+        }
+        match &mail {
+            Mail::Letters(letters, _) if skipped.is_none() => n_letters += letters.len() as u64,
+            Mail::Flush(epoch) if n_letters > 0 => {
+                observer.observe(&RunEvent::LettersWritten { epoch: *epoch, n_letters });
+                n_letters = 0;
+            }
+            _ => {}
         }
         if let Mail::Flush(epoch) = mail {
             // nobody listens when the run has ended: this was its last flush

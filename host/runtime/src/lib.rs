@@ -30,6 +30,7 @@ mod progress;
 mod recovery;
 mod resume;
 mod run;
+mod spans;
 mod summary;
 mod tap;
 mod throttle;

@@ -14,7 +14,8 @@ pub trait Observer: Send + Sync {
     fn observe(&self, event: &RunEvent);
 }
 
-/// Something that happened to a run. None of it happens once an event or once a batch.
+/// Something that happened to a run: what comes once an epoch, and what is no part of the
+/// flow of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunEvent {
@@ -83,7 +84,7 @@ pub enum RunEvent {
         /// How many.
         n_letters: u64,
     },
-    /// A source has finished for good.
+    /// A source has finished for good; told again where the run went back since.
     Finished {
         /// The source.
         source: NodeId,

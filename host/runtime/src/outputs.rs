@@ -83,6 +83,7 @@ impl Outputs {
         }
         let (last, before) = ways.split_last().expect("checked above");
         let batch = Arc::new(batch);
+        self.metrics.probe.show(&batch, &self.schemas, kind);
         for way in before {
             self.send(way, kind, Arc::clone(&batch)).await?;
         }

@@ -11,11 +11,13 @@ use flowctl_schema::Role;
 use flowctl_topology::Node;
 use flowctl_types::NodeId;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::ApplyError;
 use crate::options::{Backoff, Options, Orphans};
 use crate::resume::{Replay, Resume};
+use crate::spans::Spans;
 use crate::{Change, DeadLetterSink, Fault, PrepareError, Processor, Sink, Source, Stage, Workshop};
 
 /// The components of a topology, ready to run.
@@ -44,6 +46,7 @@ pub(crate) async fn prepare(
     change: &Change,
     workshop: &Arc<dyn Workshop>,
     options: &Options,
+    spans: &Spans,
 ) -> Result<Prepared, ApplyError> {
     let faults = check(change);
     if !faults.is_empty() {
@@ -61,7 +64,7 @@ pub(crate) async fn prepare(
         let node = change.nodes.iter().find(|node| node.id == *id);
         options.backoff(&node.map_or(change.settings, |node| node.settings).retry, id.as_str())
     };
-    let (made, mut faults) = make_all(change, workshop).await;
+    let (made, mut faults) = make_all(change, workshop, spans).await;
     let mut sources = BTreeMap::new();
     let mut stages = BTreeMap::new();
     let mut instances = BTreeMap::new();
@@ -71,7 +74,9 @@ pub(crate) async fn prepare(
         match made {
             Made::Source(id, mut source) => {
                 let position = checkpoint.as_ref().and_then(|checkpoint| checkpoint.positions.get(&id));
-                match open_source(&mut *source, position.map(Vec::as_slice), &backoff(&id)).await {
+                let backoff = backoff(&id);
+                let opened = open_source(&mut *source, position.map(Vec::as_slice), &backoff);
+                match opened.instrument(spans.node(&id)).await {
                     Ok(()) => {
                         sources.insert(id, source);
                     }
@@ -93,7 +98,7 @@ pub(crate) async fn prepare(
     let mut held = BTreeMap::new();
     if faults.is_empty() {
         for (id, sink) in &mut sinks {
-            match open_sink(&mut **sink, &backoff(id)).await {
+            match open_sink(&mut **sink, &backoff(id)).instrument(spans.node(id)).await {
                 Ok(last) => {
                     held.insert(id.clone(), last);
                 }
@@ -112,7 +117,9 @@ pub(crate) async fn prepare(
                 checkpoint = pending;
                 // they were opened at the positions before
                 for (id, source) in &mut sources {
-                    match reopen(id, change, workshop, checkpoint.as_ref(), &backoff(id)).await {
+                    let backoff = backoff(id);
+                    let reopened = reopen(id, change, workshop, checkpoint.as_ref(), &backoff);
+                    match reopened.instrument(spans.node(id)).await {
                         Ok(opened) => *source = opened,
                         Err(fault) => faults.push(fault),
                     }
@@ -210,17 +217,20 @@ async fn again(fault: Fault, attempt: u32, backoff: &Backoff) -> Result<u32, Fau
 }
 
 /// Makes all components side by side: compiling one does not wait for another.
-async fn make_all(change: &Change, workshop: &Arc<dyn Workshop>) -> (Vec<Made>, Vec<PrepareError>) {
+async fn make_all(change: &Change, workshop: &Arc<dyn Workshop>, spans: &Spans) -> (Vec<Made>, Vec<PrepareError>) {
     let mut tasks = JoinSet::new();
     let mut names = HashMap::new();
     for node in &change.nodes {
         let (node, workshop) = (node.clone(), Arc::clone(workshop));
         let name = node.id.to_string();
-        let task = tasks.spawn(async move { make(&node, &*workshop).await });
+        let span = spans.node(&node.id);
+        let task = tasks.spawn(async move { make(&node, &*workshop).await }.instrument(span));
         names.insert(task.id(), name);
     }
     let (node, maker) = (change.dead_letter.clone(), Arc::clone(workshop));
-    let task = tasks.spawn(async move { maker.dead_letters(node.as_ref()).await.map(Made::Letters) });
+    let span = node.as_ref().map_or_else(|| spans.run(), |node| spans.node(&node.id));
+    let letters = async move { maker.dead_letters(node.as_ref()).await.map(Made::Letters) };
+    let task = tasks.spawn(letters.instrument(span));
     names.insert(task.id(), letters_name(change));
     let (mut made, mut faults) = (Vec::new(), Vec::new());
     while let Some(joined) = tasks.join_next_with_id().await {

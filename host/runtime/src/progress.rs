@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use flowctl_schema::Role;
 use flowctl_types::NodeId;
+use tokio::time::Instant;
 
 use crate::Sink;
 use crate::checkpoint::Checkpoint;
@@ -30,6 +31,7 @@ pub(crate) struct Progress {
 /// A barrier that is not committed.
 pub(crate) struct UnderWay {
     pub(crate) barrier: Barrier,
+    pub(crate) started: Instant,
     pub(crate) passing: HashSet<NodeId>,
     pub(crate) taking: HashSet<NodeId>,
     pub(crate) is_pending: bool,

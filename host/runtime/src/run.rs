@@ -13,6 +13,7 @@ use std::time::Instant;
 use flowctl_schema::Role;
 use flowctl_types::NodeId;
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument as _;
 
 use crate::coordinator::Coordinator;
 use crate::error::{ApplyError, RunError};
@@ -23,6 +24,7 @@ use crate::node::Guarded;
 use crate::options::Options;
 use crate::prepare::{Prepared, prepare};
 use crate::recovery::Recovery;
+use crate::spans::Spans;
 use crate::summary::{EdgeFigures, NodeFigures, Snapshot, Status, Summary};
 use crate::tap::Tap;
 use crate::{Change, Workshop};
@@ -89,8 +91,9 @@ impl Run {
         if self.lead.is_some() {
             return Err(ApplyError::Started);
         }
-        let prepared = prepare(&change, &self.workshop, &self.options).await?;
-        self.start(change, prepared);
+        let spans = Spans::new(Arc::clone(&self.handle.id));
+        let prepared = prepare(&change, &self.workshop, &self.options, &spans).await?;
+        self.start(change, prepared, spans);
         Ok(())
     }
 
@@ -114,12 +117,15 @@ impl Run {
         }
     }
 
-    fn start(&mut self, change: Change, prepared: Prepared) {
+    fn start(&mut self, change: Change, prepared: Prepared, spans: Spans) {
         let Prepared { sources, stages, instances, sinks, letters, checkpoint, replay, last_epoch } = prepared;
         let (reporter, reports) = mpsc::channel(REPORTS_LEN);
         let (postbox, mail) = Postbox::new(self.options.letter_bytes);
         let backoff = self.options.backoff(&change.letters_retry(), "dead-letters");
-        let letters = tokio::spawn(deliver(letters, mail, backoff, reporter.clone()));
+        let observer = Arc::clone(&self.options.observer);
+        let letters = deliver(letters, mail, backoff, reporter.clone(), observer);
+        let run_span = spans.run();
+        let letters = tokio::spawn(letters.instrument(run_span.clone()));
         let metrics: HashMap<_, _> =
             change.nodes.iter().map(|node| (node.id.clone(), Arc::new(NodeMetrics::default()))).collect();
         let plan = Plan {
@@ -131,6 +137,7 @@ impl Run {
             activity: Arc::default(),
             postbox,
             reports: reporter,
+            spans,
         };
         let shared = Arc::new(Shared::new(&plan, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch)));
         // a run starts once: `apply` refuses another
@@ -151,12 +158,13 @@ impl Run {
             recovery: Recovery::default(),
         };
         let handle = self.handle.clone();
-        self.lead = Some(Guarded::new(tokio::spawn(async move {
+        let lead = async move {
             let _ending = ending;
             let parts = Parts { sources, stages, instances, sinks };
             let (status, error, counted) = coordinator.lead(parts).await;
             handle.summary(status, error, &counted)
-        })));
+        };
+        self.lead = Some(Guarded::new(tokio::spawn(lead.instrument(run_span))));
     }
 }
 

@@ -79,13 +79,18 @@ impl Probe {
         Some(Tap { batches, n_skipped })
     }
 
-    /// Whether batches are to be shown.
-    pub(crate) fn is_tapped(&self) -> bool {
-        self.is_tapped.load(Ordering::Relaxed)
+    /// Shows a batch whose payloads are described by the schema of `kind`.
+    #[inline]
+    pub(crate) fn show(&self, batch: &Arc<Batch>, schemas: &[Schema], kind: u32) {
+        if self.is_tapped.load(Ordering::Relaxed)
+            && let Some(schema) = schemas.get(kind as usize)
+        {
+            self.offer(batch, schema);
+        }
     }
 
-    /// Shows a batch whose payloads `schema` describes.
-    pub(crate) fn show(&self, batch: &Arc<Batch>, schema: &Schema) {
+    #[cold]
+    fn offer(&self, batch: &Arc<Batch>, schema: &Schema) {
         let mut taps = self.taps();
         taps.ends.retain(|end| end.offer(batch, schema));
         self.is_tapped.store(!taps.ends.is_empty(), Ordering::Relaxed);

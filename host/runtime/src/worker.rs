@@ -6,18 +6,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowctl_types::Batch;
+use flowctl_topology::Node;
+use flowctl_types::{Batch, NodeId};
 
 use crate::error::NodeError;
 use crate::metrics::{NodeMetrics, Stopwatch};
-use crate::options::Backoff;
-use crate::{Fault, Outcome, Processor, Stage, State};
+use crate::options::{Backoff, Options};
+use crate::{Fault, Outcome, Processor, RunEvent, Stage, State, Usage};
 
 /// One instance, or the room for one.
 pub(crate) struct Worker {
+    node: NodeId,
     stage: Arc<dyn Stage>,
     instance: Option<Box<dyn Processor>>,
+    /// What the last instance broke of, until there is another.
+    broken: Option<String>,
+    /// What the instance was said to use.
+    usage: Usage,
     backoff: Backoff,
+    options: Arc<Options>,
     metrics: Arc<NodeMetrics>,
 }
 
@@ -41,16 +48,30 @@ pub(crate) enum Call<'a> {
 impl Worker {
     /// Takes over an instance; where there is none, makes one when it is needed.
     pub(crate) fn new(
+        node: &Node,
         stage: Arc<dyn Stage>,
         instance: Option<Box<dyn Processor>>,
-        backoff: Backoff,
+        options: Arc<Options>,
         metrics: Arc<NodeMetrics>,
     ) -> Self {
-        Self { stage, instance, backoff, metrics }
+        let backoff = options.backoff(&node.settings.retry, node.id.as_str());
+        let (node, usage) = (node.id.clone(), Usage::default());
+        let mut worker = Self { node, stage, instance, broken: None, usage, backoff, options, metrics };
+        worker.account();
+        worker
     }
 
     /// Makes a call, repeating it while the instance asks for that.
     pub(crate) async fn call(&mut self, call: Call<'_>) -> Result<Outcome, Trouble> {
+        let stopwatch = Stopwatch::start();
+        let result = self.repeat(call).await;
+        if let Call::Process(_) = call {
+            self.metrics.latency.record(stopwatch.elapsed());
+        }
+        result
+    }
+
+    async fn repeat(&mut self, call: Call<'_>) -> Result<Outcome, Trouble> {
         let mut attempt = 0;
         loop {
             let metrics = Arc::clone(&self.metrics);
@@ -62,11 +83,12 @@ impl Worker {
                 Call::End => instance.end().await,
             };
             metrics.busy(&stopwatch);
+            self.account();
             match result {
                 Ok(outcome) => {
                     let checked = check(call, outcome);
-                    if checked.is_err() {
-                        self.instance = None;
+                    if let Err(fault) = &checked {
+                        self.discard(fault);
                     }
                     return checked.map_err(Trouble::Input);
                 }
@@ -85,7 +107,9 @@ impl Worker {
     pub(crate) async fn save(&mut self) -> Result<State, Trouble> {
         let mut attempt = 0;
         loop {
-            match self.instance().await?.save().await {
+            let saved = self.instance().await?.save().await;
+            self.account();
+            match saved {
                 Ok(state) => return Ok(state),
                 Err(fault) => attempt = self.after(fault, attempt, "save its state").await?,
             }
@@ -96,7 +120,9 @@ impl Worker {
     pub(crate) async fn restore(&mut self, version: &str, state: &State) -> Result<(), Trouble> {
         let mut attempt = 0;
         loop {
-            match self.instance().await?.restore(version, state.clone()).await {
+            let restored = self.instance().await?.restore(version, state.clone()).await;
+            self.account();
+            match restored {
                 Ok(()) => return Ok(()),
                 Err(fault) => attempt = self.after(fault, attempt, "restore its state").await?,
             }
@@ -106,13 +132,44 @@ impl Worker {
     async fn instance(&mut self) -> Result<&mut Box<dyn Processor>, Trouble> {
         let instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self
-                .stage
-                .instantiate()
-                .await
-                .map_err(|error| Trouble::Node(NodeError::Instantiate(Arc::new(error))))?,
+            None => self.make().await?,
         };
         Ok(self.instance.insert(instance))
+    }
+
+    async fn make(&mut self) -> Result<Box<dyn Processor>, Trouble> {
+        let made = self.stage.instantiate().await;
+        let instance = made.map_err(|error| Trouble::Node(NodeError::Instantiate(Arc::new(error))))?;
+        if let Some(reason) = self.broken.take() {
+            tracing::warn!(%reason, "component was made anew");
+            self.metrics.restarted();
+            self.options.observer.observe(&RunEvent::NodeRestarted { node: self.node.clone(), reason });
+        }
+        Ok(instance)
+    }
+
+    /// Lets go of an instance that broke.
+    fn discard(&mut self, fault: &Fault) {
+        self.release();
+        self.broken = Some(fault.to_string());
+    }
+
+    /// Lets go of the instance, and of what it was said to use.
+    fn release(&mut self) {
+        self.account();
+        self.instance = None;
+        let gone = Usage { memory_bytes: 0, ..self.usage };
+        self.metrics.uses(self.usage, gone);
+        self.usage = Usage::default();
+    }
+
+    /// Says what the instance uses now.
+    fn account(&mut self) {
+        if let Some(instance) = &self.instance {
+            let usage = instance.usage();
+            self.metrics.uses(self.usage, usage);
+            self.usage = usage;
+        }
     }
 
     /// Waits before the call is repeated, and answers how often it was made.
@@ -131,10 +188,16 @@ impl Worker {
             },
             // the contract lets an instance that cannot go on rest, broken or not
             Fault::Fatal(_) | Fault::Lost(_) | Fault::Crashed { .. } => {
-                self.instance = None;
+                self.discard(&fault);
                 Err(Trouble::Input(fault))
             }
         }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

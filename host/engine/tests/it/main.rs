@@ -8,5 +8,6 @@ mod capabilities;
 mod hostile;
 mod isolation;
 mod load;
+mod shares;
 mod state;
 mod used;

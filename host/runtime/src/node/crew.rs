@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flowctl_types::Batch;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::Outcome;
 use crate::error::NodeError;
@@ -50,12 +51,13 @@ impl Crew {
         let mut worker = self.idle.pop().expect("asked for room before");
         let give_back = self.give_back.clone();
         let input = Arc::clone(&batch);
-        let task = Guarded(tokio::spawn(async move {
+        let call = async move {
             let result = worker.call(Call::Process(&input)).await;
             // fails only when the node is gone, and the worker with it
             let _ = give_back.send(worker).await;
             result
-        }));
+        };
+        let task = Guarded(tokio::spawn(call.in_current_span()));
         self.jobs.push_back(Job { batch, task });
     }
 

@@ -26,7 +26,8 @@ use crate::error::Exit;
 use crate::letters::Letters;
 use crate::metrics::{Counters, NodeMetrics};
 use crate::options::{Backoff, Options};
-use crate::{Position, State};
+use crate::spans::Sampler;
+use crate::{Position, RunEvent, State};
 
 /// Messages that a node's control channel holds. One barrier is under way at a time,
 /// so a node is never sent more than an ack, a drain, a barrier and its taking.
@@ -76,6 +77,7 @@ pub(crate) struct Seat {
     pub(crate) node: NodeId,
     pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) letters: Letters,
+    pub(crate) sampler: Sampler,
     pub(crate) reports: mpsc::Sender<Report>,
     /// Counts whatever makes a barrier worth its while.
     pub(crate) activity: Arc<AtomicU64>,
@@ -94,6 +96,22 @@ impl Seat {
     pub(crate) async fn passed(&self, epoch: u64, record: Record) -> Result<(), Exit> {
         let counters = self.metrics.counters();
         self.report(Report::Passed { node: self.node.clone(), epoch, record, counters }).await
+    }
+
+    /// Tells the run's observer.
+    pub(crate) fn tell(&self, event: &RunEvent) {
+        self.options.observer.observe(event);
+    }
+
+    /// Counts and tells that the component was made anew, for it broke.
+    pub(crate) fn restarted(&self, reason: String) {
+        self.metrics.restarted();
+        self.tell(&RunEvent::NodeRestarted { node: self.node.clone(), reason });
+    }
+
+    /// Tells that a call is repeated.
+    pub(crate) fn tell_repeated(&self, attempt: u32, reason: String) {
+        self.tell(&RunEvent::CallRepeated { node: self.node.clone(), attempt, reason });
     }
 
     pub(crate) fn moved(&self) {

@@ -10,6 +10,7 @@ use flowctl_schema::Schema;
 use flowctl_types::{Batch, Columns, Ids};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tracing::Instrument as _;
 
 use super::crew::Guarded;
 use crate::worker::{Call, Trouble, Worker};
@@ -56,10 +57,11 @@ impl Partitions {
             }
             let Some(mut worker) = self.workers[index].take() else { continue };
             let input = pick(batch, &share);
-            let task = Guarded::new(tokio::spawn(async move {
+            let call = async move {
                 let result = worker.call(Call::Process(&input)).await;
                 (worker, result)
-            }));
+            };
+            let task = Guarded::new(tokio::spawn(call.in_current_span()));
             running.push((index, share, task));
         }
         let mut merged = Outcome::default();

@@ -11,6 +11,7 @@ use flowctl_schema::Schema;
 use flowctl_topology::OnFailure;
 use flowctl_types::{Batch, Ids};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tracing::Instrument as _;
 
 use super::crew::Crew;
 use super::partition::Partitions;
@@ -21,7 +22,7 @@ use crate::inputs::{Arrival, Inputs};
 use crate::letters::Refusal;
 use crate::outputs::Outputs;
 use crate::worker::{Call, Trouble, Worker};
-use crate::{Fault, Outcome, Rejection, State};
+use crate::{Fault, Outcome, Rejection, RunEvent, State};
 
 /// A processor's task.
 pub(crate) struct ProcessorNode {
@@ -127,7 +128,10 @@ impl ProcessorNode {
                         ticks.reset();
                     }
                 }
-                Some(Arrival::Batch(batch)) => self.process(batch).await?,
+                Some(Arrival::Batch(batch)) => {
+                    let span = self.desk.seat.sampler.span(&batch);
+                    self.process(batch).instrument(span).await?;
+                }
                 Some(Arrival::Finished(finish)) => {
                     self.settle().await?;
                     if self.has_timer && finish == Finish::First {
@@ -303,7 +307,10 @@ impl Desk {
     /// Processes the events of a batch one by one, after a stateless instance failed on
     /// the batch; those that it fails on alone are refused.
     async fn step(&mut self, worker: &mut Worker, batch: &Batch, fault: Fault) -> Result<(), Exit> {
-        tracing::warn!(node = %self.seat.node, error = %fault, n_events = batch.len(), "batch is taken apart");
+        let n_events = batch.len();
+        tracing::warn!(error = %fault, n_events, "batch is taken apart");
+        let (node, reason) = (self.seat.node.clone(), fault.to_string());
+        self.seat.tell(&RunEvent::BatchTakenApart { node, n_events, reason });
         self.count(&fault)?;
         if let (1, Fault::Retry(_)) = (batch.len(), &fault) {
             // it was tried alone as often as it may be

@@ -10,6 +10,7 @@ use flowctl_schema::Schema;
 use flowctl_topology::OnFailure;
 use flowctl_types::Batch;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::{Control, Record, Report, Seat};
 use crate::error::{Exit, NodeError, Setback};
@@ -40,8 +41,15 @@ impl SinkNode {
     async fn serve(&mut self) -> Result<(), Exit> {
         loop {
             match self.inputs.next().await? {
-                Arrival::Batch(batch) if self.held.is_some() => self.skip(&batch),
-                Arrival::Batch(batch) => self.write(&batch).await?,
+                Arrival::Batch(batch) => {
+                    self.seat.metrics.probe.show(&batch, &self.schemas, batch.columns.kind);
+                    if self.held.is_some() {
+                        self.skip(&batch);
+                    } else {
+                        let span = self.seat.sampler.span(&batch);
+                        self.write(&batch).instrument(span).await?;
+                    }
+                }
                 Arrival::Finished(_) => {}
                 Arrival::Barrier(barrier) => {
                     self.seat.passed(barrier.epoch, Record::Nothing).await?;
@@ -72,6 +80,7 @@ impl SinkNode {
             }
         };
         self.seat.metrics.busy(&stopwatch);
+        self.seat.metrics.latency.record(stopwatch.elapsed());
         self.seat.metrics.took(batch.len().saturating_sub(rejected.len()));
         if let Some(rejection) = rejected.iter().find(|rejection| rejection.index as usize >= batch.len()) {
             return Err(NodeError::Rejection { index: rejection.index, n_events: batch.len() }.into());
@@ -117,7 +126,8 @@ impl SinkNode {
         let attempt = attempt + 1;
         match (&fault, backoff.wait(attempt)) {
             (Fault::Retry(reason), Some(wait)) => {
-                tracing::warn!(node = %self.seat.node, %reason, attempt, "sink is asked again");
+                tracing::warn!(%reason, attempt, "sink is asked again");
+                self.seat.tell_repeated(attempt, reason.clone());
                 tokio::time::sleep(wait).await;
                 Ok(attempt)
             }

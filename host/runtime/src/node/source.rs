@@ -3,8 +3,10 @@
 //! Invariant: the position that a barrier records is behind everything that was sent
 //! before the barrier, and before everything that is sent after it. Where an epoch is
 //! replayed, its barrier is sent at the position that was recorded, and nowhere else.
+//! What a throttle holds back counts as not read: barriers pass it.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +15,16 @@ use flowctl_topology::Node;
 use flowctl_types::{Batch, Ids};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{Control, Record, Report, Seat};
 use crate::edge::{Barrier, Finish};
 use crate::error::{Exit, NodeError};
 use crate::metrics::Stopwatch;
+use crate::options::Options;
 use crate::outputs::Outputs;
 use crate::resume::Target;
-use crate::{Bounds, Fault, Piece, Position, Source, Workshop};
+use crate::{Bounds, Fault, Piece, Position, RunEvent, Source, Workshop};
 
 /// A source's task.
 pub(crate) struct SourceNode {
@@ -47,6 +51,14 @@ struct Held {
     deadline: Instant,
 }
 
+/// What was read, and what it waits for before it counts as that.
+struct Stalled {
+    piece: Piece,
+    admission: Admission,
+}
+
+type Admission = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 #[derive(PartialEq, Eq)]
 enum Phase {
     Reading,
@@ -60,6 +72,7 @@ enum Phase {
 enum Step {
     Control(Option<Control>),
     Piece(Result<Piece, Fault>),
+    Admitted,
     Linger,
 }
 
@@ -68,6 +81,7 @@ impl SourceNode {
     pub(crate) async fn run(mut self) -> Result<(), Exit> {
         let mut phase = Phase::Reading;
         let mut held: Option<Held> = None;
+        let mut stalled: Option<Stalled> = None;
         let mut unacked = VecDeque::new();
         let mut failures = 0;
         if let Some(target) = self.target.take() {
@@ -76,12 +90,13 @@ impl SourceNode {
         loop {
             let bounds = self.bounds.clone();
             let deadline = held.as_ref().map(|held| held.deadline);
-            let is_reading = phase == Phase::Reading;
+            let is_reading = phase == Phase::Reading && stalled.is_none();
             let stopwatch = Stopwatch::start();
             let step = tokio::select! {
                 biased;
                 control = self.control.recv() => Step::Control(control),
                 () = expire(deadline), if deadline.is_some() => Step::Linger,
+                () = admitted(&mut stalled), if stalled.is_some() => Step::Admitted,
                 piece = self.source.next(&bounds), if is_reading => Step::Piece(piece),
             };
             match step {
@@ -95,6 +110,12 @@ impl SourceNode {
                 }
                 Step::Control(Some(Control::Ack(epoch))) => self.ack(epoch, &mut unacked).await?,
                 Step::Control(Some(Control::Drain)) => {
+                    // what can be read again may as well be read by a later run
+                    if let Some(Stalled { piece, .. }) = stalled.take()
+                        && !self.source.is_replayable()
+                    {
+                        self.take(piece, &mut held, &mut phase).await?;
+                    }
                     self.flush(&mut held).await?;
                     if phase == Phase::Reading {
                         phase = Phase::Drained;
@@ -104,11 +125,16 @@ impl SourceNode {
                 Step::Linger => self.flush(&mut held).await?,
                 Step::Piece(Ok(piece)) => {
                     self.seat.metrics.busy(&stopwatch);
+                    self.seat.metrics.latency.record(stopwatch.elapsed());
                     failures = 0;
-                    let is_finished = piece.is_finished;
-                    self.accept(piece, &mut held).await?;
-                    if is_finished {
-                        self.finish(&mut held, &mut phase).await?;
+                    match admission(&self.seat.options, &piece) {
+                        Some(admission) => stalled = Some(Stalled { piece, admission }),
+                        None => self.take(piece, &mut held, &mut phase).await?,
+                    }
+                }
+                Step::Admitted => {
+                    if let Some(Stalled { piece, .. }) = stalled.take() {
+                        self.take(piece, &mut held, &mut phase).await?;
                     }
                 }
                 Step::Piece(Err(fault)) => {
@@ -135,6 +161,9 @@ impl SourceNode {
             match self.source.next(&bounds).await {
                 Ok(piece) => {
                     failures = 0;
+                    if let Some(admission) = admission(&self.seat.options, &piece) {
+                        admission.await;
+                    }
                     let is_short = piece.is_finished && Some(&piece.position) != target.position.as_ref();
                     self.accept(piece, held).await?;
                     if is_short {
@@ -165,9 +194,22 @@ impl SourceNode {
     /// Says behind its events that no more will come.
     async fn finish(&mut self, held: &mut Option<Held>, phase: &mut Phase) -> Result<(), Exit> {
         self.flush(held).await?;
+        if self.finish == Finish::First {
+            self.seat.tell(&RunEvent::Finished { source: self.seat.node.clone() });
+        }
         self.outputs.finish(self.finish).await?;
         self.seat.report(Report::Finished { node: self.seat.node.clone() }).await?;
         *phase = Phase::Finished;
+        Ok(())
+    }
+
+    /// Takes over what was read, and its end where that is the last.
+    async fn take(&mut self, piece: Piece, held: &mut Option<Held>, phase: &mut Phase) -> Result<(), Exit> {
+        let is_finished = piece.is_finished;
+        self.accept(piece, held).await?;
+        if is_finished {
+            self.finish(held, phase).await?;
+        }
         Ok(())
     }
 
@@ -200,7 +242,7 @@ impl SourceNode {
                 there.append(batch);
                 held
             }
-            None if self.linger.is_zero() || is_filled(&batch, &self.bounds) => return self.outputs.emit(batch).await,
+            None if self.linger.is_zero() || is_filled(&batch, &self.bounds) => return self.emit(batch).await,
             None => {
                 *held = Some(Held {
                     parts: vec![(batch.len(), batch.ids.clone())],
@@ -218,9 +260,14 @@ impl SourceNode {
 
     async fn flush(&mut self, held: &mut Option<Held>) -> Result<(), Exit> {
         match held.take() {
-            Some(held) => self.outputs.emit(held.into_batch()).await,
+            Some(held) => self.emit(held.into_batch()).await,
             None => Ok(()),
         }
+    }
+
+    async fn emit(&mut self, batch: Batch) -> Result<(), Exit> {
+        let span = self.seat.sampler.span(&batch);
+        self.outputs.emit(batch).instrument(span).await
     }
 
     async fn pass(
@@ -274,7 +321,8 @@ impl SourceNode {
             }
             (_, Some(wait)) => wait,
         };
-        tracing::warn!(node = %self.seat.node, error = %fault, attempt = failures, "source is asked again");
+        tracing::warn!(error = %fault, attempt = failures, "source is asked again");
+        self.seat.tell_repeated(failures, fault.to_string());
         tokio::time::sleep(wait).await;
         if matches!(fault, Fault::Crashed { .. }) {
             if !self.source.is_replayable() {
@@ -285,6 +333,7 @@ impl SourceNode {
             if let Err(source) = self.source.open(self.position.as_deref()).await {
                 return Err(NodeError::Call { doing: "open at the last position", source }.into());
             }
+            self.seat.restarted(fault.to_string());
         }
         Ok(())
     }
@@ -333,6 +382,21 @@ fn append_column(ends: &mut Vec<u32>, bytes: &mut Vec<u8>, more_ends: &[u32], mo
     let start = u32::try_from(bytes.len()).expect("a batch is far below 4 GiB");
     ends.extend(more_ends.iter().map(|end| start + end));
     bytes.extend_from_slice(more_bytes);
+}
+
+/// What the events of a piece wait for; none where nothing holds them back.
+fn admission(options: &Options, piece: &Piece) -> Option<Admission> {
+    let throttle = options.throttle.clone()?;
+    let n_events = piece.rejected.len() + piece.batch.as_ref().map_or(0, Batch::len);
+    let admission: Admission = Box::pin(async move { throttle.admit(n_events).await });
+    (n_events > 0).then_some(admission)
+}
+
+async fn admitted(stalled: &mut Option<Stalled>) {
+    match stalled {
+        Some(stalled) => stalled.admission.as_mut().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn expire(deadline: Option<Instant>) {

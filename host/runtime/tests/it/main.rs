@@ -5,9 +5,14 @@
 mod checkpoints;
 mod delivery;
 mod faults;
+mod figures;
+mod limits;
+mod observers;
 mod properties;
 mod resumes;
 mod rewinds;
+mod spans;
 mod stops;
 mod support;
+mod taps;
 mod timers;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flowctl_runtime::{
     Bounds, DeadLetter, DeadLetterSink, Fault, Outcome, Output, Piece, PrepareError, Processor, Refused, Rejection,
-    Sink, Source, Stage, State,
+    Sink, Source, Stage, State, Usage,
 };
 use flowctl_types::{Batch, Columns, Ids};
 use tokio::sync::watch;
@@ -175,6 +175,8 @@ pub(crate) struct Rule {
     pub(crate) own: Option<(u64, u64)>,
     /// Time that a `tick` takes.
     pub(crate) tick_takes: Duration,
+    /// Bytes that an instance holds; it executes a millisecond a call then.
+    pub(crate) uses: u64,
     pub(crate) calls: Arc<Mutex<Calls>>,
 }
 
@@ -199,6 +201,7 @@ impl Rule {
             gives: None,
             own: None,
             tick_takes: Duration::ZERO,
+            uses: 0,
             calls: Arc::default(),
         }
     }
@@ -212,13 +215,14 @@ impl Rule {
 impl Stage for Rule {
     async fn instantiate(&self) -> Result<Box<dyn Processor>, PrepareError> {
         self.calls.lock().unwrap().n_instances += 1;
-        Ok(Box::new(TestProcessor { rule: self.clone(), sums: BTreeMap::new(), is_over: false }))
+        Ok(Box::new(TestProcessor { rule: self.clone(), sums: BTreeMap::new(), n_calls: 0, is_over: false }))
     }
 }
 
 struct TestProcessor {
     rule: Rule,
     sums: BTreeMap<u32, u64>,
+    n_calls: u32,
     is_over: bool,
 }
 
@@ -241,6 +245,7 @@ impl TestProcessor {
 impl Processor for TestProcessor {
     async fn process(&mut self, batch: &Batch) -> Result<Outcome, Fault> {
         assert!(!self.is_over, "an instance that crashed or cannot go on is never called again");
+        self.n_calls += 1;
         let events = numbers(batch);
         self.rule.calls.lock().unwrap().watermarks.push(batch.watermark);
         let delay = (self.rule.delay)(events.first().copied().unwrap_or(0));
@@ -314,6 +319,13 @@ impl Processor for TestProcessor {
     async fn end(&mut self) -> Result<Outcome, Fault> {
         self.rule.calls.lock().unwrap().n_ends += 1;
         Ok(self.rule.own.map_or_else(Outcome::default, |(_, end)| Self::own(end)))
+    }
+
+    fn usage(&self) -> Usage {
+        if self.rule.uses == 0 {
+            return Usage::default();
+        }
+        Usage { memory_bytes: self.rule.uses, cpu: Duration::from_millis(1) * self.n_calls }
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Pipe {
     pub(crate) topology: Topology,
     pub(crate) options: Options,
     pub(crate) letters: Letters,
+    /// A node that waits, and for what.
+    pub(crate) waiting: Option<(NodeId, String)>,
     sources: HashMap<NodeId, SourceSpec>,
     processors: HashMap<NodeId, Rule>,
     sinks: HashMap<NodeId, SinkSpec>,
@@ -41,6 +43,7 @@ impl Pipe {
             topology,
             options: options(),
             letters: Letters::default(),
+            waiting: None,
             sources: HashMap::new(),
             processors: HashMap::new(),
             sinks: HashMap::new(),
@@ -173,5 +176,9 @@ impl Workshop for Pipe {
 
     async fn dead_letters(&self, _: Option<&Node>) -> Result<Box<dyn DeadLetterSink>, PrepareError> {
         Ok(Box::new(self.letters.clone()))
+    }
+
+    fn waiting(&self, node: &NodeId) -> Option<String> {
+        self.waiting.as_ref().filter(|(waiting, _)| waiting == node).map(|(_, reason)| reason.clone())
     }
 }
