@@ -237,6 +237,10 @@ impl Sink for Memory {
     async fn write(&mut self, _: &Arc<Batch>) -> Result<Vec<Rejection>, Fault> {
         match self.0.as_str() {
             "closed" => std::future::pending().await,
+            "loud" => {
+                tracing::warn!(n_events = 1, "took events");
+                Ok(Vec::new())
+            }
             "broken" => Err(Fault::Fatal("disk is full".to_owned())),
             "panics" => panic!("the sink broke"),
             "stuck" => {
