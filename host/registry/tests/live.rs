@@ -105,7 +105,8 @@ fn filters_see_what_a_live_component_says_of_itself() {
 
 #[test]
 fn what_is_unhealthy_is_not_discovered_and_the_error_names_it() {
-    let no_processor = "^s: -> ledger, ^!ttp-processor-v1: ledger -> transfer, %postgres: record ->, knows: transfer -> x";
+    let no_processor =
+        "^s: -> ledger, ^!ttp-processor-v1: ledger -> transfer, %postgres: record ->, knows: transfer -> x";
     check(
         no_processor,
         "ledger -> postgres",
