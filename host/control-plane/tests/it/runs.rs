@@ -241,13 +241,11 @@ async fn a_run_that_does_not_stop_at_all_has_failed() {
     let host = Host::with(dir.path(), Setup { controller, ..Setup::default() }).await;
     let caller = host.caller().await;
     let id = caller.apply("name=a sink=stuck").await.unwrap().id;
-    caller.until(&id, RunStatus::Running).await;
+    eventually(async || host.planner.wedge.holds().then_some(())).await;
     stop(&caller, &id, Duration::ZERO).await;
     let run = caller.until(&id, RunStatus::Failed).await;
     assert_eq!(run.error, "it did not stop: its tasks were dropped");
-    let (is_loose, changed) = &*host.planner.is_loose;
-    *is_loose.lock().unwrap() = true;
-    changed.notify_all();
+    host.planner.wedge.loosen();
     host.end().await;
 }
 

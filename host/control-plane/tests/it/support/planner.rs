@@ -27,8 +27,32 @@ pub(crate) struct FakePlanner {
     pub(crate) n_held: Arc<AtomicUsize>,
     /// Requests that were planned.
     pub(crate) planned: Mutex<Vec<PlanRequest>>,
-    /// Until this is true, sinks that are `stuck` keep their thread.
-    pub(crate) is_loose: Arc<(Mutex<bool>, Condvar)>,
+    pub(crate) wedge: Arc<Wedge>,
+}
+
+/// Keeps sinks that are `stuck` from giving back their task.
+#[derive(Default)]
+pub(crate) struct Wedge {
+    is_loose: Mutex<bool>,
+    changed: Condvar,
+    n_stuck: AtomicUsize,
+}
+
+impl Wedge {
+    fn hold(&self) {
+        self.n_stuck.fetch_add(1, Ordering::SeqCst);
+        drop(self.changed.wait_while(self.is_loose.lock().unwrap(), |is_loose| !*is_loose).unwrap());
+    }
+
+    /// Whether a sink is stuck.
+    pub(crate) fn holds(&self) -> bool {
+        self.n_stuck.load(Ordering::SeqCst) > 0
+    }
+
+    pub(crate) fn loosen(&self) {
+        *self.is_loose.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
 }
 
 /// What a file says.
@@ -111,7 +135,7 @@ impl Planner for FakePlanner {
             _ => {}
         }
         Ok(Prepared {
-            workshop: Arc::new(FakeWorkshop(words, Arc::clone(&self.is_loose))),
+            workshop: Arc::new(FakeWorkshop(words, Arc::clone(&self.wedge))),
             options: Options::default(),
             dead_letters: "/var/lib/flowctl/dead-letters.jsonl".to_owned(),
             guard,
@@ -173,7 +197,7 @@ fn number() -> Schema {
     SCHEMA.get_or_init(|| Schema::from_wit(wit).unwrap().remove(0)).clone()
 }
 
-struct FakeWorkshop(Words, Arc<(Mutex<bool>, Condvar)>);
+struct FakeWorkshop(Words, Arc<Wedge>);
 
 #[async_trait]
 impl Workshop for FakeWorkshop {
@@ -226,7 +250,7 @@ impl Source for Numbers {
 }
 
 /// Takes events, or does as it is told.
-struct Memory(String, Arc<(Mutex<bool>, Condvar)>);
+struct Memory(String, Arc<Wedge>);
 
 #[async_trait]
 impl Sink for Memory {
@@ -244,8 +268,8 @@ impl Sink for Memory {
             "broken" => Err(Fault::Fatal("disk is full".to_owned())),
             "panics" => panic!("the sink broke"),
             "stuck" => {
-                let (is_loose, changed) = &*self.1;
-                drop(changed.wait_while(is_loose.lock().unwrap(), |is_loose| !*is_loose).unwrap());
+                // keeps its own task, and no other that this thread would have gone on with
+                tokio::task::block_in_place(|| self.1.hold());
                 Ok(Vec::new())
             }
             _ => Ok(Vec::new()),
