@@ -26,7 +26,19 @@ pub(crate) fn trials() -> Vec<Trial> {
                 .take_while(|line| line.starts_with("  "))
                 .filter_map(|line| line.split_whitespace().next())
                 .collect();
-            let pipelines = ["run", "validate", "inspect", "topology", "processors", "dead-letters"];
+            let pipelines = [
+                "run",
+                "serve",
+                "validate",
+                "status",
+                "pipelines",
+                "tap",
+                "tokens",
+                "inspect",
+                "topology",
+                "processors",
+                "dead-letters",
+            ];
             let artifacts = ["push", "pull", "lock", "login", "logout", "plugins", "search", "index"];
             assert_eq!(names, [&pipelines[..], &artifacts, &["completions"]].concat());
         }),

@@ -4,7 +4,6 @@ mod args;
 mod artifacts;
 mod catalog;
 mod commands;
-mod dead_letters;
 mod logs;
 mod output;
 mod paths;

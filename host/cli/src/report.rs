@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use flowctl_intent::Faults;
 
+use crate::plane::RemoteFaults;
 use crate::status;
 
 /// A message with what to do about it, as context of an error.
@@ -56,6 +57,9 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
 /// The whole report, without a line break at its end.
 fn text(error: &anyhow::Error) -> String {
     if let Some(faults) = error.downcast_ref::<Faults>() {
+        return faults.to_string();
+    }
+    if let Some(faults) = error.downcast_ref::<RemoteFaults>() {
         return faults.to_string();
     }
     let mut text = format!("error: {error}");

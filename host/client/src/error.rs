@@ -87,7 +87,7 @@ impl ClientError {
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
-        let hint = details.help().and_then(|help| help.links.first()).map(|link| link.description.clone());
+        let hint = details.localized_message().map(|said| said.message.clone()).filter(|hint| !hint.is_empty());
         let faults = details.bad_request().map(|request| &request.field_violations);
         let faults = faults.into_iter().flatten().map(|violation| violation.description.clone()).collect();
         let message = match status.message() {

@@ -14,6 +14,11 @@ pub(crate) const GLOB_CHARS: [char; 3] = ['*', '?', '['];
 pub(crate) struct BaseDir<'a>(pub(crate) Option<&'a Path>);
 
 impl BaseDir<'_> {
+    /// The directory itself, absolute.
+    pub(crate) fn start(self) -> Option<PathBuf> {
+        self.0.map(|base| plain(&absolute(base)))
+    }
+
     /// The path to open for one that is written.
     pub(crate) fn path(self, written: impl AsRef<Path>) -> PathBuf {
         let written = written.as_ref();

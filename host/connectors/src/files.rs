@@ -39,9 +39,11 @@ pub(crate) fn find(
         return Ok(vec![NamedFile { name: pattern.to_owned(), path: literal }]);
     }
     let mut files = Vec::new();
-    let start = base.0.filter(|_| Path::new(pattern).is_relative()).map(Path::to_string_lossy);
-    let whole =
-        start.map_or_else(|| pattern.to_owned(), |start| format!("{}/{pattern}", glob::Pattern::escape(&start)));
+    let start = base.start().filter(|_| Path::new(pattern).is_relative());
+    let whole = match &start {
+        Some(start) => format!("{}/{pattern}", glob::Pattern::escape(&start.to_string_lossy())),
+        None => pattern.to_owned(),
+    };
     let matches = glob::glob(&whole).map_err(|mut error| {
         error.pos -= whole.len() - pattern.len();
         ConnectorError::field(connector, "path", format!("is no glob: `{pattern}`: {error}"))
@@ -53,7 +55,7 @@ pub(crate) fn find(
             path: error.path().to_owned(),
             source: error.into(),
         })?;
-        let name = base.0.and_then(|base| found.strip_prefix(base).ok()).unwrap_or(&found).to_owned();
+        let name = start.as_ref().and_then(|start| found.strip_prefix(start).ok()).unwrap_or(&found).to_owned();
         let path = base.path(&name);
         if !path.is_dir() {
             check(connector, &path)?;
@@ -68,8 +70,8 @@ pub(crate) fn find(
         }
     }
     if files.is_empty() {
-        let start = match base.0 {
-            Some(base) => format!("`{}`", base.display()),
+        let start = match base.start() {
+            Some(start) => format!("`{}`", start.display()),
             None => "the directory flowctl was started in".to_owned(),
         };
         let reason = format!("matches no file: `{pattern}`; relative paths start at {start}");
@@ -261,6 +263,44 @@ impl BufRead for Input {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_as_written_wherever_paths_start() {
+        let here = std::env::current_dir().unwrap();
+        let names = |pattern: &str, base: Option<&Path>| -> Vec<String> {
+            find("file", pattern, BaseDir(base)).unwrap().into_iter().map(|file| file.name).collect()
+        };
+        let absolute = format!("{}/src/http_*/*.rs", here.display());
+        let patterns = [
+            "src/lib.rs",
+            "./src/lib.rs",
+            "src//lib.rs",
+            "src/*.rs",
+            "./src/*.rs",
+            "src//*.rs",
+            "src/./h*/../*.rs",
+            "../connectors/src/**/mod.rs",
+            &absolute,
+        ];
+        for pattern in patterns {
+            let found = names(pattern, Some(&here));
+            assert_eq!(found, names(pattern, None), "{pattern}");
+            assert!(!found.is_empty(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_name_of_the_base_is_no_wildcard() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("a[b]*");
+        std::fs::create_dir_all(base.join("in")).unwrap();
+        std::fs::write(base.join("in/x.jsonl"), "x").unwrap();
+        let found = find("file", "in/*.jsonl", BaseDir(Some(&base))).unwrap();
+        assert_eq!((found[0].name.as_str(), &found[0].path), ("in/x.jsonl", &base.join("in/x.jsonl")));
+        let error = find("file", "in/**x", BaseDir(Some(&base))).unwrap_err();
+        let want = "`path` of `file` is no glob: `in/**x`: Pattern syntax error near position 5: recursive wildcards must form a single path component";
+        assert_eq!(error.to_string(), want);
+    }
 
     /// Gives one byte at a time, and says where it was asked for more than there is.
     struct OneByOne<'a>(&'a [u8]);

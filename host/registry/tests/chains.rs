@@ -3,54 +3,8 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use common::{explain, registry};
+use common::{ask, explain, registry};
 use expect_test::{Expect, expect};
-use flowctl_registry::{ChainError, ChainQuery, MAX_HOPS, Registry, SourceQuery, Target, arrows};
-use flowctl_schema::Role;
-
-/// What is asked, written `from -> to via a b where k=v source s configured c`.
-fn ask(registry: &Registry, question: &str) -> Result<String, ChainError> {
-    let mut words: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut key = "from";
-    for word in question.split_whitespace() {
-        match word {
-            "->" => key = "to",
-            "via" | "where" | "source" | "configured" => key = word,
-            word => words.entry(key).or_default().push(word),
-        }
-    }
-    let of = |key: &str| words.get(key).cloned().unwrap_or_default();
-    let event_type = format!("test.{}.v1", of("from")[0]).parse().unwrap();
-    let filter: BTreeMap<String, String> = of("where")
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-    let configured: BTreeSet<&str> = of("configured").into_iter().collect();
-    let query = SourceQuery {
-        event_type: &event_type,
-        source: of("source").first().copied(),
-        filter: &filter,
-        configured: &configured,
-    };
-    let (source, from) = registry.source(&query)?;
-    let to = of("to")[0];
-    let to_type = to.parse();
-    let to = match &to_type {
-        Ok(event_type) => Target::Type(event_type),
-        Err(_) => Target::Sink(registry.filtered(Role::Sink, to, &filter)?),
-    };
-    let via: Vec<_> =
-        of("via").iter().map(|name| registry.filtered(Role::Processor, name, &filter)).collect::<Result<_, _>>()?;
-    let query = ChainQuery { from, source, to, via: &via, filter: &filter, max_hops: MAX_HOPS };
-    let chain = registry.chain(&query)?;
-    let mut names = vec![source.name.as_str()];
-    names.extend(chain.iter().map(|entry| entry.name.as_str()));
-    names.push(to.name());
-    Ok(arrows(&names))
-}
 
 #[expect(clippy::needless_pass_by_value, reason = "as expect-test has it")]
 fn check(entries: &str, question: &str, expected: Expect) {

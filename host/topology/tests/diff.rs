@@ -6,6 +6,7 @@ mod common;
 
 use expect_test::{Expect, expect};
 use flowctl_intent::parse;
+use flowctl_registry::{Origin, Registry};
 use flowctl_topology::{Topology, diff, plan};
 
 const REGISTRY: &str = "
@@ -119,6 +120,40 @@ fn settings_and_the_dead_letter_sink_are_compared() {
         ~ settings
         ~ dead-letter sink"#]],
     );
+}
+
+#[test]
+fn how_a_command_is_started_is_compared_by_value_and_shown_as_written() {
+    let with = |value: &str, text: &str| {
+        let environment = |_: &str| Some(value.to_owned());
+        let document = parse("pipeline.yaml", text, &environment).unwrap();
+        plan(&document, &common::registry("%out: * ->"), &environment).unwrap()
+    };
+    let text = |command: &str| {
+        format!(
+            "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{{id: s, command: {command}, output_event_types: [test.a.v1]}}]\n  sinks: [{{id: out, type: out, inputs: [s]}}]\n"
+        )
+    };
+    let base = with("hunter2", &text("[./s, '${TOKEN}']"));
+    check(&base, &with("hunter2", &text("[./s, '${TOKEN}']")), expect!["no change"]);
+    check(&base, &with("hunter3", &text("[./s, '${TOKEN}']")), expect!["~ s: command"]);
+    check(&base, &with("hunter2", &text("[./s, '${TOKEN}'], env: {A: b}")), expect!["~ s: command"]);
+    check(&base, &with("hunter2", &text("[./t, '${TOKEN}']")), expect!["~ s: component command ./s → command ./t"]);
+    assert!(!format!("{:?}", base.nodes[0].component).contains("hunter2"));
+}
+
+#[test]
+fn where_a_remote_component_is_belongs_to_it() {
+    let at = |endpoint: &str| {
+        let mut entries = common::entries("^s-v1: -> a, %out: * ->");
+        if let Origin::Live(origin) = &mut entries[0].origin {
+            origin.endpoint = endpoint.to_owned();
+        }
+        let text = "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{id: s, type: s}]\n  sinks: [{id: out, type: out, inputs: [s]}]\n";
+        plan(&parse("pipeline.yaml", text, &|_| None).unwrap(), &Registry::build(entries, []), &|_| None).unwrap()
+    };
+    check(&at("a:1"), &at("a:1"), expect!["no change"]);
+    check(&at("a:1"), &at("a:2"), expect!["~ s: component s-v1 (remote a:1) → s-v1 (remote a:2)"]);
 }
 
 #[test]

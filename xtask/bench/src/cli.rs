@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
+use crate::control_plane::Latency;
 use crate::pipeline::Sandbox;
 use crate::report::{self, Row};
-use crate::{checkpoints, identity, json_filter, ledgers, start};
+use crate::{checkpoints, control_plane, identity, json_filter, ledgers, start};
 
 /// Measure the data path against native functions
 #[derive(Debug, Parser)]
@@ -28,15 +29,25 @@ struct Args {
     filter: Option<String>,
 }
 
-/// A benchmark: its name and what makes its row.
-type Benchmark = (&'static str, fn(&Sandbox) -> Result<Row>);
+/// A benchmark: its name and what makes its rows.
+type Benchmark = (&'static str, Measure);
 
-const BENCHMARKS: [Benchmark; 5] = [
-    (json_filter::NAME, json_filter::run),
-    (ledgers::NAME, ledgers::run),
-    (identity::NAME, identity::run),
-    (checkpoints::NAME, checkpoints::run),
-    (start::NAME, start::run),
+/// What makes rows.
+#[derive(Clone, Copy)]
+enum Measure {
+    /// Of the data path, against a native function.
+    Path(fn(&Sandbox) -> Result<Row>),
+    /// Of how long answers take.
+    Answers(fn(&Sandbox) -> Result<Vec<Latency>>),
+}
+
+const BENCHMARKS: [Benchmark; 6] = [
+    (json_filter::NAME, Measure::Path(json_filter::run)),
+    (ledgers::NAME, Measure::Path(ledgers::run)),
+    (identity::NAME, Measure::Path(identity::run)),
+    (checkpoints::NAME, Measure::Path(checkpoints::run)),
+    (start::NAME, Measure::Path(start::run)),
+    (control_plane::NAME, Measure::Answers(control_plane::run)),
 ];
 
 /// Runs what the command line asks for.
@@ -44,14 +55,18 @@ pub(crate) fn run() -> Result<()> {
     let args = Args::parse();
     let wanted = wanted(args.filter.as_deref())?;
     let sandbox = Sandbox::start(args.plugins, args.guests, args.flowctl)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut latencies) = (Vec::new(), Vec::new());
     for (name, benchmark) in wanted {
         report::progress(name)?;
-        rows.push(benchmark(&sandbox).with_context(|| format!("benchmark `{name}` failed"))?);
+        let what = || format!("benchmark `{name}` failed");
+        match benchmark {
+            Measure::Path(run) => rows.push(run(&sandbox).with_context(what)?),
+            Measure::Answers(run) => latencies.extend(run(&sandbox).with_context(what)?),
+        }
     }
-    report::print(&rows)?;
+    report::print(&rows, &latencies)?;
     match args.json {
-        Some(path) => report::write_json(&path, &rows),
+        Some(path) => report::write_json(&path, &rows, &latencies),
         None => Ok(()),
     }
 }
@@ -79,14 +94,22 @@ mod tests {
         assert_eq!(names("json"), ["json-filter"]);
         assert_eq!(
             names("-"),
-            ["json-filter", "ledger-to-transfers", "identity-chain-3", "checkpoint-each-second", "warm-start"]
+            [
+                "json-filter",
+                "ledger-to-transfers",
+                "identity-chain-3",
+                "checkpoint-each-second",
+                "warm-start",
+                "control-plane"
+            ]
         );
     }
 
     #[test]
     fn a_filter_that_takes_none_lists_all() {
         let error = wanted(Some("swap")).unwrap_err().to_string();
-        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`, `warm-start`";
+        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`, `warm-start`, \
+                     `control-plane`";
         assert_eq!(error, format!("no benchmark is named like `swap`, there are {names}"));
     }
 }

@@ -6,6 +6,7 @@
 
 mod checkpoints;
 mod cli;
+mod control_plane;
 mod identity;
 mod json_filter;
 mod ledger_sets;

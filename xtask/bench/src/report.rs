@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use crate::control_plane::Latency;
 use crate::measure::{Figure, N_ROUNDS};
 
 /// What one benchmark measured. Times are medians of time executed, on all threads.
@@ -104,12 +105,22 @@ pub(crate) fn progress(name: &str) -> Result<()> {
 }
 
 /// Prints the table.
-pub(crate) fn print(rows: &[Row]) -> Result<()> {
-    std::io::stdout().write_all(table(rows).as_bytes()).context("cannot write to stdout")
+pub(crate) fn print(rows: &[Row], latencies: &[Latency]) -> Result<()> {
+    let mut text = String::new();
+    if !rows.is_empty() {
+        text.push_str(&table(rows));
+    }
+    if !latencies.is_empty() {
+        text.push_str(&format!("\n{:<28}{:>6}{:>12}{:>12}\n", "answer", "n", "p50 ms", "p99 ms"));
+        text.extend(latencies.iter().map(Latency::text));
+    }
+    std::io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
 }
 
 /// Writes `{"rows": […]}`.
-pub(crate) fn write_json(path: &Path, rows: &[Row]) -> Result<()> {
+pub(crate) fn write_json(path: &Path, rows: &[Row], latencies: &[Latency]) -> Result<()> {
+    let rows = rows.iter().map(serde_json::to_value).chain(latencies.iter().map(serde_json::to_value));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
     let mut text = serde_json::to_string_pretty(&serde_json::json!({ "rows": rows }))?;
     text.push('\n');
     std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))

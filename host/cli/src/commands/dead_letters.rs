@@ -1,5 +1,8 @@
 //! `flowctl dead-letters list | show | replay`.
 
+mod letters;
+mod replay;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,11 +12,10 @@ use flowctl_runtime::Status;
 use flowctl_topology::{Component, Topology};
 use flowctl_types::NodeId;
 
+use self::letters::{Letter, Letters, Selection};
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
-use crate::dead_letters::letters::{Letter, Letters, Selection};
-use crate::dead_letters::replay;
 use crate::output::{self, Format};
 use crate::pipeline::supply::{Reach, Supply};
 use crate::report::Hinted;

@@ -29,7 +29,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Instances of plugins that all pipelines have at most.
 const MAX_INSTANCES: u32 = 10_000;
 
-/// Run the control plane: pipelines that go on by themselves, and components that register
+/// Run the control plane, which keeps pipelines running
 ///
 /// Components of other processes register here, pipelines are submitted with `flowctl run`, and run until they are
 /// stopped, also over a restart of this. gRPC and HTTP (/healthz, /readyz, /metrics) have one port. SIGTERM and Ctrl-C

@@ -69,15 +69,21 @@ impl ControlPlaneArgs {
     ///
     /// When none answers there, with a hint.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        let address = match self.place() {
-            Place::Named(address) => address,
+        let place = self.place();
+        let address = match &place {
+            Place::Named(address) => address.clone(),
             Place::Default => DEFAULT_ADDRESS.to_owned(),
             Place::None => {
                 let message = format!("the command needs a control plane, and {ENDPOINT} says `{NONE}`");
                 return Err(Hinted::error(message, "name one with `--control-plane ADDR`"));
             }
         };
-        Client::connect(&target(address)?).await.map_err(refused)
+        match Client::connect(&target(address)?).await {
+            Err(error) if error.is_unavailable() && place == Place::Default => {
+                only_run().await?.ok_or_else(|| refused(error))
+            }
+            connected => connected.map_err(refused),
+        }
     }
 
     /// Connects to the control plane that runs pipelines for this user, if there is one:
@@ -98,6 +104,37 @@ impl ControlPlaneArgs {
             Ok(host) if host.is_serving => Ok(Some(client)),
             Err(error) if is_credential(&error) => Err(refused(error)),
             _ => Ok(None),
+        }
+    }
+}
+
+/// The control plane of the one `flowctl run` that goes on in the default state
+/// directory; none where there is none.
+///
+/// # Errors
+///
+/// When there are several.
+async fn only_run() -> Result<Option<Client>> {
+    let Some(state_dir) = paths::state() else { return Ok(None) };
+    let mut found = Vec::new();
+    for folder in std::fs::read_dir(state_dir).into_iter().flatten().flatten() {
+        let Ok(text) = paths::read_text(&folder.path().join(embedded::ENDPOINT_FILE), 256) else { continue };
+        // a run that was killed leaves its file behind
+        if let Ok(client) = Client::connect(&Target::plain(text.trim())).await {
+            found.push((folder.file_name().to_string_lossy().into_owned(), client));
+        }
+    }
+    match found.len() {
+        0 | 1 => Ok(found.pop().map(|(_, client)| client)),
+        _ => {
+            let runs = found.iter().map(|(name, client)| format!("`{name}` at {}", client.address()));
+            let runs = runs.collect::<Vec<_>>().join(", ");
+            Err(Hinted::error(
+                format!(
+                    "no control plane answers at `{DEFAULT_ADDRESS}`, and several pipelines run by themselves: {runs}"
+                ),
+                "name one with `--control-plane ADDR`",
+            ))
         }
     }
 }

@@ -4,12 +4,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod base_dir;
 mod catalogue;
 mod generated_ledgers;
 mod http_sink;
 mod http_source;
 mod json_lines;
 mod ledger_files;
+mod live_components;
 mod load;
+mod reach;
 mod sinks;
 mod stellar_rpc;

@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use flowctl_runtime::{RunHandle, Throttle};
 use flowctl_topology::Topology;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::{ControlError, RunView};
 use crate::tenants::{Demand, Quotas, Tenant};
+
+/// Plans of one tenant that are made at once.
+const PLANS_AT_ONCE: usize = 4;
 
 /// The runs that go on.
 #[derive(Default)]
 pub(super) struct Active {
     runs: Mutex<BTreeMap<(Tenant, String), Arc<ActiveRun>>>,
     throttles: Mutex<BTreeMap<Tenant, Arc<Throttle>>>,
+    places: Mutex<BTreeMap<Tenant, Arc<Semaphore>>>,
 }
 
 /// A run that goes on.
@@ -91,6 +95,12 @@ impl Active {
         let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
         let throttle = throttles.entry(tenant.clone()).or_insert_with(|| Arc::new(Throttle::new(events_per_second)));
         Some(Arc::clone(throttle))
+    }
+
+    /// Where the tenant's plans wait for their turn.
+    pub(super) fn places(&self, tenant: &Tenant) -> Arc<Semaphore> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(places.entry(tenant.clone()).or_insert_with(|| Arc::new(Semaphore::new(PLANS_AT_ONCE))))
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<(Tenant, String), Arc<ActiveRun>>> {

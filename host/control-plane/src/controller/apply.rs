@@ -9,10 +9,14 @@ use flowctl_store::{HostStore, PipelineRecord, RunQuery, RunRecord, RunStatus, S
 use flowctl_topology::{Component, Topology, render};
 use ring::rand::SecureRandom as _;
 use tokio::sync::watch;
+use tracing::{Instrument as _, error};
 
 use super::active::ActiveRun;
-use super::lead::{self, Job};
-use super::{ControlError, Controller, Figures, Inner, Locking, PipelineFile, PlanRequest, Planned, RunView, Start};
+use super::lead::{self, Aborting, Job};
+use super::{
+    ControlError, Controller, Figures, Inner, Locking, PipelineFile, PlanFailure, PlanFailureKind, PlanRequest,
+    Planned, RunView, Start,
+};
 use crate::records::{moment, now};
 use crate::tenants::{Demand, Tenant};
 
@@ -69,7 +73,7 @@ impl Controller {
         inner.check_open()?;
         let Apply { file, locking, start, orphans, intention } = apply;
         let plan = inner.plan_request(tenant, file, locking);
-        let planned = inner.planner.plan(&plan).await?;
+        let planned = inner.planned(&plan).await?;
         let mut applied = Applied {
             pipeline: planned.topology.name.to_string(),
             run: None,
@@ -88,6 +92,19 @@ impl Controller {
 impl Inner {
     pub(super) fn check_open(&self) -> Result<(), ControlError> {
         if self.is_draining.load(Ordering::SeqCst) { Err(ControlError::Draining) } else { Ok(()) }
+    }
+
+    /// Plans in a task of its own, so that a planner that breaks breaks nothing else. A
+    /// tenant has a few plans at once; others of it wait.
+    pub(super) async fn planned(&self, plan: &PlanRequest) -> Result<Planned, PlanFailure> {
+        let places = self.active.places(&plan.tenant);
+        let _place = places.acquire().await;
+        let (planner, request) = (Arc::clone(&self.planner), plan.clone());
+        let mut planning = Aborting(tokio::spawn(async move { planner.plan(&request).await }.in_current_span()));
+        (&mut planning.0).await.unwrap_or_else(|error| {
+            error!(%error, "the planner broke");
+            Err(PlanFailure::new(PlanFailureKind::Unavailable, "the plan broke off: the host's log says why"))
+        })
     }
 
     pub(super) fn plan_request(&self, tenant: &Tenant, file: PipelineFile, locking: Locking) -> PlanRequest {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tracing::{Instrument as _, error, info_span};
+use tracing::{Instrument as _, error, error_span};
 
 use super::active::ActiveRun;
 use super::observe::RunObserver;
@@ -47,7 +47,7 @@ struct Going {
 }
 
 /// Ends a task when it is dropped.
-struct Aborting<T>(JoinHandle<T>);
+pub(super) struct Aborting<T>(pub(super) JoinHandle<T>);
 
 impl<T> Drop for Aborting<T> {
     fn drop(&mut self) {
@@ -61,7 +61,8 @@ pub(super) fn spawn(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) {
         let view = run.view.borrow();
         (view.id.to_string(), view.pipeline.to_string(), view.tenant.to_string())
     };
-    let span = info_span!("run", run = id, pipeline, tenant);
+    // of the level of errors, so that no filter takes it from the lines that it lets pass
+    let span = error_span!("run", run = id, pipeline, tenant);
     inner.log.open(&id);
     tokio::spawn(
         async move {

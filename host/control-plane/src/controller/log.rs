@@ -23,8 +23,8 @@ const LINES: (f64, f64) = (200.0, 1_000.0);
 const MESSAGE_BYTES: usize = 4 << 10;
 /// Between two batches.
 const PERIOD: Duration = Duration::from_millis(100);
-/// The kind of what components and plugins write.
-pub(crate) const LINE: &str = "log";
+/// Kinds that there are few of in any run, and that nobody wants to miss.
+const STEPS: [&str; 6] = ["started", "stopping", "stopped", "completed", "failed", "left-out"];
 
 /// The logs of all runs. Cheap to clone.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl RunLog {
 
     /// Appends an entry to the log of run `run`; `node` is empty where it is about all
     /// of it. Never waits. Of a run that does not go on nothing is taken, and of one that
-    /// logs too much, lines (kind `log`) are counted instead.
+    /// logs too much, entries are counted instead.
     pub fn append(&self, run: &str, level: EventLevel, kind: &str, node: &str, message: &str) {
         let mut runs = self.inner.runs();
         let Some(open) = runs.get_mut(run) else { return };
@@ -104,7 +104,7 @@ impl Open {
         if self.waiting.len() >= MAX_WAITING {
             return false;
         }
-        if kind != LINE {
+        if STEPS.contains(&kind) {
             return true;
         }
         let (left, since) = self.allowance;

@@ -1,7 +1,8 @@
 //! Takes what the process logs about a run into that run's own log.
 //!
-//! An event belongs to a run when a span around it has the field `run`; the field `node`
-//! of the nearest span says which node it is about.
+//! An event belongs to a run when a span around it has the field `run`: of several the
+//! outermost, which is the control plane's own. Which node it is about says its field
+//! `node`, or that of the nearest span.
 
 use std::fmt;
 
@@ -33,6 +34,7 @@ struct Place {
 struct Line {
     message: String,
     fields: String,
+    node: Option<String>,
 }
 
 impl LogLayer {
@@ -71,7 +73,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
         let (mut run, mut node) = (None, None);
         for span in scope {
             if let Some(place) = span.extensions().get::<Place>() {
-                run = run.or_else(|| place.run.clone());
+                run = place.run.clone().or(run);
                 node = node.or_else(|| place.node.clone());
             }
         }
@@ -79,7 +81,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
         let mut line = Line::default();
         event.record(&mut line);
         line.message.push_str(&line.fields);
-        self.0.append(&run, level, "log", node.as_deref().unwrap_or_default(), &line.message);
+        let node = line.node.or(node).unwrap_or_default();
+        self.0.append(&run, level, "log", &node, &line.message);
     }
 }
 
@@ -118,6 +121,7 @@ impl Visit for Line {
         // writing to a text cannot fail
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
+            "node" => write!(self.node.get_or_insert_default(), "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
     }

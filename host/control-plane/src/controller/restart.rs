@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use flowctl_runtime::Orphans;
 use flowctl_store::{PipelineRecord, Retention, RunStatus};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -20,8 +19,6 @@ use crate::records::now;
 use crate::tenants::Tenant;
 use crate::text::chain;
 
-/// Pipelines that are planned at once.
-const AT_ONCE: usize = 4;
 /// How long a plan is tried again while components that it may need have not yet beaten.
 const PATIENCE: Duration = Duration::from_secs(75);
 
@@ -34,16 +31,15 @@ impl Controller {
     /// [`ControlError::Store`] when they cannot be read; none was started then.
     pub async fn restart_wanted(&self) -> Result<(), ControlError> {
         let wanted = self.inner.records.call(flowctl_store::HostStore::wanted).await?;
-        let places = Arc::new(Semaphore::new(AT_ONCE));
         for pipeline in wanted {
-            let (inner, places) = (Arc::clone(&self.inner), Arc::clone(&places));
-            tokio::spawn(async move { again(&inner, &places, pipeline).await });
+            let inner = Arc::clone(&self.inner);
+            tokio::spawn(async move { again(&inner, pipeline).await });
         }
         Ok(())
     }
 }
 
-async fn again(inner: &Arc<Inner>, places: &Semaphore, pipeline: PipelineRecord) {
+async fn again(inner: &Arc<Inner>, pipeline: PipelineRecord) {
     let name = pipeline.name.clone();
     let Ok(tenant) = pipeline.tenant.parse::<Tenant>() else {
         warn!(pipeline = name, tenant = pipeline.tenant, "a wanted pipeline has no tenant that is one");
@@ -51,7 +47,7 @@ async fn again(inner: &Arc<Inner>, places: &Semaphore, pipeline: PipelineRecord)
     };
     let (file, locking) = file(pipeline);
     let plan = inner.plan_request(&tenant, file, locking);
-    let started = match planned(inner, places, plan.clone()).await {
+    let started = match planned(inner, plan.clone()).await {
         Ok((plan, planned)) => {
             let job = Job { plan, planned, start: Start::Resume, orphans: Orphans::Refuse };
             inner.launch(job, Intention::Wanted).await.map(drop)
@@ -71,21 +67,13 @@ async fn again(inner: &Arc<Inner>, places: &Semaphore, pipeline: PipelineRecord)
 
 /// Plans a pipeline. While components of the tenant are registered and have not beaten,
 /// a plan that fails is tried again: they did not know that the host was away.
-async fn planned(
-    inner: &Inner,
-    places: &Semaphore,
-    mut plan: PlanRequest,
-) -> Result<(PlanRequest, Planned), PlanFailure> {
+async fn planned(inner: &Inner, mut plan: PlanRequest) -> Result<(PlanRequest, Planned), PlanFailure> {
     let until = Instant::now() + PATIENCE;
     let mut changes = inner.directory.watch();
     loop {
         changes.mark_unchanged();
         plan.live = inner.directory.live(&plan.tenant);
-        let attempt = {
-            let _place = places.acquire().await;
-            inner.planner.plan(&plan).await
-        };
-        let failure = match attempt {
+        let failure = match inner.planned(&plan).await {
             Ok(planned) => return Ok((plan, planned)),
             Err(failure) => failure,
         };

@@ -125,6 +125,7 @@ impl Directory {
         let metrics = component::pairs("metrics", metrics)?;
         let mut components = self.inner.components();
         let slot = components.get_mut(tenant).and_then(|of_tenant| of_tenant.get_mut(id)).ok_or_else(|| unknown(id))?;
+        let before = slot.health(self.inner.settings.ttl);
         slot.reported = reported;
         if *slot.metrics != metrics {
             slot.metrics = Arc::new(metrics);
@@ -133,7 +134,8 @@ impl Directory {
         slot.beaten_at = Timestamp::now();
         slot.is_unwritten = true;
         let health = Health::reported(reported);
-        let has_changed = slot.told != health;
+        // the janitor may not have looked since it fell silent
+        let has_changed = slot.told != health || before != health;
         slot.told = health;
         drop(components);
         if has_changed {

@@ -33,9 +33,10 @@ fn methods() -> Vec<String> {
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo".to_owned(),
     ];
     for file in &set.file {
-        let served = file.service.iter().filter(|service| {
-            file.package() == "flowctl.admin.v1" || service.name() == "ControlPlaneService"
-        });
+        let served = file
+            .service
+            .iter()
+            .filter(|service| file.package() == "flowctl.admin.v1" || service.name() == "ControlPlaneService");
         for service in served {
             let names = service.method.iter().map(|method| method.name());
             methods.extend(names.map(|method| format!("/{}.{}/{method}", file.package(), service.name())));
@@ -212,10 +213,7 @@ async fn a_foreign_object_is_as_if_it_were_not_there() {
     evil.until(&its_own, RunStatus::Running).await;
     evil.runs().stop_run(StopRunRequest { id: its_own.clone(), drain_timeout: None }).await.unwrap();
     evil.until(&its_own, RunStatus::Stopped).await;
-    eventually(async || {
-        evil.pipelines().delete_pipeline(DeletePipelineRequest { name: name() }).await.ok()
-    })
-    .await;
+    eventually(async || evil.pipelines().delete_pipeline(DeletePipelineRequest { name: name() }).await.ok()).await;
     evil.components().unregister_component(UnregisterRequest { service_id: ttp() }).await.unwrap();
     assert_eq!(owner.run(&id).await.status(), RunStatus::Running);
     owner.components().get_component_status(ComponentStatusRequest { service_id: ttp() }).await.unwrap();

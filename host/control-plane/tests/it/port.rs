@@ -147,7 +147,9 @@ async fn clients_that_say_nothing_are_cut_off() {
     setup.serve.head_timeout = Duration::from_millis(100);
     setup.serve.stranger_timeout = Duration::from_millis(200);
     let host = Host::with(dir.path(), setup).await;
-    for start in ["", "P", "PRI", "GET / HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /healthz HTTP/1.1\r\nhost: a\r\n"] {
+    for start in
+        ["", "P", "PRI", "GET / HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /healthz HTTP/1.1\r\nhost: a\r\n"]
+    {
         let mut stream = TcpStream::connect(host.address).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
         let mut rest = Vec::new();

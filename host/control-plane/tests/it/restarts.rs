@@ -105,7 +105,8 @@ async fn a_pipeline_that_cannot_run_again_has_a_failed_run_and_stays_wanted() {
     let run = caller.pipelines().apply_pipeline(wanted).await.unwrap().into_inner().run.unwrap();
     caller.until(&run.id, RunStatus::Running).await;
     host.end().await;
-    for file in std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+    for file in std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(4).any(|window| window == b"hush"), "`{}` holds the secret", file.display());
     }

@@ -233,3 +233,51 @@ async fn a_drain_of_the_host_stops_all_runs_and_takes_no_more() {
     assert!(pipeline.into_inner().is_wanted, "it runs again after a restart");
     host.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_run_that_does_not_stop_at_all_has_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = ControllerSettings { stop_limit: Duration::from_millis(100), ..ControllerSettings::default() };
+    let host = Host::with(dir.path(), Setup { controller, ..Setup::default() }).await;
+    let caller = host.caller().await;
+    let id = caller.apply("name=a sink=stuck").await.unwrap().id;
+    eventually(async || host.planner.wedge.holds().then_some(())).await;
+    stop(&caller, &id, Duration::ZERO).await;
+    let run = caller.until(&id, RunStatus::Failed).await;
+    assert_eq!(run.error, "it did not stop: its tasks were dropped");
+    host.planner.wedge.loosen();
+    host.end().await;
+}
+
+#[tokio::test]
+async fn a_planner_that_breaks_harms_its_call_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    let caller = host.caller().await;
+    let refused = caller.apply("name=a plan=panic").await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let id = caller.apply("name=a events=1").await.unwrap().id;
+    caller.until(&id, RunStatus::Completed).await;
+    host.end().await;
+}
+
+#[tokio::test]
+async fn runs_beyond_those_that_are_kept_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller =
+        ControllerSettings { n_kept: 2, retention_period: Duration::from_millis(20), ..ControllerSettings::default() };
+    let host = Host::with(dir.path(), Setup { controller, ..Setup::default() }).await;
+    let caller = host.caller().await;
+    let mut last = String::new();
+    for _ in 0..4 {
+        last = eventually(async || caller.apply("name=a events=1").await.ok()).await.id;
+        caller.until(&last, RunStatus::Completed).await;
+    }
+    let of_a = || GetPipelineRequest { name: "a".to_owned() };
+    let pipeline = eventually(async || {
+        let pipeline = caller.pipelines().get_pipeline(of_a()).await.unwrap().into_inner();
+        Some(pipeline).filter(|pipeline| pipeline.n_runs == 2)
+    });
+    assert_eq!(pipeline.await.last_run.unwrap().id, last);
+    host.end().await;
+}

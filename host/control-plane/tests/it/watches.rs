@@ -65,7 +65,10 @@ async fn a_followed_log_has_every_event_once_to_the_end() {
     while let Some(event) = within(watch.message()).await.unwrap() {
         events.push(event);
     }
-    assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), (1..=events.len() as u64).collect::<Vec<_>>());
+    assert_eq!(
+        events.iter().map(|event| event.number).collect::<Vec<_>>(),
+        (1..=events.len() as u64).collect::<Vec<_>>()
+    );
     let lines: Vec<_> = events.iter().filter(|event| event.kind == "log" && event.node == "out").collect();
     assert_eq!(lines.len(), 50);
     assert_eq!(lines[49].message, "line 49[31m", "nothing steers a terminal");
@@ -134,6 +137,27 @@ async fn what_the_process_logs_about_a_run_is_in_its_log() {
     let (first, second) = (next().await, next().await);
     assert_eq!((first.level.as_str(), first.message.as_str()), ("warn", "plugin wrote n_events=7"));
     assert_eq!(second.message, "from deeper");
+    host.end().await;
+}
+
+#[tokio::test]
+async fn what_components_log_is_in_the_log_of_their_run_and_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    let subscriber = tracing_subscriber::registry().with(LogLayer::new(host.plane.controller.log()));
+    let _here = tracing::subscriber::set_default(subscriber);
+    let caller = host.caller().await;
+    let id = caller.apply("name=a events=2 sink=loud").await.unwrap().id;
+    let wanted = WatchRunEventsRequest { id, ..Default::default() };
+    let mut watch = caller.runs().watch_run_events(wanted).await.unwrap().into_inner();
+    let mut lines = Vec::new();
+    while let Some(event) = within(watch.message()).await.unwrap() {
+        if event.kind == "log" {
+            lines.push((event.node, event.message));
+        }
+    }
+    assert!(lines.contains(&("in".to_owned(), "preparing".to_owned())), "{lines:?}");
+    assert!(lines.contains(&("out".to_owned(), "took events n_events=1".to_owned())), "{lines:?}");
     host.end().await;
 }
 

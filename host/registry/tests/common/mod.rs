@@ -7,15 +7,19 @@
 //! `flowctl.dead.letter.v1`. A sink takes `*` (any) or `record`, a
 //! source emits `?` (what it is configured to). A name may be followed by
 //! `@VERSION`, by `#LETTER` for other bytes, and by `{key=value}` metadata
-//! and `[field: type; …]` configuration; a `%` before it makes it a connector. Names
+//! and `[field: type; …]` configuration; a `%` before it makes it a connector, a `^` a
+//! live component, whose types are names alone, `^!` one that is unhealthy. Names
 //! that start with `stateful` or `timed` are that.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flowctl_registry::{Accepts, Emits, Entry, Origin, Registry};
+use flowctl_registry::{
+    Accepts, ChainError, ChainQuery, Emits, Entry, LiveComponent, MAX_HOPS, Origin, Registry, SourceQuery, Target,
+    arrows,
+};
 use flowctl_schema::{ConfigSchema, Contract, Role, Schema};
 use flowctl_types::Digest;
 
@@ -59,7 +63,7 @@ pub fn entry(text: &str) -> Entry {
         Some((head, version)) => (head, Some(version.to_owned())),
         None => (head, None),
     };
-    let name = head.trim_start_matches('%').to_owned();
+    let name = head.trim_start_matches(['%', '^', '!']).to_owned();
     let words = |text: &str| text.split('|').map(str::trim).filter(|word| !word.is_empty()).map(schema).collect();
     let (inputs, outputs) = (inputs.trim(), outputs.trim());
     let accepts = match inputs {
@@ -83,6 +87,25 @@ pub fn entry(text: &str) -> Entry {
         .filter_map(|pair| pair.split_once('='))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
+    if head.starts_with('^') {
+        let types = |text: &str| {
+            let words = text.split('|').map(str::trim).filter(|word| !["", "*"].contains(word));
+            words.map(|word| schema(word).event_type().clone()).collect()
+        };
+        let component = LiveComponent {
+            id: name.clone(),
+            name: format!("The {name}"),
+            description: String::new(),
+            version: version.unwrap_or_default(),
+            role,
+            input_types: types(inputs),
+            output_types: types(outputs),
+            endpoint: "127.0.0.1:50051".to_owned(),
+            metadata,
+            status: if head.starts_with("^!") { "unhealthy" } else { "healthy" }.to_owned(),
+        };
+        return Entry::live(&component, &|_| None);
+    }
     let record = match emits {
         Emits::Configured { .. } => Some("%type: string, path: option<string>".to_owned()),
         _ => record,
@@ -130,6 +153,51 @@ pub fn entries(text: &str) -> Vec<Entry> {
 /// A registry of the text.
 pub fn registry(text: &str) -> Registry {
     Registry::build(entries(text), [schema("known")])
+}
+
+/// What is asked, written `from -> to via a b where k=v source s configured c`.
+pub fn ask(registry: &Registry, question: &str) -> Result<String, ChainError> {
+    let mut words: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut key = "from";
+    for word in question.split_whitespace() {
+        match word {
+            "->" => key = "to",
+            "via" | "where" | "source" | "configured" => key = word,
+            word => words.entry(key).or_default().push(word),
+        }
+    }
+    let of = |key: &str| words.get(key).cloned().unwrap_or_default();
+    let event_type = format!("test.{}.v1", of("from")[0]).parse().unwrap();
+    let filter: BTreeMap<String, String> = of("where")
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let configured: BTreeSet<&str> = of("configured").into_iter().collect();
+    let query = SourceQuery {
+        event_type: &event_type,
+        source: of("source").first().copied(),
+        filter: &filter,
+        configured: &configured,
+    };
+    let (source, from) = registry.source(&query)?;
+    let to = of("to")[0];
+    let to_type = to.parse();
+    let to = match &to_type {
+        Ok(event_type) => Target::Type(event_type),
+        Err(_) => Target::Sink(registry.filtered(Role::Sink, to, &filter)?),
+    };
+    let named = |name: &&str| {
+        let entry = registry.find_component(Role::Processor, name)?;
+        Registry::check_filter(entry, &filter).map(|()| entry)
+    };
+    let via: Vec<&Entry> = of("via").iter().map(named).collect::<Result<_, _>>()?;
+    let query = ChainQuery { from, source, to, via: &via, filter: &filter, max_hops: MAX_HOPS };
+    let chain = registry.chain(&query)?;
+    let mut names = vec![source.name.as_str()];
+    names.extend(chain.iter().map(|entry| entry.name.as_str()));
+    names.push(to.name());
+    Ok(arrows(&names))
 }
 
 /// An error's text, what caused it, and its hint.

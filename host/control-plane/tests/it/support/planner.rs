@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,32 @@ pub(crate) struct FakePlanner {
     pub(crate) n_held: Arc<AtomicUsize>,
     /// Requests that were planned.
     pub(crate) planned: Mutex<Vec<PlanRequest>>,
+    pub(crate) wedge: Arc<Wedge>,
+}
+
+/// Keeps sinks that are `stuck` from giving back their task.
+#[derive(Default)]
+pub(crate) struct Wedge {
+    is_loose: Mutex<bool>,
+    changed: Condvar,
+    n_stuck: AtomicUsize,
+}
+
+impl Wedge {
+    fn hold(&self) {
+        self.n_stuck.fetch_add(1, Ordering::SeqCst);
+        drop(self.changed.wait_while(self.is_loose.lock().unwrap(), |is_loose| !*is_loose).unwrap());
+    }
+
+    /// Whether a sink is stuck.
+    pub(crate) fn holds(&self) -> bool {
+        self.n_stuck.load(Ordering::SeqCst) > 0
+    }
+
+    pub(crate) fn loosen(&self) {
+        *self.is_loose.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
 }
 
 /// What a file says.
@@ -109,7 +135,7 @@ impl Planner for FakePlanner {
             _ => {}
         }
         Ok(Prepared {
-            workshop: Arc::new(FakeWorkshop(words)),
+            workshop: Arc::new(FakeWorkshop(words, Arc::clone(&self.wedge))),
             options: Options::default(),
             dead_letters: "/var/lib/flowctl/dead-letters.jsonl".to_owned(),
             guard,
@@ -171,7 +197,7 @@ fn number() -> Schema {
     SCHEMA.get_or_init(|| Schema::from_wit(wit).unwrap().remove(0)).clone()
 }
 
-struct FakeWorkshop(Words);
+struct FakeWorkshop(Words, Arc<Wedge>);
 
 #[async_trait]
 impl Workshop for FakeWorkshop {
@@ -186,7 +212,7 @@ impl Workshop for FakeWorkshop {
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
         match self.0.get("sink") {
             "missing" => Err(PrepareError { node: node.id.to_string(), source: "no such table".into() }),
-            other => Ok(Box::new(Memory(other.to_owned()))),
+            other => Ok(Box::new(Memory(other.to_owned(), Arc::clone(&self.1)))),
         }
     }
 
@@ -224,7 +250,7 @@ impl Source for Numbers {
 }
 
 /// Takes events, or does as it is told.
-struct Memory(String);
+struct Memory(String, Arc<Wedge>);
 
 #[async_trait]
 impl Sink for Memory {
@@ -235,8 +261,17 @@ impl Sink for Memory {
     async fn write(&mut self, _: &Arc<Batch>) -> Result<Vec<Rejection>, Fault> {
         match self.0.as_str() {
             "closed" => std::future::pending().await,
+            "loud" => {
+                tracing::warn!(n_events = 1, "took events");
+                Ok(Vec::new())
+            }
             "broken" => Err(Fault::Fatal("disk is full".to_owned())),
             "panics" => panic!("the sink broke"),
+            "stuck" => {
+                // keeps its own task, and no other that this thread would have gone on with
+                tokio::task::block_in_place(|| self.1.hold());
+                Ok(Vec::new())
+            }
             _ => Ok(Vec::new()),
         }
     }

@@ -23,7 +23,7 @@ use flowctl_topology::{Component, Edge, Node, Route, Topology};
 use flowctl_types::{Batch, Columns, Ids, NodeId};
 use tokio::sync::watch;
 
-use crate::dead_letters::letters::{Letter, Letters, Payload, Selection};
+use super::letters::{Letter, Letters, Payload, Selection};
 use crate::pipeline::Planned;
 use crate::session::LocalWorkshop;
 use crate::session::{self, Voice};
