@@ -128,7 +128,12 @@ fn outside() {
             "addresses",
         ),
         (
-            pipeline("", "plugin: order-filter, config: {minimum: 0}, allow: {hosts: ['other.example.com:443']}", "", ""),
+            pipeline(
+                "",
+                "plugin: order-filter, config: {minimum: 0}, allow: {hosts: ['other.example.com:443']}",
+                "",
+                "",
+            ),
             "node `filter`: access of a plugin to `other.example.com:443`",
             "grants.hosts",
         ),
