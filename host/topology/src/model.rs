@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Component as PathPart, Path, PathBuf};
 use std::time::Duration;
 
 use flowctl_intent::Retry;
@@ -120,7 +120,8 @@ pub struct Grants {
     pub hosts: Vec<String>,
     /// Environment variables it may read, resolved: name and value.
     pub env: Vec<(String, String)>,
-    /// Directories it may read, as written: relative ones from where the host runs.
+    /// Directories it may read, as written: relative ones from where the host runs, unless
+    /// [`Topology::with_dirs_below`] says from where.
     pub dirs: Vec<PathBuf>,
 }
 
@@ -242,6 +243,31 @@ impl Topology {
     #[must_use]
     pub fn empty(name: NodeId) -> Self {
         Self { name, nodes: Vec::new(), edges: Vec::new(), settings: Settings::default(), dead_letter: None }
+    }
+
+    /// The same, with the directories that plugins are granted below `base_dir` where they
+    /// are relative: absolute, and without `.` and `..`, which go by the text alone.
+    #[must_use]
+    pub fn with_dirs_below(mut self, base_dir: &Path) -> Self {
+        let plain = |path: &Path| {
+            let mut plain = PathBuf::new();
+            for part in path.components() {
+                match part {
+                    PathPart::CurDir => {}
+                    PathPart::ParentDir => {
+                        plain.pop();
+                    }
+                    part => plain.push(part),
+                }
+            }
+            plain
+        };
+        for node in self.nodes.iter_mut().chain(&mut self.dead_letter) {
+            for dir in &mut node.grants.dirs {
+                *dir = plain(&base_dir.join(&*dir));
+            }
+        }
+        self
     }
 
     /// The node of this id.

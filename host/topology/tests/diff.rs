@@ -4,6 +4,8 @@
 #[path = "../../registry/tests/common/mod.rs"]
 mod common;
 
+use std::path::Path;
+
 use expect_test::{Expect, expect};
 use flowctl_intent::parse;
 use flowctl_registry::{Origin, Registry};
@@ -154,6 +156,17 @@ fn where_a_remote_component_is_belongs_to_it() {
     };
     check(&at("a:1"), &at("a:1"), expect!["no change"]);
     check(&at("a:1"), &at("a:2"), expect!["~ s: component s-v1 (remote a:1) → s-v1 (remote a:2)"]);
+}
+
+#[test]
+fn granted_directories_start_at_a_base_where_there_is_one() {
+    let granted = BASE.replace("inputs: [s]}", "inputs: [s], allow: {dirs: [a/./b, ../c, /d/../e]}}");
+    let dirs = |topology: &Topology| -> Vec<String> {
+        topology.nodes[1].grants.dirs.iter().map(|dir| dir.display().to_string()).collect()
+    };
+    let planned = topology(&granted);
+    assert_eq!(dirs(&planned), ["a/./b", "../c", "/d/../e"]);
+    assert_eq!(dirs(&planned.with_dirs_below(Path::new("/srv/t"))), ["/srv/t/a/b", "/srv/c", "/e"]);
 }
 
 #[test]
