@@ -53,8 +53,9 @@ fn pipeline(flowctl: &Flowctl, folder: &Path, settings: &[(Role, &str, &str)]) -
 fn descendants(pid: u32) -> Vec<u32> {
     let of_thread = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().map_while(Result::ok);
-    let children: Vec<u32> =
-        tasks.flat_map(|task| of_thread(task).split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect();
+    let children: Vec<u32> = tasks
+        .flat_map(|task| of_thread(task).split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .collect();
     children.iter().flat_map(|child| [vec![*child], descendants(*child)].concat()).collect()
 }
 

@@ -28,7 +28,8 @@ fn demonstration(folder: &Path) -> Result<(), Failed> {
         "ttp-processor-v1 processor stellar.ledger.v1 stellar.token.transfer.v1 healthy",
         "postgres-sink-v1 sink stellar.token.transfer.v1 - healthy",
     ] {
-        let is_there = listed.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(row));
+        let is_there =
+            listed.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(row));
         assert!(is_there, "no `{row}` in\n{listed}");
     }
 
@@ -39,7 +40,9 @@ fn demonstration(folder: &Path) -> Result<(), Failed> {
     flowctl.write("pipeline.yaml", INTENT);
     let said = server.run("run pipeline.yaml --summary summary.json").success().stderr;
     let mut lines = said.lines();
-    for line in [format!("Discovered chain: {chain}"), "Starting topology...".into(), "  ✓ All components running".into()] {
+    for line in
+        [format!("Discovered chain: {chain}"), "Starting topology...".into(), "  ✓ All components running".into()]
+    {
         assert!(lines.any(|said| said == line), "no `{line}` at its place in\n{said}");
     }
     let n_events = expected(folder)?.len();

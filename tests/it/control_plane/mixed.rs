@@ -45,7 +45,8 @@ spec:
     assert!(answer.stderr.contains(chain), "{}", answer.stderr);
 
     let info = server.json("pipelines info mixed");
-    let origins: Vec<&str> = info["nodes"].as_array().unwrap().iter().filter_map(|node| node["origin"].as_str()).collect();
+    let origins: Vec<&str> =
+        info["nodes"].as_array().unwrap().iter().filter_map(|node| node["origin"].as_str()).collect();
     let kinds: Vec<_> = origins.iter().map(|origin| origin.split(' ').next().unwrap_or_default()).collect();
     assert_eq!(kinds, ["remote", "wasm", "built-in"], "{origins:?}");
 
