@@ -86,6 +86,10 @@ impl ClientError {
 
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
+        if let Some(cause) = transport_cause(&status) {
+            let message = format!("the connection to the control plane broke: {cause}");
+            return Self::Refused { code: Code::Unavailable, message, hint: None, faults: Vec::new() };
+        }
         let details = status.get_error_details();
         let hint = details.localized_message().map(|said| said.message.clone()).filter(|hint| !hint.is_empty());
         let faults = details.bad_request().map(|request| &request.field_violations);
@@ -96,4 +100,13 @@ impl From<Status> for ClientError {
         };
         Self::Refused { code: status.code(), message, hint, faults }
     }
+}
+
+/// Why a connection broke, where a status was not sent but made here.
+fn transport_cause(status: &Status) -> Option<String> {
+    let mut cause = std::error::Error::source(status)?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string())
 }
