@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use flowctl_intent::Endpoint;
-use flowctl_registry::{ChainError, ChainQuery, Entry, MAX_HOPS, Registry, SourceQuery, Target, Wording, arrows};
+use flowctl_registry::{
+    ChainError, ChainQuery, Entry, MAX_HOPS, Registry, SourceQuery, Target, Wording, arrows, less_version,
+};
 use flowctl_schema::{Role, Schema};
 use flowctl_types::{EventType, Reference};
 
@@ -68,7 +70,8 @@ pub struct Link<'a> {
 
 /// Chains, each with the processors between its ends.
 ///
-/// `Display` prints one line a chain: `Chain found: a → b → c`.
+/// `Display` prints one line a chain: `Chain found: a → b → c`, each named as the node that
+/// it is in a pipeline: without its `-vN`.
 #[derive(Debug, Clone)]
 pub struct Chains<'a>(pub Vec<(Link<'a>, Vec<&'a Entry>)>);
 
@@ -134,7 +137,8 @@ impl fmt::Display for Chains<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, names) in self.names().iter().enumerate() {
             let newline = if index > 0 { "\n" } else { "" };
-            write!(f, "{newline}Chain found: {}", arrows(names))?;
+            let nodes: Vec<&str> = names.iter().map(|name| less_version(name)).collect();
+            write!(f, "{newline}Chain found: {}", arrows(&nodes))?;
         }
         Ok(())
     }

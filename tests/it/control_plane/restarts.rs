@@ -29,7 +29,7 @@ fn killed() -> Result<(), Failed> {
     let database = postgres::Server::shared();
     let url = database.create_database("kills_of_the_control_plane");
     let mut numbers = Numbers::empty();
-    numbers.append(60_000);
+    numbers.append(100_000);
     let flowctl = &numbers.flowctl;
     let inputs = "inputs: [filter, sums]";
     let sinks = [
@@ -40,7 +40,7 @@ fn killed() -> Result<(), Failed> {
         format!("    - {{id: lite, type: sqlite, config: {{path: numbers.db}}, {inputs}}}\n"),
     ];
     // so slow that none of the three ends before the last kill
-    flowctl.write("policy.yaml", everything_at(6_000));
+    flowctl.write("policy.yaml", everything_at(3_000));
     let mut server = Server::new(flowctl, "--policy policy.yaml");
     server = server.env("FLOWCTL_PLUGINS", &plugins().display().to_string()).and_start();
     for (name, sinks) in NAMES.iter().zip(sinks) {

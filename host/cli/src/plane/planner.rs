@@ -9,8 +9,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 use flowctl_control_plane::Planner;
 use flowctl_control_plane::controller::{
-    CatalogueEntry, FileFault, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, PrepareRequest, Prepared,
-    Start, Variables,
+    CatalogueEntry, FileFault, Guard, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, PrepareRequest,
+    Prepared, Start, Variables,
 };
 use flowctl_control_plane::tenants::{Policy, Tenant};
 use flowctl_engine::Engine;
@@ -50,6 +50,13 @@ struct Inner {
 struct Held {
     _state: PipelineState,
     running: Arc<Running>,
+}
+
+#[async_trait]
+impl Guard for Held {
+    async fn release(self: Box<Self>) {
+        self.running.stop().await;
+    }
 }
 
 impl Drop for Held {

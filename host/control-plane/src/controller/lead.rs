@@ -3,7 +3,6 @@
 //! Invariants: every wait has a limit; whatever happens in the run's task, the run ends
 //! with a status, is stored, and leaves the active runs.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +12,11 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tracing::{Instrument as _, error, error_span};
+use tracing::{Instrument as _, error, error_span, warn};
 
 use super::active::ActiveRun;
 use super::observe::RunObserver;
-use super::{Figures, Inner, PlanFailure, PlanRequest, Planned, PrepareRequest, Start};
+use super::{Figures, Guard, Inner, PlanFailure, PlanRequest, Planned, PrepareRequest, Start};
 use crate::text::chain;
 
 /// For a start that was given up to give back what it took.
@@ -43,7 +42,7 @@ struct Going {
     run: Run,
     dead_letters: String,
     /// Given back after the run's tasks are gone.
-    guard: Box<dyn Any + Send>,
+    guard: Box<dyn Guard>,
 }
 
 /// Ends a task when it is dropped.
@@ -115,7 +114,9 @@ async fn lead(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) -> End {
     if let Some(figures) = look(&handle) {
         run.view.send_modify(|view| view.figures = Arc::new(figures));
     }
-    drop(guard);
+    if timeout(inner.settings.drain_limit, guard.release()).await.is_err() {
+        warn!("what the run held is not given back in time");
+    }
     end
 }
 

@@ -33,8 +33,8 @@ pub use error::ControlError;
 pub use log::RunLog;
 pub use log_layer::LogLayer;
 pub use planner::{
-    CatalogueEntry, FileFault, Locking, PipelineFile, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner,
-    PrepareRequest, Prepared, Start, Variables,
+    CatalogueEntry, FileFault, Guard, Locking, PipelineFile, PlanFailure, PlanFailureKind, PlanRequest, Planned,
+    Planner, PrepareRequest, Prepared, Start, Variables,
 };
 pub use record::{EdgeFigures, Figures, NodeFigures, RunView};
 pub use settings::ControllerSettings;

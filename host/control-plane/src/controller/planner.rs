@@ -140,8 +140,15 @@ pub struct Prepared {
     pub options: Options,
     /// Where rejected events go, as a path; empty where a sink takes them.
     pub dead_letters: String,
-    /// Held until the run has ended: the lock of the state directory, child processes.
-    pub guard: Box<dyn Any + Send>,
+    /// Held until the run's tasks are gone: the lock of the state directory, child processes.
+    pub guard: Box<dyn Guard>,
+}
+
+/// What a run holds. Dropped, it is given back without waiting.
+#[async_trait]
+pub trait Guard: Send {
+    /// Gives it back, and waits until it is: the run has not ended before.
+    async fn release(self: Box<Self>) {}
 }
 
 /// Why a pipeline cannot be planned or made ready.

@@ -107,6 +107,8 @@ async fn write_down(inner: &Inner, plan: &PlanRequest, pipeline: &str, error: &C
     record.error = chain(error);
     if let ControlError::Plan(failure) = error {
         record.hint = failure.hint.clone().unwrap_or_default();
+        // nobody waits for an answer that would list them
+        failure.faults.iter().for_each(|fault| record.error += &format!("\n{}", fault.message.trim_end()));
     }
     if let Err(error) = inner.records.call(move |store| store.create_run(&record)).await {
         warn!(pipeline, error = %chain(&error), "the failed run cannot be stored");

@@ -36,7 +36,7 @@ pub(crate) fn not_found(what: &str, name: &str) -> Status {
 }
 
 pub(crate) fn refused(refusal: &Refusal) -> Status {
-    let hint = "give a token with `--token` or FLOWCTL_TOKEN; `flowctl tokens create` makes one";
+    let hint = "put a token into FLOWCTL_TOKEN; `flowctl tokens create` makes one";
     match refusal {
         Refusal::Missing => status(Code::Unauthenticated, "CREDENTIAL_MISSING", &refusal.to_string(), Some(hint)),
         Refusal::Unknown => status(Code::Unauthenticated, "CREDENTIAL_UNKNOWN", &refusal.to_string(), Some(hint)),

@@ -1,6 +1,5 @@
 //! A planner whose pipeline files are words: `name=a events=10 prepare=hang sink=closed`.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flowctl_control_plane::controller::{
-    CatalogueEntry, FileFault, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner, PrepareRequest, Prepared,
-    Variables,
+    CatalogueEntry, FileFault, Guard, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner, PrepareRequest,
+    Prepared, Variables,
 };
 use flowctl_control_plane::tenants::{Policy, PolicyRequest, Tenant, Touch, Use};
 use flowctl_runtime::{
@@ -122,7 +121,7 @@ impl Planner for FakePlanner {
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure> {
         let words = request.planned.carried.downcast_ref::<Words>().unwrap().clone();
         self.n_held.fetch_add(1, Ordering::SeqCst);
-        let guard: Box<dyn Any + Send> = Box::new(Held(Arc::clone(&self.n_held)));
+        let guard: Box<dyn Guard> = Box::new(Held(Arc::clone(&self.n_held)));
         tracing::info!(node = "in", "preparing");
         match words.get("prepare") {
             "fail" => {
@@ -161,6 +160,8 @@ impl Planner for FakePlanner {
 
 /// Counts a guard out.
 struct Held(Arc<AtomicUsize>);
+
+impl Guard for Held {}
 
 impl Drop for Held {
     fn drop(&mut self) {
