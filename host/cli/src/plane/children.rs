@@ -81,6 +81,7 @@ impl Starter for Children {
         let port_given = port("PORT")?;
         let child = Child::start(ChildSettings {
             node: node.id.clone(),
+            run: self.run.clone(),
             argv: argv.clone(),
             dir: self.base_dir.clone(),
             env: env.clone(),
