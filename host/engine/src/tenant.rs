@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Tenant {
     name: String,
-    max_memory_bytes: u64,
+    limits: TenantLimits,
     memory_bytes: AtomicU64,
     cpu_ticks: AtomicU64,
     share: Option<Share>,
@@ -74,7 +74,7 @@ impl Tenant {
     pub fn with_limits(name: impl Into<String>, limits: TenantLimits) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
-            max_memory_bytes: limits.memory_bytes,
+            limits,
             memory_bytes: AtomicU64::new(0),
             cpu_ticks: AtomicU64::new(0),
             share: limits.cpu_share.map(Share::new),
@@ -85,6 +85,12 @@ impl Tenant {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its instances are held to together.
+    #[must_use]
+    pub const fn limits(&self) -> TenantLimits {
+        self.limits
     }
 
     /// What its instances hold now, and what they have executed so far, those that are
@@ -132,11 +138,11 @@ impl Tenant {
     }
 
     pub(crate) fn max_memory_bytes(&self) -> u64 {
-        self.max_memory_bytes
+        self.limits.memory_bytes
     }
 
     pub(crate) fn take_memory(&self, bytes: u64) -> bool {
-        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.max_memory_bytes);
+        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limits.memory_bytes);
         self.memory_bytes.try_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 

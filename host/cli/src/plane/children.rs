@@ -12,13 +12,14 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use flowctl_control_plane::Directory;
 use flowctl_control_plane::controller::RunLog;
-use flowctl_control_plane::tenants::Tenant;
+use flowctl_control_plane::tenants::{Policy, Tenant};
 use flowctl_remote::{Child, ChildSettings, LineFrom, LineSink, free_port};
 use flowctl_schema::Role;
 use flowctl_store::EventLevel;
 use flowctl_topology::{Component, Node};
 
 use super::peers::Starter;
+use super::reach;
 use crate::report::Hinted;
 
 /// How long a process may take until it has registered.
@@ -30,6 +31,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Starts the processes of one run.
 pub(crate) struct Children {
     pub(crate) tenant: Tenant,
+    /// Where they may serve, the port that they are given aside.
+    pub(crate) policy: Arc<Policy>,
     pub(crate) run: String,
     /// Where they find the control plane.
     pub(crate) endpoint: String,
@@ -75,13 +78,15 @@ impl Starter for Children {
             said.map_or_else(|| free_port().context("there is no free port"), Ok)
         };
         let log = Lines { run: self.run.clone(), node: node.id.to_string(), log: self.log.clone() };
+        let port_given = port("PORT")?;
         let child = Child::start(ChildSettings {
             node: node.id.clone(),
+            run: self.run.clone(),
             argv: argv.clone(),
             dir: self.base_dir.clone(),
             env: env.clone(),
             endpoint_env: self.endpoint.clone(),
-            port: port("PORT")?,
+            port: port_given,
             health_port: port("HEALTH_PORT")?,
             log: Arc::new(log),
         })?;
@@ -93,7 +98,13 @@ impl Starter for Children {
                 format!("what it wrote is in the log: `flowctl pipelines logs {} --node {}`", self.run, node.id),
             )
         })?;
-        Ok(found.registration.endpoint.clone())
+        let endpoint = found.registration.endpoint.clone();
+        // a port that the file chose is like any other address
+        let given = (!env.iter().any(|(name, _)| name == "PORT")).then_some(port_given);
+        let (policy, id, said) = (Arc::clone(&self.policy), node.id.clone(), endpoint.clone());
+        let checked = tokio::task::spawn_blocking(move || reach::check_served(&policy, id.as_str(), &said, given));
+        checked.await.context("cannot look up where it serves")??;
+        Ok(endpoint)
     }
 }
 

@@ -112,6 +112,7 @@ impl Embedded {
     pub(crate) fn children(&self, run: &str, running: &Arc<Running>) -> Children {
         Children {
             tenant: Tenant::unnamed(),
+            policy: Arc::new(Policy::everything()),
             run: run.to_owned(),
             endpoint: self.address.to_string(),
             base_dir: None,

@@ -12,8 +12,8 @@ use flowctl_control_plane::controller::{
     CatalogueEntry, FileFault, Guard, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, PrepareRequest,
     Prepared, Start, Variables,
 };
-use flowctl_control_plane::tenants::{Policy, Tenant};
-use flowctl_engine::Engine;
+use flowctl_control_plane::tenants::{Policy, Quotas, Tenant};
+use flowctl_engine::{Engine, TenantLimits};
 use flowctl_intent::Faults;
 use flowctl_registry::{Accepts, Declarations, Emits, Entry, Origin};
 use flowctl_runtime::Options;
@@ -109,7 +109,7 @@ impl Planner for HostPlanner {
 
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure> {
         let inner = Arc::clone(&self.0);
-        let (tenant, start) = (request.plan.tenant.clone(), request.start);
+        let (tenant, policy, start) = (request.plan.tenant.clone(), Arc::clone(&request.plan.policy), request.start);
         let topology = &request.planned.topology;
         let (name, kept) = (topology.name.clone(), topology.settings.checkpoints_kept);
         let carried = request.planned.carried.downcast_ref::<Carried>();
@@ -122,7 +122,7 @@ impl Planner for HostPlanner {
             }
             let mut pipeline = state::pipeline(&name, &state)?;
             pipeline.base_dir = base_dir;
-            Ok((inner.engine_tenant(&tenant), state, pipeline))
+            Ok((inner.engine_tenant(&tenant, &policy.quotas), state, pipeline))
         });
         let (tenant, state, pipeline) = opened.await?;
         let dead_letters = paths::dead_letters(state.dir()).display().to_string();
@@ -131,6 +131,7 @@ impl Planner for HostPlanner {
         let running = Arc::new(Running::default());
         let children = Children {
             tenant: request.plan.tenant.clone(),
+            policy: Arc::clone(&request.plan.policy),
             run: request.run.clone(),
             endpoint: self.0.endpoint.get().cloned().unwrap_or_default(),
             base_dir: pipeline.base_dir.clone(),
@@ -219,9 +220,11 @@ impl Inner {
         PipelineState::open(&of_tenant.join(name.as_str()), name).map_err(state::unusable)
     }
 
-    fn engine_tenant(&self, tenant: &Tenant) -> Arc<flowctl_engine::Tenant> {
+    /// What all runs of a tenant share in the sandbox. The policies are read once, so that
+    /// those of its first run hold.
+    fn engine_tenant(&self, tenant: &Tenant, quotas: &Quotas) -> Arc<flowctl_engine::Tenant> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || flowctl_engine::Tenant::new(tenant.as_str(), MAX_RUN_MEMORY_BYTES);
+        let made = || flowctl_engine::Tenant::with_limits(tenant.as_str(), limits(quotas));
         Arc::clone(tenants.entry(tenant.clone()).or_insert_with(made))
     }
 
@@ -230,6 +233,11 @@ impl Inner {
         let registry = catalog::load(&self.folders, &artifacts, &[], Declarations::default())?;
         Ok(registry.entries().filter(|entry| reach::allows_entry(policy, entry)).map(catalogue_entry).collect())
     }
+}
+
+/// What the sandbox holds the plugins of a tenant to.
+fn limits(quotas: &Quotas) -> TenantLimits {
+    TenantLimits { memory_bytes: quotas.memory.unwrap_or(MAX_RUN_MEMORY_BYTES), cpu_share: quotas.cpu_share }
 }
 
 /// Where a node's component comes from, for people.
@@ -302,4 +310,23 @@ fn failure(error: &anyhow::Error) -> PlanFailure {
         }
     }
     PlanFailure { kind: PlanFailureKind::Unavailable, message, hint, faults: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_a_tenant_share_what_its_policy_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::new(flowctl_engine::EngineConfig::default()).unwrap();
+        let planner = HostPlanner::new(Vec::new(), folder.path().to_owned(), engine);
+        let quotas = Quotas { memory: Some(1 << 20), cpu_share: Some(0.5), ..Quotas::default() };
+        let acme: Tenant = "acme".parse().unwrap();
+        let first = planner.0.engine_tenant(&acme, &quotas);
+        assert!(Arc::ptr_eq(&first, &planner.0.engine_tenant(&acme, &quotas)));
+        assert_eq!(first.limits(), TenantLimits { memory_bytes: 1 << 20, cpu_share: Some(0.5) });
+        let other = planner.0.engine_tenant(&Tenant::unnamed(), &Quotas::default());
+        assert_eq!(other.limits(), TenantLimits { memory_bytes: MAX_RUN_MEMORY_BYTES, cpu_share: None });
+    }
 }

@@ -2,8 +2,13 @@
 //!
 //! Invariant: what the file names is checked before any of it is read or pulled; what its
 //! nodes touch, before one of them is made ready. Paths are checked where they lead, links
-//! followed.
+//! followed, and addresses also by what their names lead to.
+//!
+//! Left out: what a name leads to later. It is looked up when a pipeline is planned, which
+//! is at every start of a run, and by the connector when it dials; whoever answers for the
+//! name may say two things. A policy that lists no foreign names is safe from that.
 
+use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::{Component as Part, Path, PathBuf};
 
 use anyhow::Result;
@@ -101,6 +106,23 @@ pub(crate) fn check_planned(policy: &Policy, topology: &Topology, base_dir: &Pat
     uses.check(policy)
 }
 
+/// Checks where the process of a `command:` node says that it serves. On this machine it may
+/// at `given`, the port that it was given; everything else the policy must list.
+///
+/// # Errors
+///
+/// [`Denied`], with the address.
+pub(crate) fn check_served(policy: &Policy, node: &str, endpoint: &str, given: Option<u16>) -> Result<()> {
+    let mut uses = Uses::default();
+    let what = address_of(endpoint);
+    let is_given = matches!(&what, Touch::Address { host, port } if Some(*port) == given
+        && (host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())));
+    if !is_given {
+        uses.of_node(node, what);
+    }
+    uses.check(policy)
+}
+
 /// Checks where plugins came from.
 ///
 /// # Errors
@@ -161,7 +183,9 @@ impl Uses {
     }
 
     fn check(self, policy: &Policy) -> Result<()> {
-        let violations = policy.check(&PolicyRequest { uses: self.0 });
+        let request = PolicyRequest { uses: self.0 };
+        let mut violations = policy.check(&request);
+        violations.extend(request.uses.iter().filter_map(|used| led_inside(policy, used, &look_up)));
         if violations.is_empty() { Ok(()) } else { Err(anyhow::Error::new(Denied(violations))) }
     }
 }
@@ -234,6 +258,24 @@ fn program_of(base_dir: &Path, program: &str) -> PathBuf {
     lead(base_dir, &found.unwrap_or_else(|| PathBuf::from(program)))
 }
 
+/// The violation of a name that is allowed and leads to an address of this machine or its
+/// networks that is not.
+fn led_inside(policy: &Policy, used: &Use, look_up: &dyn Fn(&str, u16) -> Vec<IpAddr>) -> Option<Violation> {
+    let Touch::Address { host, port } = &used.what else { return None };
+    // `localhost` is no name that anybody answers for: who lists it means this machine
+    let is_name = host.parse::<IpAddr>().is_err() && !host.eq_ignore_ascii_case("localhost");
+    let is_asked = is_name && policy.allows(&used.what) && !policy.addresses.iter().any(|entry| entry == "*");
+    let found = if is_asked { look_up(host, *port) } else { Vec::new() };
+    let inside = found.into_iter().find(|address| !policy.allows_resolved(*address, *port))?;
+    let what = format!("address `{inside}`, which `{host}` leads to,");
+    Some(Violation { node: used.node.clone(), what, field: "addresses" })
+}
+
+/// What a name leads to; nothing where that cannot be found out, as it cannot be dialled then.
+fn look_up(host: &str, port: u16) -> Vec<IpAddr> {
+    (host, port).to_socket_addrs().map_or_else(|_| Vec::new(), |found| found.map(|address| address.ip()).collect())
+}
+
 /// `host:port`; port 0 where there is none, which no policy lists.
 fn address_of(text: &str) -> Touch {
     let (host, port) = match text.rsplit_once(':') {
@@ -272,5 +314,52 @@ mod tests {
         check("db.example:5432", "db.example", 5432);
         check("[::1]:80", "::1", 80);
         check("db.example", "db.example", 0);
+    }
+
+    fn policy(addresses: &[&str]) -> Policy {
+        Policy { addresses: addresses.iter().map(|&text| text.to_owned()).collect(), ..Policy::default() }
+    }
+
+    #[test]
+    fn a_name_that_leads_inside_needs_the_address_too() {
+        let leads_to = |host: &str, _: u16| -> Vec<IpAddr> {
+            match host {
+                "inside.test" => vec![[93, 184, 216, 34].into(), [10, 0, 0, 7].into()],
+                "outside.test" => vec![[93, 184, 216, 34].into()],
+                "localhost" => vec![[127, 0, 0, 1].into()],
+                _ => Vec::new(),
+            }
+        };
+        let check = |addresses: &[&str], address: &str, refused: Option<&str>| {
+            let used = Use { node: "out".to_owned(), what: address_of(address) };
+            let violation = led_inside(&policy(addresses), &used, &leads_to);
+            assert_eq!(violation.map(|violation| violation.what).as_deref(), refused, "{address} by {addresses:?}");
+        };
+        let said = Some("address `10.0.0.7`, which `inside.test` leads to,");
+        check(&["*:5432"], "inside.test:5432", said);
+        check(&["inside.test:5432"], "inside.test:5432", said);
+        check(&["*.test:5432", "10.0.0.7:80"], "inside.test:5432", said);
+        check(&["*:5432", "10.0.0.7:*"], "inside.test:5432", None);
+        check(&["*"], "inside.test:5432", None);
+        check(&["*:5432"], "outside.test:5432", None);
+        check(&["*:5432"], "nowhere.test:5432", None);
+        check(&["localhost:5432"], "localhost:5432", None);
+        // the policy does not allow it at all, and says so elsewhere
+        check(&[], "inside.test:5432", None);
+    }
+
+    #[test]
+    fn a_process_serves_where_it_was_told_or_where_the_policy_lists() {
+        let check = |addresses: &[&str], endpoint: &str, is_allowed: bool| {
+            let checked = check_served(&policy(addresses), "p", endpoint, Some(4_000));
+            assert_eq!(checked.is_ok(), is_allowed, "{endpoint} by {addresses:?}");
+        };
+        check(&[], "127.0.0.1:4000", true);
+        check(&[], "[::1]:4000", true);
+        check(&[], "127.0.0.1:5432", false);
+        check(&[], "169.254.169.254:4000", false);
+        check(&["127.0.0.1:5432"], "127.0.0.1:5432", true);
+        let said = check_served(&Policy::default(), "p", "10.0.0.7:80", None).unwrap_err().to_string();
+        assert_eq!(said, "node `p`: address `10.0.0.7:80` is not allowed by the policy of the tenant");
     }
 }

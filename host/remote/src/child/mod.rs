@@ -8,6 +8,7 @@
 //! that thread's.
 
 mod lines;
+mod port;
 mod supervisor;
 
 use std::io;
@@ -21,15 +22,24 @@ use flowctl_types::NodeId;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::watch;
 
+use self::port::Port;
 use self::supervisor::Supervisor;
 
 /// What a component is told of the environment that it runs in, and no more.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 
+/// Where it is to listen.
+const PORT: &str = "PORT";
+
+/// How often it is to beat, well within the time after which it counts as unhealthy.
+const HEARTBEAT_INTERVAL: &str = "10s";
+
 /// How the process of a component is started.
 pub struct ChildSettings {
-    /// The node that it is. It is told as `FLOWCTL_COMPONENT_ID`.
+    /// The node that it is. It is told as `FLOWCTL_COMPONENT_ID` and `FLOWCTL_SERVICE_ID`.
     pub node: NodeId,
+    /// The id of the run that it is part of: `FLOWCTL_RUN_ID`.
+    pub run: String,
     /// Program and arguments.
     pub argv: Vec<String>,
     /// Where it runs; none for where the host does.
@@ -38,7 +48,9 @@ pub struct ChildSettings {
     pub env: Vec<(String, String)>,
     /// Where the control plane is, `host:port`: `FLOWCTL_ENDPOINT`.
     pub endpoint_env: String,
-    /// Where it is to listen, on the loopback interface: `PORT` is `127.0.0.1:` and this.
+    /// Where it is to listen, on the loopback interface: `PORT`. Some programs read a number
+    /// and some an address, so that it is this number at first, `127.0.0.1:` and this
+    /// after a life of less than five seconds, and so on in turn until it lives longer.
     pub port: u16,
     /// Where it is to serve its health by HTTP: `HEALTH_PORT`.
     pub health_port: u16,
@@ -120,7 +132,8 @@ impl Child {
     /// Starts the process, and keeps it running.
     ///
     /// Its environment is `PATH`, `HOME`, `LANG`, `TZ` and `TMPDIR` of the host's,
-    /// `ENABLE_FLOWCTL=true`, what the settings say, and nothing else.
+    /// `ENABLE_FLOWCTL=true`, `FLOWCTL_HEARTBEAT_INTERVAL=10s`, what the settings say, and
+    /// nothing else.
     ///
     /// # Errors
     ///
@@ -139,6 +152,7 @@ impl Child {
             // a relative one is relative to where the process runs
             argv[0] = std::path::absolute(&file).unwrap_or(file).to_string_lossy().into_owned();
         }
+        let is_own = settings.env.iter().any(|(name, _)| name == PORT);
         let (order, orders) = watch::channel(Order::Run);
         let (ended, has_ended) = watch::channel(false);
         let running = Arc::new(Running::default());
@@ -146,6 +160,7 @@ impl Child {
             argv: tied(argv, path.as_deref()),
             dir: settings.dir,
             env,
+            port: if is_own { None } else { Some(Port::new(settings.port)) },
             log: settings.log,
             orders,
             running: Arc::clone(&running),
@@ -218,7 +233,9 @@ fn environment(settings: &ChildSettings) -> Vec<(String, String)> {
         ("ENABLE_FLOWCTL", "true".to_owned()),
         ("FLOWCTL_ENDPOINT", settings.endpoint_env.clone()),
         ("FLOWCTL_COMPONENT_ID", settings.node.to_string()),
-        ("PORT", format!("{}:{}", Ipv4Addr::LOCALHOST, settings.port)),
+        ("FLOWCTL_SERVICE_ID", settings.node.to_string()),
+        ("FLOWCTL_RUN_ID", settings.run.clone()),
+        ("FLOWCTL_HEARTBEAT_INTERVAL", HEARTBEAT_INTERVAL.to_owned()),
         ("HEALTH_PORT", settings.health_port.to_string()),
     ];
     let told = told.into_iter().map(|(name, value)| (name.to_owned(), value));

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::lines::{Valve, copy};
-use super::{LineFrom, LineSink, Order, Running};
+use super::port::Port;
+use super::{LineFrom, LineSink, Order, PORT, Running};
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -25,6 +26,8 @@ pub(super) struct Supervisor {
     pub(super) argv: Vec<String>,
     pub(super) dir: Option<PathBuf>,
     pub(super) env: Vec<(String, String)>,
+    /// How it is told its port; none where its own variables say it.
+    pub(super) port: Option<Port>,
     pub(super) log: Arc<dyn LineSink>,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) running: Arc<Running>,
@@ -39,6 +42,9 @@ impl Supervisor {
             let ended = self.live().await;
             if *self.orders.borrow() != Order::Run {
                 return;
+            }
+            if let Some(port) = &mut self.port {
+                port.lived(started.elapsed());
             }
             if started.elapsed() >= LONG_LIFE {
                 wait = FIRST_WAIT;
@@ -61,6 +67,7 @@ impl Supervisor {
             .args(arguments)
             .env_clear()
             .envs(self.env.iter().cloned())
+            .envs(self.port.iter().map(|port| (PORT, port.text())))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

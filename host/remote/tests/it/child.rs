@@ -19,6 +19,7 @@ fn settings(script: &str) -> (ChildSettings, Lines) {
     let kept = Arc::clone(&lines);
     let settings = ChildSettings {
         node: id("p"),
+        run: "r-1".to_owned(),
         argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
         dir: None,
         env: vec![("GREETING".to_owned(), "hello".to_owned())],
@@ -60,7 +61,10 @@ async fn a_process_is_told_what_is_documented_and_nothing_else() {
         "ENABLE_FLOWCTL=true",
         "FLOWCTL_ENDPOINT=127.0.0.1:8080",
         "FLOWCTL_COMPONENT_ID=p",
-        "PORT=127.0.0.1:50051",
+        "FLOWCTL_SERVICE_ID=p",
+        "FLOWCTL_RUN_ID=r-1",
+        "FLOWCTL_HEARTBEAT_INTERVAL=10s",
+        "PORT=50051",
         "HEALTH_PORT=8088",
         "GREETING=hello",
     ] {
@@ -86,6 +90,26 @@ async fn a_process_that_ends_is_started_again() {
     until("it runs again", || has(&lines, LineFrom::Stdout, "again")).await;
     assert!(has(&lines, LineFrom::Host, "it ended with status 3, started again in 1 s"));
     child.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_process_that_takes_no_number_for_its_port_is_told_an_address() {
+    let (settings, lines) = settings("case $PORT in *:*) echo \"listens at $PORT\"; exec sleep 600;; *) exit 1;; esac");
+    let child = Child::start(settings).unwrap();
+    until("it listens", || has(&lines, LineFrom::Stdout, "listens at 127.0.0.1:50051")).await;
+    child.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn the_port_of_its_own_variables_stays_as_it_is() {
+    let (mut settings, lines) = settings("echo $PORT");
+    settings.env.push(("PORT".to_owned(), ":7000".to_owned()));
+    let child = Child::start(settings).unwrap();
+    let n_told = || lines.lock().unwrap().iter().filter(|(from, _)| *from == LineFrom::Stdout).count();
+    until("it was started twice", || n_told() >= 2).await;
+    child.stop(Duration::from_secs(5)).await;
+    let lines = lines.lock().unwrap();
+    assert!(lines.iter().all(|(from, line)| *from == LineFrom::Host || line == ":7000"), "{lines:?}");
 }
 
 #[tokio::test]
