@@ -38,14 +38,15 @@ fn dies(folder: &Path) -> Result<(), Failed> {
     let flowctl = Flowctl::new();
     let server = Server::start(&flowctl);
     let mut trio = Trio::start(&flowctl, server.address(), folder, &[(Role::Processor, "DIE_AFTER", "100")]);
+    let n_expected = expected(folder)?.len();
     let run = submit(&flowctl, &server);
     assert!(!trio.processor.wait().success());
-    assert!(received(&flowctl).len() < expected(folder)?.len());
+    assert!(received(&flowctl).len() < n_expected);
     let info = server.info_when("pipeline", |info| waiting(info, "ttp-processor").is_some());
     assert_eq!(info["status"], "running", "{info:#}");
     let port = trio.processor.address().port().to_string();
     let _again = start(&flowctl, server.address(), folder, Role::Processor, &[(Role::Processor, "PORT", &port)]);
-    Answer::of(run.wait_with_output()?).success();
+    Answer::of(run.wait_with_output().unwrap()).success();
     none_missing(&flowctl, folder)
 }
 
@@ -53,13 +54,14 @@ fn killed(folder: &Path) -> Result<(), Failed> {
     let flowctl = Flowctl::new();
     let server = slow_server(&flowctl, 80);
     let mut trio = Trio::start(&flowctl, server.address(), folder, &[]);
+    let n_expected = expected(folder)?.len();
     let run = submit(&flowctl, &server);
     until("the sink receives something", || (!received(&flowctl).is_empty()).then_some(()));
     trio.processor.kill();
-    assert!(received(&flowctl).len() < expected(folder)?.len());
+    assert!(received(&flowctl).len() < n_expected);
     let port = trio.processor.address().port().to_string();
     let _again = start(&flowctl, server.address(), folder, Role::Processor, &[(Role::Processor, "PORT", &port)]);
-    Answer::of(run.wait_with_output()?).success();
+    Answer::of(run.wait_with_output().unwrap()).success();
     none_missing(&flowctl, folder)
 }
 
@@ -69,7 +71,7 @@ fn breaks(folder: &Path) -> Result<(), Failed> {
     let trio = Trio::start(&flowctl, server.address(), folder, &[(Role::Sink, "BREAK_AFTER", "200")]);
     let run = submit(&flowctl, &server);
     trio.sink.wait_for("breaking the stream");
-    Answer::of(run.wait_with_output()?).success();
+    Answer::of(run.wait_with_output().unwrap()).success();
     none_missing(&flowctl, folder)
 }
 
@@ -79,18 +81,19 @@ fn unhealthy(folder: &Path) -> Result<(), Failed> {
     let unwell = flowctl.path("unwell");
     let unwell_text = unwell.display().to_string();
     let _trio = Trio::start(&flowctl, server.address(), folder, &[(Role::Processor, "UNHEALTHY_FILE", &unwell_text)]);
+    let n_expected = expected(folder)?.len();
     let run = submit(&flowctl, &server);
     until("the sink receives something", || (!received(&flowctl).is_empty()).then_some(()));
-    std::fs::write(&unwell, "")?;
+    std::fs::write(&unwell, "").unwrap();
     let info = server.info_when("pipeline", |info| waiting(info, "ttp-processor").is_some());
     assert_eq!(info["status"], "running", "{info:#}");
     let shown = server.run("pipelines info pipeline").success().stdout;
     assert!(shown.contains("waits: component is unhealthy"), "{shown}");
     let listed = server.run("processors list --all").success().stdout;
     assert!(listed.contains("unhealthy"), "{listed}");
-    assert!(received(&flowctl).len() < expected(folder)?.len());
-    std::fs::remove_file(&unwell)?;
-    Answer::of(run.wait_with_output()?).success();
+    assert!(received(&flowctl).len() < n_expected);
+    std::fs::remove_file(&unwell).unwrap();
+    Answer::of(run.wait_with_output().unwrap()).success();
     none_missing(&flowctl, folder)
 }
 
