@@ -7,7 +7,7 @@
 fn any_text_is_a_document_or_has_faults() {
     bolero::check!(name = "pipeline").for_each(|bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes);
-        let environment = |name: &str| (name.len() % 2 == 0).then(|| "value".to_owned());
+        let environment = |name: &str| name.len().is_multiple_of(2).then(|| "value".to_owned());
         let (document, faults) = flowctl_intent::read("fuzz.yaml", &text, &environment);
         assert!(document.is_some() || !faults.is_empty(), "nothing was said of it");
         for fault in &faults {

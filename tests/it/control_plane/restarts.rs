@@ -77,7 +77,7 @@ fn all_run(server: &Server<'_>) {
         let active = server.json("pipelines active");
         let active = active.as_array().unwrap();
         let runs = |name: &&str| active.iter().any(|row| row["name"] == **name && row["status"] == "running");
-        NAMES.iter().all(|name| runs(name)).then_some(())
+        NAMES.iter().all(runs).then_some(())
     });
     for name in NAMES {
         let runs = server.json(&format!("pipelines runs {name}"));

@@ -33,7 +33,7 @@ struct Args {
 type Benchmark = (&'static str, Measure);
 
 /// What makes rows.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Measure {
     /// Of the data path, against a native function.
     Path(fn(&Sandbox) -> Result<Row>),

@@ -60,6 +60,9 @@ impl Planned {
     }
 }
 
+/// What `${NAME}` stands for in a pipeline file.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// A pipeline file, as it was read or submitted.
 pub(crate) struct Submitted<'a> {
     /// What faults call it.
@@ -69,7 +72,7 @@ pub(crate) struct Submitted<'a> {
     /// What its lock file says; none where there is none.
     pub(crate) locked: Option<LockFile>,
     /// The environment that it sees.
-    pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) environment: Environment<'a>,
 }
 
 /// Reads and plans the pipeline in `file`; `-` is stdin. Nothing is started.
@@ -124,7 +127,7 @@ pub(crate) fn plan_submitted(submitted: Submitted<'_>, supply: &Supply<'_>) -> R
 fn find_faults(
     document: &Document,
     supply: &Supply<'_>,
-    (locked, environment): (Option<&LockFile>, &dyn Fn(&str) -> Option<String>),
+    (locked, environment): (Option<&LockFile>, Environment<'_>),
     faults: &mut Vec<Fault>,
 ) -> Result<Option<(Topology, LockFile)>> {
     let paths: Vec<(String, PathBuf)> = (document.intent.types().iter())
@@ -173,10 +176,12 @@ fn is_at_one_place(a: &Fault, b: &Fault) -> bool {
 /// the process that runs the pipeline.
 pub(crate) fn terminal_use(intent: &Intent) -> Option<&str> {
     let is_terminal = |name: &&str| matches!(*name, "stdin" | "stdout");
-    let of = |component| match component {
-        &flowctl_intent::Component::Type(ref name) => Some(name.as_str()),
-        _ => None,
-    };
+    fn of(component: &flowctl_intent::Component) -> Option<&str> {
+        match component {
+            flowctl_intent::Component::Type(name) => Some(name),
+            flowctl_intent::Component::Plugin(_) | flowctl_intent::Component::Command { .. } => None,
+        }
+    }
     let mut names: Vec<&str> = match intent {
         Intent::Discover(intent) => {
             let sources = intent.from.iter().filter_map(|end| end.source.as_deref());

@@ -297,7 +297,7 @@ mod tests {
         std::fs::create_dir_all(root.join("theirs/deep")).unwrap();
         std::os::unix::fs::symlink(root.join("theirs/deep"), root.join("mine/link")).unwrap();
         let check = |path: &str, leads_to: &str| {
-            assert_eq!(lead(&root.join("mine"), Path::new(path)), root.join(leads_to), "{path}")
+            assert_eq!(lead(&root.join("mine"), Path::new(path)), root.join(leads_to), "{path}");
         };
         check("a.jsonl", "mine/a.jsonl");
         check("./new/../b", "mine/b");
