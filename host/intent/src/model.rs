@@ -189,6 +189,20 @@ impl Intent {
         }
     }
 
+    /// The environment variables that its plugins are granted.
+    pub fn granted_variables(&self) -> impl Iterator<Item = &str> {
+        let of_nodes: Vec<&NodeOptions> = match self {
+            Self::Discover(intent) => intent.nodes.values().collect(),
+            Self::Explicit(intent) => {
+                let sources = intent.sources.iter().map(|spec| &spec.options);
+                let processors = intent.processors.iter().map(|spec| &spec.options);
+                sources.chain(processors).chain(intent.sinks.iter().map(|spec| &spec.options)).collect()
+            }
+        };
+        let options = of_nodes.into_iter().chain(self.dead_letter().map(|spec| &spec.options));
+        options.flat_map(|options| &options.allow.env).map(String::as_str)
+    }
+
     /// Where rejected events go.
     #[must_use]
     pub const fn dead_letter(&self) -> Option<&SinkSpec> {

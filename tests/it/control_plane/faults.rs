@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 
 use flowctl_test_support::components::Role;
 use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
 
 use super::components::{INTENT, Trio, expected, none_missing, received, start};
 use super::policies::everything_at;
@@ -85,7 +86,8 @@ fn unhealthy(folder: &Path) -> Result<(), Failed> {
     let run = submit(&flowctl, &server);
     until("the sink receives something", || (!received(&flowctl).is_empty()).then_some(()));
     std::fs::write(&unwell, "").unwrap();
-    let info = server.info_when("pipeline", |info| waiting(info, "ttp-processor").is_some());
+    let is_unhealthy = |info: &Value| waiting(info, "ttp-processor").is_some_and(|why| why.contains("is unhealthy"));
+    let info = server.info_when("pipeline", is_unhealthy);
     assert_eq!(info["status"], "running", "{info:#}");
     let shown = server.run("pipelines info pipeline").success().stdout;
     assert!(shown.contains("waits: component is unhealthy"), "{shown}");
@@ -98,7 +100,7 @@ fn unhealthy(folder: &Path) -> Result<(), Failed> {
 }
 
 /// What a node waits for, its id given without what numbers it.
-fn waiting<'a>(info: &'a serde_json::Value, node: &str) -> Option<&'a str> {
+fn waiting<'a>(info: &'a Value, node: &str) -> Option<&'a str> {
     let mut nodes = info["nodes"].as_array()?.iter();
     let found = nodes.find(|found| found["node"].as_str().is_some_and(|id| id.starts_with(node)))?;
     found["waiting"].as_str()

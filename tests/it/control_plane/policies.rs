@@ -77,7 +77,7 @@ fn outside() {
     std::os::unix::fs::symlink(flowctl.path("secret.jsonl"), mine.join("link.jsonl")).unwrap();
     let policy = format!(
         "tenants: {{acme: {{connectors: [generate, file, http], read: ['{0}'], write: ['{0}'], \
-         addresses: ['127.0.0.1:9'], grants: {{hosts: ['api.example.com:443']}}}}}}",
+         addresses: ['127.0.0.1:9'], grants: {{hosts: ['api.example.com:443'], env: [GRANTED]}}}}}}",
         mine.display()
     );
     flowctl.write("policy.yaml", policy);
@@ -161,10 +161,14 @@ fn outside() {
     for path in ["out.jsonl", "mine/out.jsonl", "mine/a.db"] {
         assert!(!flowctl.path(path).exists(), "{path}");
     }
-    // what is allowed runs
-    flowctl.write("mine/p.yaml", pipeline("", "", "", ""));
+    // what is allowed runs, with the variable of whoever submits it
+    let granted = "plugin: order-filter, config: {minimum: 0}, allow: {env: [GRANTED]}";
+    flowctl.write("mine/p.yaml", pipeline("", granted, "", ""));
     let mut command = server.command_at("run p.yaml");
-    Answer::of(command.env("FLOWCTL_TOKEN", &token).current_dir(&mine).output().unwrap()).success();
+    command.env("FLOWCTL_TOKEN", &token).env("GRANTED", "s3cr3t").current_dir(&mine);
+    Answer::of(command.output().unwrap()).success();
+    let info = run_as(&server, &token, "pipelines info mine --output json").success().stdout;
+    assert!(info.contains("GRANTED") && !info.contains("s3cr3t"), "{info}");
     assert_eq!(flowctl.read("mine/out.jsonl").lines().count(), 10);
 }
 

@@ -271,7 +271,8 @@ pub(crate) fn summary(run: &admin::Run) -> serde_json::Value {
     summary
 }
 
-/// The values of the environment variables that a pipeline's text names.
+/// The values of the environment variables that a pipeline's text names: in what it says,
+/// and in what it grants to plugins.
 fn variables(text: &str) -> BTreeMap<String, String> {
     let named = std::cell::RefCell::new(BTreeMap::new());
     let environment = |name: &str| {
@@ -280,7 +281,9 @@ fn variables(text: &str) -> BTreeMap<String, String> {
         Some(value)
     };
     // faults are told by who plans it
-    let _ = flowctl_intent::read("", text, &environment);
+    let (document, _) = flowctl_intent::read("", text, &environment);
+    let granted = document.iter().flat_map(|document| document.intent.granted_variables());
+    granted.for_each(|name| drop(environment(name)));
     // connectors take some where a file leaves a field out
     for entry in flowctl_connectors::catalogue() {
         let fields = entry.config.iter().flat_map(|config| config.fields.iter());
