@@ -1,5 +1,7 @@
 //! What is shown, as messages.
 
+use std::time::Duration;
+
 use flowctl_proto::admin::{self, RunStatus as Wire};
 use flowctl_store::{EventLevel, EventRow, PipelineRow, RunStatus};
 use jiff::Timestamp;
@@ -8,6 +10,9 @@ use crate::controller::{CatalogueEntry, EdgeFigures, NodeFigures, RunView};
 use crate::directory::{Component, role_text};
 use crate::records::moment;
 
+/// The longest duration of the protocol, about 10,000 years.
+const MAX_SECONDS: u64 = 315_576_000_000;
+
 pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     let (mut seconds, mut nanos) = (at.as_second(), at.subsec_nanosecond());
     // a moment before 1970 counts its nanoseconds the other way
@@ -15,6 +20,13 @@ pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
         (seconds, nanos) = (seconds - 1, nanos + 1_000_000_000);
     }
     prost_types::Timestamp { seconds, nanos }
+}
+
+/// A time that a caller gives; none where it is negative, or none that the protocol knows.
+pub(super) fn duration(wire: prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(wire.seconds).ok().filter(|seconds| *seconds <= MAX_SECONDS)?;
+    let nanos = u32::try_from(wire.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
 }
 
 pub(super) fn run(view: &RunView) -> admin::Run {
@@ -156,5 +168,31 @@ pub(super) fn component(component: &Component) -> admin::Plugin {
         last_heartbeat: Some(timestamp(component.last_heartbeat)),
         registered_at: Some(timestamp(component.registered_at)),
         metrics: (*component.metrics).clone().into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_that_the_protocol_does_not_know_are_none() {
+        let check = |seconds: i64, nanos: i32, found: Option<Duration>| {
+            assert_eq!(duration(prost_types::Duration { seconds, nanos }), found, "{seconds} {nanos}");
+        };
+        check(1, 5, Some(Duration::new(1, 5)));
+        check(0, 0, Some(Duration::ZERO));
+        check(315_576_000_000, 0, Some(Duration::from_secs(315_576_000_000)));
+        for (seconds, nanos) in [
+            (-1, 0),
+            (0, -1),
+            (i64::MIN, i32::MIN),
+            (i64::MIN, -1),
+            (i64::MAX, 0),
+            (315_576_000_001, 0),
+            (0, 1_000_000_000),
+        ] {
+            check(seconds, nanos, None);
+        }
     }
 }

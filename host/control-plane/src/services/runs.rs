@@ -75,7 +75,9 @@ impl RunService for Services {
         let tenant = caller(&request)?.tenant;
         let StopRunRequest { id, drain_timeout } = request.into_inner();
         let drain_timeout = drain_timeout
-            .map(|timeout| Duration::try_from(timeout).map_err(|_| fault::invalid("drain_timeout", "is negative")))
+            .map(|timeout| {
+                convert::duration(timeout).ok_or_else(|| fault::invalid("drain_timeout", "is negative or too long"))
+            })
             .transpose()?;
         let run = self.plane.controller.stop(&tenant, &id, drain_timeout).await?;
         Ok(Response::new(convert::run(&run)))

@@ -10,9 +10,8 @@ use flowctl_proto::v1::processor_service_server::{ProcessorService, ProcessorSer
 use flowctl_proto::v1::source_service_server::{SourceService, SourceServiceServer};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::transport::server::Router;
+use tonic::transport::server::{Router, TcpIncoming};
 use tonic::{Request, Response, Status, Streaming};
 
 type EventStream = Pin<Box<dyn Stream<Item = Result<v1::Event, Status>> + Send>>;
@@ -44,7 +43,8 @@ pub(crate) async fn address() -> (TcpListener, String) {
 
 pub(crate) async fn serve_at(listener: TcpListener, router: Router) -> Server {
     let endpoint = listener.local_addr().unwrap().to_string();
-    let task = tokio::spawn(async move { router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap() });
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let task = tokio::spawn(async move { router.serve_with_incoming(incoming).await.unwrap() });
     Server { endpoint, task }
 }
 
