@@ -1,7 +1,7 @@
 //! Components in other processes as nodes of a pipeline.
 //!
-//! A [`Peer`] is one component: its connection and how it is. [`source`], [`processor`]
-//! and [`sink`] make of it what the runtime runs; a [`Child`] is the process of a
+//! A [`Peer`] is one component: its connection and how it is. [`source()`], [`processor()`]
+//! and [`sink()`] make of it what the runtime runs; a [`Child`] is the process of a
 //! component that the pipeline starts itself.
 //!
 //! Invariant: no event is lost on the way. A source goes on behind the last event that it
