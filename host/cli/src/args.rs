@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use flowctl_types::units;
 
 use crate::commands::{
     completions, dead_letters, index, inspect, lock, login, pipelines, plugins, processors, pull, push, run, search,
@@ -110,4 +112,14 @@ impl Arguments {
 pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Reads a length of time.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    units::parse_duration(text).ok_or_else(|| "write a number and a unit, such as `30s` or `2m`".to_owned())
+}
+
+/// Reads a length of time that is not zero.
+pub(crate) fn period(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| if time.is_zero() { Err("it must be longer than 0s".to_owned()) } else { Ok(time) })
 }

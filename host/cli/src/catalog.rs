@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use flowctl_oci::ArtifactManifest;
-use flowctl_registry::{Declarations, Entry, LiveComponent, Registry};
+use flowctl_registry::{Accepts, Declarations, Emits, Entry, LiveComponent, Origin, Registry};
 use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema, WitFile};
 use flowctl_types::{Digest, Reference};
 
@@ -174,6 +174,48 @@ pub(crate) fn artifact(path: &Path, reference: &Reference, manifest: &ArtifactMa
 pub(crate) fn library() -> Vec<WitFile> {
     let file = |(name, text): &(&str, &str)| WitFile { name: (*name).to_owned(), text: (*text).to_owned() };
     WELL_KNOWN.iter().map(file).collect()
+}
+
+/// What lists say of an entry.
+pub(crate) struct Shown {
+    /// Event types that it reads; `any` and `any record` where it takes any.
+    pub(crate) input_types: Vec<String>,
+    /// Event types that it emits; `as configured` where its configuration says.
+    pub(crate) output_types: Vec<String>,
+    /// `available` or `planned`, or how a live component is.
+    pub(crate) status: String,
+    /// `wasm DIGEST`, `built-in`, or `remote HOST:PORT`.
+    pub(crate) origin: String,
+}
+
+impl Shown {
+    /// What lists say of `entry`.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let names = |types: &[Schema]| types.iter().map(|schema| schema.event_type().to_string()).collect();
+        Self {
+            input_types: match &entry.accepts {
+                Accepts::Nothing => Vec::new(),
+                Accepts::Types(types) => names(types),
+                Accepts::Any => vec!["any".to_owned()],
+                Accepts::AnyRecord => vec!["any record".to_owned()],
+            },
+            output_types: match &entry.emits {
+                Emits::Nothing => Vec::new(),
+                Emits::Types(types) => names(types),
+                Emits::Configured { .. } => vec!["as configured".to_owned()],
+            },
+            status: match &entry.origin {
+                Origin::Live(live) => live.status.clone(),
+                _ if entry.is_available() => "available".to_owned(),
+                _ => "planned".to_owned(),
+            },
+            origin: match &entry.origin {
+                Origin::Plugin { contract, .. } => format!("wasm {}", contract.digest.short()),
+                Origin::BuiltIn { .. } => "built-in".to_owned(),
+                Origin::Live(live) => format!("remote {}", live.endpoint),
+            },
+        }
+    }
 }
 
 /// Whether two plugins say that they are the same one.

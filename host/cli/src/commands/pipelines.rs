@@ -10,13 +10,13 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use flowctl_client::{Client, admin};
-use flowctl_types::units;
 
 use self::info::Info;
 use self::logs::Logs;
-use self::rows::{PipelineRow, RunRow, is_over};
+use self::rows::{PipelineRow, RunRow};
+use crate::args::duration;
 use crate::output::{self, Format};
-use crate::plane::{self, ControlPlaneArgs, refused};
+use crate::plane::{self, ControlPlaneArgs, is_over, refused, status_word};
 use crate::report::Hinted;
 use crate::status;
 
@@ -158,7 +158,7 @@ impl Stop {
         let client = self.plane.connect().await?;
         let run = find_run(&client, &self.run).await?;
         if is_over(run.status()) {
-            status::say(&format!("Run {} has ended: {}", run.id, rows::status(run.status())));
+            status::say(&format!("Run {} has ended: {}", run.id, status_word(run.status())));
             return Ok(ExitCode::SUCCESS);
         }
         let drain_timeout = self.drain_timeout.map(wire_duration);
@@ -170,7 +170,7 @@ impl Stop {
             }
         }
         let (n_in, n_out, rejected) = (run.events_in, run.events_out, run.rejected);
-        let state = rows::status(run.status());
+        let state = status_word(run.status());
         status::say(&format!("{}: {state}, {n_in} events in, {n_out} out, {rejected} rejected", run.pipeline));
         Ok(if run.status() == admin::RunStatus::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
@@ -205,11 +205,6 @@ async fn find_run(client: &Client, text: &str) -> Result<admin::Run> {
     };
     let Some(last) = pipeline.last_run else { return Err(unknown()) };
     client.run(&last.id).await.map_err(refused)
-}
-
-/// Reads a length of time.
-fn duration(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text).ok_or_else(|| "write a number and a unit, such as `30s` or `2m`".to_owned())
 }
 
 fn wire_duration(time: Duration) -> prost_types::Duration {

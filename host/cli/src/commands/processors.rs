@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum as _};
-use flowctl_registry::{Accepts, Declarations, Emits, Entry, Origin};
+use flowctl_registry::{Accepts, Declarations, Entry};
 use flowctl_schema::Schema;
 use flowctl_types::EventType;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::args::{PluginArgs, key_value};
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
-use crate::catalog;
+use crate::catalog::{self, Shown};
 use crate::commands::describe::Description;
 use crate::output::{self, Format};
 use crate::report::Hinted;
@@ -163,31 +163,14 @@ impl Find {
 
 impl Row {
     fn of(entry: &Entry) -> Self {
-        let names = |types: &[flowctl_schema::Schema]| types.iter().map(|s| s.event_type().to_string()).collect();
-        let (status, version, origin) = match &entry.origin {
-            Origin::Plugin { contract, .. } => {
-                ("available", contract.version.clone(), format!("wasm {}", contract.digest.short()))
-            }
-            Origin::Live(live) => (live.status.as_str(), live.version.clone(), format!("remote {}", live.endpoint)),
-            Origin::BuiltIn { is_available: true, .. } => ("available", None, "built-in".to_owned()),
-            Origin::BuiltIn { is_available: false, .. } => ("planned", None, "built-in".to_owned()),
-        };
+        let Shown { input_types, output_types, status, origin } = Shown::of(entry);
         Self {
             id: entry.name.clone(),
             role: entry.role.to_string(),
-            input_types: match &entry.accepts {
-                Accepts::Nothing => Vec::new(),
-                Accepts::Types(types) => names(types),
-                Accepts::Any => vec!["any".to_owned()],
-                Accepts::AnyRecord => vec!["any record".to_owned()],
-            },
-            output_types: match &entry.emits {
-                Emits::Nothing => Vec::new(),
-                Emits::Types(types) => names(types),
-                Emits::Configured { .. } => vec!["as configured".to_owned()],
-            },
-            status: status.to_owned(),
-            version,
+            input_types,
+            output_types,
+            status,
+            version: entry.version().map(str::to_owned),
             origin,
         }
     }

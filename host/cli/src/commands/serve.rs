@@ -13,10 +13,9 @@ use flowctl_control_plane::{
     ControlPlane, Controller, ControllerSettings, Directory, DirectorySettings, HostKind, ServeSettings, Server, Tls,
 };
 use flowctl_store::HostStore;
-use flowctl_types::units;
 use jiff::Timestamp;
 
-use crate::args::of_environment;
+use crate::args::{of_environment, period};
 use crate::plane::planner::HostPlanner;
 use crate::report::hinted;
 use crate::session::{Signals, start_engine};
@@ -58,19 +57,19 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     client_ca: Option<PathBuf>,
     /// Without a heartbeat for this long a component is unhealthy
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = period)]
     heartbeat_ttl: Duration,
     /// How often it is looked whether components still beat
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = period)]
     janitor_interval: Duration,
     /// What pipelines get to drain when this is told to stop, and each when it is stopped
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = period)]
     drain_timeout: Duration,
     /// Runs of each pipeline that are kept
     #[arg(long, value_name = "N", default_value_t = 100)]
     keep_runs: u32,
     /// How long runs are kept after they ended
-    #[arg(long, value_name = "TIME", default_value = "720h", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "720h", value_parser = period)]
     keep_runs_for: Duration,
 }
 
@@ -160,10 +159,4 @@ impl Serve {
 
 fn read(path: &Path) -> Result<String> {
     paths::read_text(path, MAX_FILE_BYTES).with_context(|| format!("cannot read `{}`", path.display()))
-}
-
-/// Reads a length of time.
-fn duration(text: &str) -> Result<Duration, String> {
-    let time = units::parse_duration(text).filter(|time| !time.is_zero());
-    time.ok_or_else(|| "write a number and a unit, such as `30s` or `2m`".to_owned())
 }

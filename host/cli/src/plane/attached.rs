@@ -11,7 +11,7 @@ use flowctl_client::admin::{self, RunStatus};
 use flowctl_client::{Client, ClientError};
 use tokio::time::Instant;
 
-use super::refused;
+use super::{is_over, refused, status_word};
 use crate::pipeline::lockfile::{self, LockFile};
 use crate::report::{self, Hinted};
 use crate::session::{Signals, Voice};
@@ -230,12 +230,6 @@ impl From<ClientError> for Broken {
 
 /// What a run did, as `--summary` writes it.
 pub(crate) fn summary(run: &admin::Run) -> serde_json::Value {
-    let status = match run.status() {
-        RunStatus::Completed => "completed",
-        RunStatus::Failed => "failed",
-        RunStatus::Stopped => "stopped",
-        _ => "running",
-    };
     let per_node: serde_json::Map<String, serde_json::Value> = run
         .nodes
         .iter()
@@ -257,7 +251,7 @@ pub(crate) fn summary(run: &admin::Run) -> serde_json::Value {
     let millis = run.elapsed.as_ref().map_or(0, |time| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000);
     let mut summary = serde_json::json!({
         "run_id": run.id,
-        "status": status,
+        "status": status_word(run.status()),
         "duration_ms": millis,
         "events_in": run.events_in,
         "events_out": run.events_out,
@@ -290,10 +284,6 @@ fn variables(text: &str) -> BTreeMap<String, String> {
         fields.filter_map(|field| field.env.as_deref()).for_each(|name| drop(environment(name)));
     }
     named.into_inner()
-}
-
-fn is_over(status: RunStatus) -> bool {
-    matches!(status, RunStatus::Completed | RunStatus::Failed | RunStatus::Stopped)
 }
 
 fn gone() -> ClientError {

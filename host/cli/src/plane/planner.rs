@@ -15,7 +15,7 @@ use flowctl_control_plane::controller::{
 use flowctl_control_plane::tenants::{Policy, Quotas, Tenant};
 use flowctl_engine::{Engine, TenantLimits};
 use flowctl_intent::Faults;
-use flowctl_registry::{Accepts, Declarations, Emits, Entry, Origin};
+use flowctl_registry::{Declarations, Entry};
 use flowctl_runtime::Options;
 use flowctl_store::PipelineState;
 use flowctl_topology::{Component, Node, render};
@@ -25,12 +25,13 @@ use super::peers::Peers;
 use super::reach;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
+use crate::catalog::{self, Shown};
 use crate::pipeline::lockfile::LockFile;
 use crate::pipeline::supply::{self, Reach, Supply};
 use crate::pipeline::{Submitted, plan_submitted};
 use crate::report::Hinted;
 use crate::session::{LocalWorkshop, MAX_RUN_MEMORY_BYTES};
-use crate::{catalog, paths, state};
+use crate::{paths, state};
 
 /// The planner of `flowctl serve`.
 #[derive(Clone)]
@@ -251,29 +252,16 @@ pub(super) fn origin(node: &Node) -> String {
 }
 
 fn catalogue_entry(entry: &Entry) -> CatalogueEntry {
-    let names = |types: &[flowctl_schema::Schema]| types.iter().map(|schema| schema.event_type().to_string()).collect();
+    let Shown { input_types, output_types, status, origin } = Shown::of(entry);
     CatalogueEntry {
         id: entry.name.clone(),
         name: entry.name.clone(),
         role: entry.role.to_string(),
-        input_types: match &entry.accepts {
-            Accepts::Nothing => Vec::new(),
-            Accepts::Types(types) => names(types),
-            Accepts::Any => vec!["any".to_owned()],
-            Accepts::AnyRecord => vec!["any record".to_owned()],
-        },
-        output_types: match &entry.emits {
-            Emits::Nothing => Vec::new(),
-            Emits::Types(types) => names(types),
-            Emits::Configured { .. } => vec!["as configured".to_owned()],
-        },
-        status: if entry.is_available() { "available" } else { "planned" }.to_owned(),
+        input_types,
+        output_types,
+        status,
         version: entry.version().unwrap_or_default().to_owned(),
-        origin: match &entry.origin {
-            Origin::Plugin { contract, .. } => format!("wasm {}", contract.digest.short()),
-            Origin::BuiltIn { .. } => "built-in".to_owned(),
-            Origin::Live(live) => format!("remote {}", live.endpoint),
-        },
+        origin,
         metadata: entry.metadata.clone(),
         description: entry.description().unwrap_or_default().to_owned(),
     }

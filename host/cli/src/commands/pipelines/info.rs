@@ -8,9 +8,9 @@ use flowctl_client::admin;
 use serde::Serialize;
 
 use super::find_run;
-use super::rows::{RunRow, elapsed, rounded, status, time};
+use super::rows::{RunRow, elapsed, rounded, time};
 use crate::output::{self, Format};
-use crate::plane::ControlPlaneArgs;
+use crate::plane::{ControlPlaneArgs, status_word};
 
 /// Arguments of `pipelines info`.
 #[derive(Args)]
@@ -145,7 +145,7 @@ fn text(run: &admin::Run, details: &Details) -> String {
     let mut lines = vec![
         format!("run       {}", run.id),
         format!("pipeline  {}", run.pipeline),
-        format!("status    {}", status(run.status())),
+        format!("status    {}", status_word(run.status())),
     ];
     let mut line = |name: &str, value: Option<String>| lines.extend(value.map(|value| format!("{name:9} {value}")));
     line("created", time(run.created_at.as_ref()));

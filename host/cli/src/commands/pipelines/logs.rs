@@ -8,9 +8,9 @@ use flowctl_client::admin;
 use serde::Serialize;
 
 use super::find_run;
-use super::rows::{is_over, time};
+use super::rows::time;
 use crate::output;
-use crate::plane::{ControlPlaneArgs, refused};
+use crate::plane::{ControlPlaneArgs, is_over, refused};
 
 /// Arguments of `pipelines logs`.
 #[derive(Args)]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use flowctl_client::admin::{self, RunStatus};
+use flowctl_client::admin;
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
+
+use crate::plane::status_word;
 
 /// One pipeline.
 #[derive(Serialize)]
@@ -44,7 +46,7 @@ impl PipelineRow {
         let last_run = pipeline.last_run.as_ref();
         Self {
             name: pipeline.name.clone(),
-            status: last_run.map_or("never run", |run| status(run.status())),
+            status: last_run.map_or("never run", |run| status_word(run.status())),
             restarts: pipeline.is_wanted,
             runs: pipeline.n_runs,
             last_run: last_run.map(RunRow::of),
@@ -75,7 +77,7 @@ impl RunRow {
         Self {
             id: run.id.clone(),
             pipeline: run.pipeline.clone(),
-            status: status(run.status()),
+            status: status_word(run.status()),
             created_at: time(run.created_at.as_ref()),
             started_at: time(run.started_at.as_ref()),
             ended_at: time(run.ended_at.as_ref()),
@@ -99,24 +101,6 @@ impl RunRow {
             self.rejected.to_string(),
         ]
     }
-}
-
-/// A run's status in a word.
-pub(in crate::commands) fn status(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Unspecified => "unknown",
-        RunStatus::Starting => "starting",
-        RunStatus::Running => "running",
-        RunStatus::Stopping => "stopping",
-        RunStatus::Completed => "completed",
-        RunStatus::Failed => "failed",
-        RunStatus::Stopped => "stopped",
-    }
-}
-
-/// Whether nothing comes after this status.
-pub(in crate::commands) fn is_over(status: RunStatus) -> bool {
-    matches!(status, RunStatus::Completed | RunStatus::Failed | RunStatus::Stopped)
 }
 
 /// A moment as RFC 3339 has it, to the second.
