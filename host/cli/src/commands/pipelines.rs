@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use flowctl_client::{Client, admin};
+use flowctl_client::{Client, ClientError, admin};
 
 use self::info::Info;
 use self::logs::Logs;
@@ -164,9 +164,14 @@ impl Stop {
         let drain_timeout = self.drain_timeout.map(wire_duration);
         let mut run = client.stop_run(admin::StopRunRequest { id: run.id, drain_timeout }).await.map_err(refused)?;
         if !self.no_wait {
-            let mut watch = client.watch_run(&run.id).await.map_err(refused)?;
-            while let Some(now) = watch.next().await.map_err(refused)? {
-                run = now;
+            match wait_for_end(&client, run.clone()).await {
+                Ok(ended) => run = ended,
+                // the control plane of one run ends with it
+                Err(error) if error.is_unavailable() => {
+                    status::say(&format!("{}: it was told to stop, and its control plane has ended", run.pipeline));
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Err(error) => return Err(refused(error)),
             }
         }
         let (n_in, n_out, rejected) = (run.events_in, run.events_out, run.rejected);
@@ -183,6 +188,15 @@ impl Delete {
         status::say(&format!("Deleted `{}` and its runs; its checkpoints stay", self.name));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Waits until a run has ended.
+async fn wait_for_end(client: &Client, mut run: admin::Run) -> Result<admin::Run, ClientError> {
+    let mut watch = client.watch_run(&run.id).await?;
+    while let Some(now) = watch.next().await? {
+        run = now;
+    }
+    Ok(run)
 }
 
 /// The run of this id, or the last one of the pipeline of this name.

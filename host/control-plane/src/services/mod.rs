@@ -15,9 +15,11 @@ mod topologies;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use flowctl_proto::{admin, v1};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
@@ -30,6 +32,10 @@ use crate::tenants::Principal;
 const REQUEST_BYTES: usize = 4 << 20;
 /// Messages that wait for a client that reads slowly.
 const STREAM_LEN: usize = 16;
+
+/// What a stream gets to end by itself when the server stops: a run that was just drained
+/// is still to be shown ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What all services share.
 #[derive(Clone)]
@@ -73,14 +79,11 @@ impl Services {
     {
         let (sender, receiver) = mpsc::channel(STREAM_LEN);
         let fed = feed(Feed(sender.clone()));
-        let mut stop = self.stop.clone();
+        let stop = self.stop.clone();
         tokio::spawn(async move {
             let last = tokio::select! {
-                fed = fed => fed.err(),
+                last = fed_or_stopped(fed, stop) => last,
                 () = sender.closed() => None,
-                _ = stop.changed() => {
-                    Some(fault::status(Code::Unavailable, "DRAINING", "the control plane is stopping", None))
-                }
             };
             if let Some(status) = last {
                 // who does not read does not learn it
@@ -88,6 +91,24 @@ impl Services {
             }
         });
         Box::pin(ReceiverStream::new(receiver))
+    }
+}
+
+/// What a stream ends with: what its feed ends with, also shortly after the server stopped,
+/// else that the server stops.
+async fn fed_or_stopped(
+    fed: impl Future<Output = Result<(), Status>>,
+    mut stop: watch::Receiver<()>,
+) -> Option<Status> {
+    let mut fed = std::pin::pin!(fed);
+    tokio::select! {
+        fed = &mut fed => return fed.err(),
+        // an error says that the server is gone, which is the same
+        _ = stop.changed() => {}
+    }
+    match timeout(LAST_WORDS, fed).await {
+        Ok(fed) => fed.err(),
+        Err(_) => Some(fault::status(Code::Unavailable, "DRAINING", "the control plane is stopping", None)),
     }
 }
 
@@ -102,4 +123,29 @@ fn caller<T>(request: &Request<T>) -> Result<Principal, Status> {
     let principal = request.extensions().get::<Principal>();
     // the layer in front of all routes puts it there, or lets nobody through
     principal.cloned().ok_or_else(|| Status::unauthenticated("nobody said who calls"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn last_after_the_stop(feed_ends_after: Option<Duration>) -> Option<Code> {
+        let (server, stop) = watch::channel(());
+        drop(server);
+        let fed = async {
+            match feed_ends_after {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+            Ok(())
+        };
+        fed_or_stopped(fed, stop).await.map(|status| status.code())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_about_to_end_is_not_cut_when_the_server_stops() {
+        assert_eq!(last_after_the_stop(Some(Duration::from_millis(100))).await, None);
+        assert_eq!(last_after_the_stop(Some(LAST_WORDS * 2)).await, Some(Code::Unavailable));
+        assert_eq!(last_after_the_stop(None).await, Some(Code::Unavailable));
+    }
 }
