@@ -18,6 +18,7 @@ pub mod directory;
 mod http;
 mod metrics;
 mod records;
+mod redaction;
 mod routes;
 mod server;
 mod services;
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 pub use access::Peer;
 pub use controller::{Controller, ControllerSettings, Planner};
 pub use directory::{Directory, DirectorySettings};
+pub use redaction::Redaction;
 pub use server::{ServeError, ServeSettings, Server};
 pub use tls::{Tls, TlsError};
 

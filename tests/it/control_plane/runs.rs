@@ -194,16 +194,21 @@ fn secret() {
     let failed = Answer::of(server.command_at("run bad.yaml").env("URL", wrong).output().unwrap()).failure(&[]);
     assert!(!failed.stderr.contains("s3cr3t-and-wrong"), "{}", failed.stderr);
     assert_eq!(database.psql(&url, "SELECT count(*) FROM example_order_v1").trim(), "100");
-    for name in ["good", "bad"] {
+    // where no secret is expected, and an error quotes what is there
+    let misplaced = "s3cr3t-and-misplaced";
+    orders(&flowctl, "odd", Some(100), "type: file, config: {path: 'nowhere/${KEY}/out.jsonl'}");
+    let failed = Answer::of(server.command_at("run odd.yaml").env("KEY", misplaced).output().unwrap());
+    failed.failure(&["nowhere/${KEY}/out.jsonl"]);
+    for name in ["good", "bad", "odd"] {
         let shown = ["info", "logs"].map(|command| server.run(&format!("pipelines {command} {name}")).stdout);
         let shown = shown.concat() + &server.run(&format!("pipelines info {name} --output json")).stdout;
-        assert!(!shown.contains(&password) && !shown.contains("s3cr3t-and-wrong"), "{shown}");
+        assert!(!shown.contains(&password) && !shown.contains("s3cr3t"), "{shown}");
     }
     let mut n_files = 0;
     for entry in std::fs::read_dir(flowctl.path("host")).unwrap().map_while(Result::ok) {
         let Ok(bytes) = std::fs::read(entry.path()) else { continue };
         n_files += 1;
-        for hidden in [&password, "s3cr3t-and-wrong"] {
+        for hidden in [&password, "s3cr3t-and-wrong", misplaced] {
             let is_there = bytes.windows(hidden.len()).any(|window| window == hidden.as_bytes());
             assert!(!is_there, "`{hidden}` is in {}", entry.path().display());
         }

@@ -29,7 +29,7 @@ use crate::plane::planner::HostPlanner;
 use crate::report::Hinted;
 use crate::session::{self, LocalWorkshop, Signals, Voice};
 use crate::state::{self, StateArgs};
-use crate::{paths, pipeline};
+use crate::{paths, pipeline, traces};
 
 /// Run a pipeline until its sources end, or until it is told to stop
 ///
@@ -178,7 +178,7 @@ impl Run {
         let engine = planner.engine();
         let plane = Embedded::start(&self.state.base()?, state.dir(), self.control_plane_port, planner).await?;
         let file = self.file.to_string_lossy();
-        let mut run = plane.adopt((&file, text), topology, planned.lock.text()?).await?;
+        let mut run = plane.adopt((&file, text), planned).await?;
         let running = Arc::new(Running::default());
         let peers = Peers::new(Some(Arc::new(plane.children(run.id(), &running))));
         let tenant = flowctl_engine::Tenant::new(name.as_str(), session::MAX_RUN_MEMORY_BYTES);
@@ -189,6 +189,7 @@ impl Run {
             orphans: if self.discard_state { Orphans::Discard } else { Orphans::Refuse },
             observer: run.observer(),
             run_id: Some(run.id().to_owned()),
+            trace_every: traces::every(),
             ..Options::default()
         };
         let dead_letters = match topology.dead_letter {

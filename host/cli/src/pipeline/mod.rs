@@ -3,10 +3,13 @@
 pub(crate) mod lockfile;
 pub(crate) mod supply;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use flowctl_control_plane::Redaction;
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_schema::Role;
 use flowctl_topology::{Component, Node, Topology, plan};
@@ -31,6 +34,32 @@ pub(crate) struct Planned {
     pub(crate) locked: Option<LockFile>,
     /// What it would say of this topology.
     pub(crate) lock: LockFile,
+    /// What the file took from the environment; nothing where whoever plans records that.
+    pub(crate) redaction: Redaction,
+}
+
+/// An environment, and what was looked up in it.
+pub(crate) struct Recorder<'a> {
+    environment: Environment<'a>,
+    seen: RefCell<BTreeMap<String, String>>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(environment: Environment<'a>) -> Self {
+        Self { environment, seen: RefCell::default() }
+    }
+
+    /// Looks a variable up.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let value = (self.environment)(name)?;
+        self.seen.borrow_mut().insert(name.to_owned(), value.clone());
+        Some(value)
+    }
+
+    /// Hides what was found so far.
+    pub(crate) fn redaction(&self) -> Redaction {
+        Redaction::new(self.seen.borrow().clone())
+    }
 }
 
 impl Planned {
@@ -96,7 +125,11 @@ pub(crate) fn load_text(file: &Path, text: &str, supply: &Supply<'_>) -> Result<
         return Err(supply::unlocked(file));
     }
     let name = file.to_string_lossy();
-    plan_submitted(Submitted { name: &name, text, locked, environment: &environment }, supply)
+    let environment = Recorder::new(&environment);
+    let mut planned =
+        plan_submitted(Submitted { name: &name, text, locked, environment: &|name| environment.get(name) }, supply)?;
+    planned.redaction = environment.redaction();
+    Ok(planned)
 }
 
 /// Plans a pipeline. Nothing is started.
@@ -116,7 +149,9 @@ pub(crate) fn plan_submitted(submitted: Submitted<'_>, supply: &Supply<'_>) -> R
     let stdin_twice = document.as_ref().zip(topology).filter(|_| name == "-");
     faults.extend(stdin_twice.and_then(|(document, topology)| stdin_fault(document, topology)));
     match (document, planned, Faults::collect(faults)) {
-        (Some(document), Some((topology, lock)), None) => Ok(Planned { document, topology, locked, lock }),
+        (Some(document), Some((topology, lock)), None) => {
+            Ok(Planned { document, topology, locked, lock, redaction: Redaction::default() })
+        }
         (_, _, Some(faults)) => Err(faults.into()),
         (_, _, None) => Err(anyhow!("`{name}` cannot be planned")),
     }

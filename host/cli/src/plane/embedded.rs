@@ -13,16 +13,16 @@ use flowctl_control_plane::{
     ControlPlane, Controller, ControllerSettings, Directory, DirectorySettings, HostKind, ServeSettings, Server,
 };
 use flowctl_store::HostStore;
-use flowctl_topology::{Topology, render};
+use flowctl_topology::render;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::children::{Children, Running};
 use super::planner::{HostPlanner, origin};
-use crate::logs;
 use crate::report::hinted;
 use crate::state::unusable_host;
+use crate::{logs, pipeline};
 
 /// The file in a pipeline's state directory that says where its run answers.
 pub(super) const ENDPOINT_FILE: &str = "endpoint";
@@ -77,12 +77,13 @@ impl Embedded {
         Ok(Self { controller, directory, address, stop: Some(stop), serving, endpoint })
     }
 
-    /// Writes down that the run of `topology` starts.
+    /// Writes down that the run of what was planned from `file`, name and text, starts.
     ///
     /// # Errors
     ///
-    /// When the database fails.
-    pub(crate) async fn adopt(&self, file: (&str, &str), topology: &Topology, lock: String) -> Result<Adopted> {
+    /// When the database fails, or the lock file cannot be made text.
+    pub(crate) async fn adopt(&self, file: (&str, &str), planned: &pipeline::Planned) -> Result<Adopted> {
+        let topology = &planned.topology;
         let plan = PlanRequest {
             tenant: Tenant::unnamed(),
             policy: Arc::new(Policy::everything()),
@@ -100,9 +101,10 @@ impl Embedded {
         let planned = Planned {
             topology: topology.clone(),
             chain: render::line(topology),
-            lock,
+            lock: planned.lock.text()?,
             warnings: Vec::new(),
             origins: topology.nodes.iter().map(|node| (node.id.to_string(), origin(node))).collect(),
+            redaction: planned.redaction.clone(),
             carried: Arc::new(()),
         };
         Ok(self.controller.adopt(plan, planned).await?)

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Result;
 use async_trait::async_trait;
-use flowctl_control_plane::Planner;
 use flowctl_control_plane::controller::{
     CatalogueEntry, FileFault, Guard, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, PrepareRequest,
     Prepared, Start, Variables,
 };
 use flowctl_control_plane::tenants::{Policy, Quotas, Tenant};
+use flowctl_control_plane::{Planner, Redaction};
 use flowctl_engine::{Engine, TenantLimits};
 use flowctl_intent::Faults;
 use flowctl_registry::{Declarations, Entry};
@@ -28,10 +28,10 @@ use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::catalog::{self, Shown};
 use crate::pipeline::lockfile::LockFile;
 use crate::pipeline::supply::{self, Reach, Supply};
-use crate::pipeline::{Submitted, plan_submitted};
+use crate::pipeline::{Environment, Recorder, Submitted, plan_submitted};
 use crate::report::Hinted;
 use crate::session::{LocalWorkshop, MAX_RUN_MEMORY_BYTES};
-use crate::{paths, state};
+use crate::{paths, state, traces};
 
 /// The planner of `flowctl serve`.
 #[derive(Clone)]
@@ -105,7 +105,8 @@ impl HostPlanner {
 impl Planner for HostPlanner {
     async fn plan(&self, request: &PlanRequest) -> Result<Planned, PlanFailure> {
         let (this, request) = (self.clone(), request.clone());
-        blocking(move || this.0.plan(&request)).await
+        let planned = tokio::task::spawn_blocking(move || this.0.plan(&request)).await;
+        planned.unwrap_or_else(|error| Err(broke_off(&error)))
     }
 
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure> {
@@ -127,8 +128,12 @@ impl Planner for HostPlanner {
         });
         let (tenant, state, pipeline) = opened.await?;
         let dead_letters = paths::dead_letters(state.dir()).display().to_string();
-        let options =
-            Options { store: Arc::new(state.checkpoints(kept)), orphans: request.orphans, ..Options::default() };
+        let options = Options {
+            store: Arc::new(state.checkpoints(kept)),
+            orphans: request.orphans,
+            trace_every: traces::every(),
+            ..Options::default()
+        };
         let running = Arc::new(Running::default());
         let children = Children {
             tenant: request.plan.tenant.clone(),
@@ -161,15 +166,26 @@ impl Planner for HostPlanner {
 }
 
 impl Inner {
-    fn plan(&self, request: &PlanRequest) -> Result<Planned> {
-        let file = &request.file;
+    /// Plans, and keeps what the environment holds out of what is said of faults.
+    fn plan(&self, request: &PlanRequest) -> Result<Planned, PlanFailure> {
         let environment = |name: &str| match &request.file.variables {
             Variables::Given(given) => given.get(name).cloned(),
             Variables::Host if reach::allows_variable(&request.policy, name) => std::env::var(name).ok(),
             Variables::Host => None,
         };
+        let environment = Recorder::new(&environment);
+        let planned = self.planned(request, &|name| environment.get(name));
+        let redaction = environment.redaction();
+        match planned {
+            Ok(planned) => Ok(Planned { redaction, ..planned }),
+            Err(error) => Err(redacted(failure(&error), &redaction)),
+        }
+    }
+
+    fn planned(&self, request: &PlanRequest, environment: Environment<'_>) -> Result<Planned> {
+        let file = &request.file;
         let artifacts = Artifacts::new(RegistryArgs::default())?.with_indexes(IndexArgs::default());
-        if let (Some(document), _) = flowctl_intent::read(&file.name, &file.text, &environment) {
+        if let (Some(document), _) = flowctl_intent::read(&file.name, &file.text, environment) {
             // before anything that it names is read or pulled
             reach::check_written(&request.policy, &document, file, &artifacts)?;
         }
@@ -190,7 +206,7 @@ impl Inner {
         if locked.is_none() && request.locking == Locking::Demand {
             return Err(supply::unlocked(Path::new(&file.name)));
         }
-        let submitted = Submitted { name: &file.name, text: &file.text, locked, environment: &environment };
+        let submitted = Submitted { name: &file.name, text: &file.text, locked, environment };
         let mut planned = plan_submitted(submitted, &supply)?;
         crate::session::check_available(&planned.topology)?;
         for node in &mut planned.topology.nodes {
@@ -207,6 +223,7 @@ impl Inner {
             warnings: Vec::new(),
             origins: topology.nodes.iter().map(|node| (node.id.to_string(), origin(node))).collect(),
             topology,
+            redaction: Redaction::default(),
             carried: Arc::new(Carried { base_dir: file.base_dir.clone() }),
         })
     }
@@ -271,7 +288,21 @@ fn catalogue_entry(entry: &Entry) -> CatalogueEntry {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, PlanFailure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(|error| failure(&error)),
-        Err(error) => Err(PlanFailure::new(PlanFailureKind::Unavailable, format!("planning broke off: {error}"))),
+        Err(error) => Err(broke_off(&error)),
+    }
+}
+
+fn broke_off(error: &tokio::task::JoinError) -> PlanFailure {
+    PlanFailure::new(PlanFailureKind::Unavailable, format!("planning broke off: {error}"))
+}
+
+fn redacted(failure: PlanFailure, redaction: &Redaction) -> PlanFailure {
+    let plain = |text: String| redaction.of(&text).into_owned();
+    PlanFailure {
+        message: plain(failure.message),
+        hint: failure.hint.map(plain),
+        faults: failure.faults.into_iter().map(|fault| FileFault { message: plain(fault.message), ..fault }).collect(),
+        ..failure
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::{ControlError, RunView};
+use crate::Redaction;
 use crate::tenants::{Demand, Quotas, Tenant};
 
 /// Plans of one tenant that are made at once.
@@ -30,6 +31,8 @@ pub(super) struct Active {
 pub(super) struct ActiveRun {
     pub(super) topology: Arc<Topology>,
     pub(super) demand: Demand,
+    /// What is not told of it.
+    pub(super) redaction: Redaction,
     /// When what is under way must have flowed to the sinks; none before it is to stop.
     pub(super) stop: watch::Sender<Option<Instant>>,
     pub(super) view: watch::Sender<RunView>,

@@ -46,7 +46,7 @@ impl Controller {
             inner.active.release(&run);
             return Err(ControlError::Store(error));
         }
-        inner.log.open(&id);
+        inner.log.open(&id, planned.redaction.clone());
         inner.changed();
         Ok(Adopted { inner, run, id, planned, shown: None })
     }

@@ -193,6 +193,7 @@ pub(super) fn active_run(job: &Job, host_id: &str) -> (ActiveRun, RunRecord) {
     let run = ActiveRun {
         demand: demand(&topology),
         topology,
+        redaction: job.planned.redaction.clone(),
         stop: watch::channel(None).0,
         view: watch::channel(view).0,
         handle: OnceLock::new(),

@@ -62,7 +62,7 @@ pub(super) fn spawn(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) {
     };
     // of the level of errors, so that no filter takes it from the lines that it lets pass
     let span = error_span!("run", run = id, pipeline, tenant);
-    inner.log.open(&id);
+    inner.log.open(&id, job.planned.redaction.clone());
     tokio::spawn(
         async move {
             let led = tokio::spawn(lead(Arc::clone(&inner), Arc::clone(&run), job).in_current_span());
@@ -263,6 +263,8 @@ impl End {
 
 /// Writes the end down, shows it, and takes the run out of the active ones.
 pub(super) async fn finish(inner: &Inner, run: &ActiveRun, end: End) {
+    let end =
+        End { error: run.redaction.of(&end.error).into_owned(), hint: run.redaction.of(&end.hint).into_owned(), ..end };
     let (id, tenant, pipeline) = {
         let view = run.view.borrow();
         (view.id.to_string(), view.tenant.to_string(), view.pipeline.to_string())

@@ -12,6 +12,7 @@ use flowctl_store::{EventLevel, EventRecord};
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::Redaction;
 use crate::records::{Records, now};
 use crate::text::cut;
 
@@ -42,6 +43,8 @@ struct Inner {
 /// The log of a run that goes on.
 struct Open {
     waiting: Vec<EventRecord>,
+    /// What no entry tells.
+    redaction: Redaction,
     n_left_out: u64,
     /// Lines that may still be logged, and since when.
     allowance: (f64, Instant),
@@ -70,10 +73,11 @@ impl RunLog {
         open.push(level, kind, node, message);
     }
 
-    /// Begins the log of a run.
-    pub(crate) fn open(&self, run: &str) {
+    /// Begins the log of a run, which does not tell what `redaction` hides.
+    pub(crate) fn open(&self, run: &str, redaction: Redaction) {
         let open = Open {
             waiting: Vec::new(),
+            redaction,
             n_left_out: 0,
             allowance: (LINES.1, Instant::now()),
             written: watch::channel(0).0,
@@ -123,7 +127,7 @@ impl Open {
             kind: kind.to_owned(),
             node: (!node.is_empty()).then(|| node.to_owned()),
             // what a plugin writes is not to steer anybody's terminal
-            message: cut(message, MESSAGE_BYTES).chars().filter(is_shown).collect(),
+            message: cut(&self.redaction.of(message), MESSAGE_BYTES).chars().filter(is_shown).collect(),
         });
     }
 }

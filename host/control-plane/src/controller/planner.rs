@@ -14,6 +14,7 @@ use flowctl_runtime::{Options, Workshop};
 use flowctl_topology::Topology;
 
 use super::RunLog;
+use crate::Redaction;
 use crate::directory::Directory;
 use crate::tenants::{Policy, Tenant};
 
@@ -100,6 +101,8 @@ pub struct Planned {
     /// Where each node's component comes from, for people: `wasm sha256:…`, `built-in`,
     /// an endpoint.
     pub origins: BTreeMap<String, String>,
+    /// What its file took from the environment, to be kept out of texts.
+    pub redaction: Redaction,
     /// What the planner wants back when it prepares.
     pub carried: Arc<dyn Any + Send + Sync>,
 }

@@ -120,6 +120,22 @@ async fn what_cannot_start_becomes_a_failed_run_that_says_why() {
 }
 
 #[tokio::test]
+async fn what_a_file_took_from_the_environment_is_in_no_text_of_its_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(dir.path()).await;
+    let caller = host.caller().await;
+    let id = caller.apply("name=a sink=tells secret=hunter2hunter2").await.unwrap().id;
+    let run = caller.until(&id, RunStatus::Failed).await;
+    assert_eq!(run.error, "cannot prepare node `out`: no table `${SECRET}`");
+    let wanted = ListRunEventsRequest { id, ..ListRunEventsRequest::default() };
+    let events = caller.runs().list_run_events(wanted).await.unwrap().into_inner().events;
+    let messages: Vec<&str> = events.iter().map(|event| event.message.as_str()).collect();
+    assert!(messages.iter().any(|message| message.contains("no table `${SECRET}`")), "{messages:?}");
+    assert!(!messages.iter().any(|message| message.contains("hunter2")), "{messages:?}");
+    host.end().await;
+}
+
+#[tokio::test]
 async fn a_start_that_hangs_fails_when_its_time_is_over() {
     let dir = tempfile::tempdir().unwrap();
     let controller = ControllerSettings { start_limit: Duration::from_millis(50), ..ControllerSettings::default() };

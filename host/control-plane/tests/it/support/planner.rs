@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flowctl_control_plane::Redaction;
 use flowctl_control_plane::controller::{
     CatalogueEntry, FileFault, Guard, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner, PrepareRequest,
     Prepared, Variables,
@@ -114,6 +115,7 @@ impl Planner for FakePlanner {
             lock: "lock: 1\n".to_owned(),
             warnings: vec!["the sink remembers nothing".to_owned()],
             origins: BTreeMap::from([("in".to_owned(), "built-in".to_owned())]),
+            redaction: Redaction::new([("SECRET".to_owned(), words.get("secret").to_owned())]),
             carried: Arc::new(words),
         })
     }
@@ -213,6 +215,11 @@ impl Workshop for FakeWorkshop {
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
         match self.0.get("sink") {
             "missing" => Err(PrepareError { node: node.id.to_string(), source: "no such table".into() }),
+            "tells" => {
+                let secret = self.0.get("secret");
+                tracing::warn!(node = "out", "the table is `{secret}`");
+                Err(PrepareError { node: node.id.to_string(), source: format!("no table `{secret}`").into() })
+            }
             other => Ok(Box::new(Memory(other.to_owned(), Arc::clone(&self.1)))),
         }
     }
