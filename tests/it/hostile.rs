@@ -33,7 +33,7 @@ use End::{Failed as Fails, Harmless, Rejected};
 
 /// The guests, and how each ends on twenty events. The limits of the pipeline are
 /// small, so that none of them takes long.
-const GUESTS: [(&str, End); 22] = [
+const GUESTS: [(&str, End); 23] = [
     ("bad_kind", Rejected("`kind` is")),
     ("bad_utf8", Rejected("utf-8")),
     ("big_log", Rejected("CPU")),
@@ -43,6 +43,7 @@ const GUESTS: [(&str, End); 22] = [
     ("exits", Rejected("exit")),
     ("flood", Rejected("memory")),
     ("forbidden", Harmless),
+    ("gush", Harmless),
     ("identity", Harmless),
     ("log_flood", Harmless),
     ("overrun", Rejected("bytes")),

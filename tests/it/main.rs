@@ -13,6 +13,7 @@ mod delivery;
 mod flowctl;
 mod hostile;
 mod kills;
+mod observability;
 mod pipelines;
 mod resumes;
 mod stellar;
@@ -40,6 +41,7 @@ fn main() -> std::process::ExitCode {
         crash_points::trials(),
         resumes::trials(),
         tutorial::trials(),
+        observability::trials(),
         types::trials(),
         artifacts::trials(),
         control_plane::trials(),

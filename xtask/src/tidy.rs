@@ -28,6 +28,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
     ("tokio-postgres", &["host/connectors"]),
+    ("opentelemetry-otlp", &["host/cli"]),
 ];
 
 /// Words that say that something is not finished.

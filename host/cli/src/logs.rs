@@ -13,14 +13,14 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use crate::status;
+use crate::{status, traces};
 
 /// Where the lines of runs go, once there is a control plane in this process.
 static RUNS: OnceLock<LogLayer> = OnceLock::new();
 
 /// Starts logging. `FLOWCTL_LOG` is a filter such as `info` or `flowctl_engine=debug`;
 /// without it warnings are logged, those of plugins too. With `FLOWCTL_LOG_FORMAT=json`
-/// each line is a JSON object.
+/// each line is a JSON object. Spans leave as [`traces`] says.
 pub(crate) fn start() {
     let filter = EnvFilter::try_from_env("FLOWCTL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let lines = fmt::layer().with_writer(|| status::Log);
@@ -30,7 +30,14 @@ pub(crate) fn start() {
         false => lines.with_ansi(std::io::stderr().is_terminal()).compact().boxed(),
     };
     let runs = OfRuns.with_filter(LevelFilter::INFO);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(runs).init();
+    let (spans, fault) = match traces::start() {
+        Ok(spans) => (spans, None),
+        Err(fault) => (None, Some(fault)),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(runs).with(spans).init();
+    if let Some(fault) = fault {
+        tracing::warn!("no traces are exported: {fault:#}");
+    }
 }
 
 /// Has what is logged about a run go into `log` too.

@@ -13,6 +13,7 @@ mod report;
 mod session;
 mod state;
 mod status;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -23,8 +24,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == session::COMPILE) {
         return flowctl_engine::compile_child_main(std::env::args_os().skip(2));
     }
-    match args::Arguments::parse().run() {
-        Ok(code) => code,
-        Err(error) => report::failure(&error),
-    }
+    let code = args::Arguments::parse().run().unwrap_or_else(|error| report::failure(&error));
+    traces::finish();
+    code
 }

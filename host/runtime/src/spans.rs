@@ -66,8 +66,9 @@ impl Sampler {
             "batch",
             run = %spans.run,
             node = %node,
-            n_events = batch.len(),
-            n_bytes = weight(batch)
+            // signed: what traces know of numbers
+            n_events = i64::try_from(batch.len()).unwrap_or(i64::MAX),
+            n_bytes = i64::try_from(weight(batch)).unwrap_or(i64::MAX)
         )
     }
 }

@@ -12,6 +12,7 @@
 //! their own, as others write them, see [`components`].
 
 mod certificates;
+mod collector;
 pub mod components;
 mod event;
 pub mod fault_proxy;
@@ -27,6 +28,7 @@ mod unit;
 use std::path::{Path, PathBuf};
 
 pub use certificates::Certificates;
+pub use collector::Collector;
 pub use event::{Event, Kind, Muxed};
 pub use formats::Format;
 pub use unit::{Outcome, UnitCase};

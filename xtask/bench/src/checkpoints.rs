@@ -23,7 +23,7 @@ use crate::report::{Bound, Row};
 /// The row's name.
 pub(crate) const NAME: &str = "checkpoint-each-second";
 
-const N_ASSETS: usize = 1_000;
+pub(crate) const N_ASSETS: usize = 1_000;
 const N_BATCHES: usize = 10_000;
 /// A batch has a transfer of each asset.
 const N_EVENTS: usize = N_BATCHES * N_ASSETS;
@@ -67,7 +67,7 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<Row> {
 }
 
 /// A transfer of each asset, all of one ledger.
-fn batch(plugin: &Plugin) -> Result<Columns> {
+pub(crate) fn batch(plugin: &Plugin) -> Result<Columns> {
     let schema = plugin.input()?;
     let mut columns = Columns::default();
     for asset in 0..N_ASSETS {

@@ -8,7 +8,7 @@ use clap::Parser;
 use crate::control_plane::Latency;
 use crate::pipeline::Sandbox;
 use crate::report::{self, Row};
-use crate::{checkpoints, control_plane, identity, json_filter, ledgers, start};
+use crate::{checkpoints, control_plane, identity, json_filter, ledgers, neighbours, start};
 
 /// Measure the data path against native functions
 #[derive(Debug, Parser)]
@@ -41,11 +41,12 @@ enum Measure {
     Answers(fn(&Sandbox) -> Result<Vec<Latency>>),
 }
 
-const BENCHMARKS: [Benchmark; 6] = [
+const BENCHMARKS: [Benchmark; 7] = [
     (json_filter::NAME, Measure::Path(json_filter::run)),
     (ledgers::NAME, Measure::Path(ledgers::run)),
     (identity::NAME, Measure::Path(identity::run)),
     (checkpoints::NAME, Measure::Path(checkpoints::run)),
+    (neighbours::NAME, Measure::Path(neighbours::run)),
     (start::NAME, Measure::Path(start::run)),
     (control_plane::NAME, Measure::Answers(control_plane::run)),
 ];
@@ -99,6 +100,7 @@ mod tests {
                 "ledger-to-transfers",
                 "identity-chain-3",
                 "checkpoint-each-second",
+                "hostile-neighbours",
                 "warm-start",
                 "control-plane"
             ]
@@ -108,8 +110,8 @@ mod tests {
     #[test]
     fn a_filter_that_takes_none_lists_all() {
         let error = wanted(Some("swap")).unwrap_err().to_string();
-        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`, `warm-start`, \
-                     `control-plane`";
+        let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`, \
+                     `hostile-neighbours`, `warm-start`, `control-plane`";
         assert_eq!(error, format!("no benchmark is named like `swap`, there are {names}"));
     }
 }

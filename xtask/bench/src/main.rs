@@ -13,6 +13,7 @@ mod ledger_sets;
 mod ledgers;
 mod measure;
 mod memory;
+mod neighbours;
 mod orders;
 mod pipeline;
 mod report;

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::measure::{Clock, Elapsed};
-use crate::memory::{Feed, MemorySink, MemorySource, NoLetters, Taken, Use};
+use crate::memory::{Feed, Letters, MemorySink, MemorySource, Taken, Use};
 
 /// Guest memory that all instances may use together.
 const MAX_MEMORY_BYTES: u64 = 4 << 30;
@@ -64,6 +64,7 @@ struct Bench {
     ends: Ends,
     plugins: Vec<Plugin>,
     taken: Arc<Mutex<Taken>>,
+    may_reject: bool,
 }
 
 impl Sandbox {
@@ -92,12 +93,22 @@ impl Sandbox {
 
     /// Compiles a first-party plugin.
     pub(crate) fn plugin(&self, name: &str, config: Value) -> Result<Plugin> {
-        self.load(&self.plugins, name, name, config)
+        self.plugin_of(&self.tenant, name, config)
+    }
+
+    /// Compiles a first-party plugin for another tenant.
+    pub(crate) fn plugin_of(&self, tenant: &Arc<Tenant>, name: &str, config: Value) -> Result<Plugin> {
+        self.load(&self.plugins, (name, name), config, tenant)
     }
 
     /// Compiles a guest of the tests, to run at the node `id`.
     pub(crate) fn guest(&self, name: &str, id: &str) -> Result<Plugin> {
-        self.load(&self.guests, name, id, Value::Null)
+        self.load(&self.guests, (name, id), Value::Null, &self.tenant)
+    }
+
+    /// Compiles a guest of the tests for another tenant, to run at the node of its name.
+    pub(crate) fn guest_of(&self, tenant: &Arc<Tenant>, name: &str) -> Result<Plugin> {
+        self.load(&self.guests, (name, &name.replace('_', "-")), Value::Null, tenant)
     }
 
     /// Makes an instance, to call it without a pipeline.
@@ -110,7 +121,7 @@ impl Sandbox {
         self.runtime.block_on(future)
     }
 
-    fn load(&self, folder: &Path, name: &str, id: &str, config: Value) -> Result<Plugin> {
+    fn load(&self, folder: &Path, (name, id): (&str, &str), config: Value, tenant: &Arc<Tenant>) -> Result<Plugin> {
         let path = folder.join(format!("{name}.wasm"));
         let bytes = std::fs::read(&path)
             .with_context(|| format!("cannot read `{}`: `cargo xtask guests` builds it", path.display()))?;
@@ -124,7 +135,7 @@ impl Sandbox {
         };
         let component = Component::Plugin { name: name.to_owned(), version: None, path, digest: Digest::of(&bytes) };
         let node = Node { config, ..node(id, Role::Processor, component, contract.inputs, contract.outputs)? };
-        let stage = self.wait(self.engine.stage(&node, &self.tenant))?;
+        let stage = self.wait(self.engine.stage(&node, tenant))?;
         Ok(Plugin { node, stage })
     }
 }
@@ -153,13 +164,20 @@ impl<'a> Pipeline<'a> {
         let edges = nodes.windows(2).map(edge).collect();
         let topology = Topology { nodes, edges, ..Topology::empty("bench".parse()?) };
         let taken = Arc::default();
-        Ok(Self { sandbox, topology, workshop: Arc::new(Bench { ends, plugins, taken }) })
+        Ok(Self { sandbox, topology, workshop: Arc::new(Bench { ends, plugins, taken, may_reject: false }) })
     }
 
     /// The same, with a checkpoint as often as this.
     pub(crate) fn with_checkpoints_each(mut self, interval: Duration) -> Self {
         self.topology.settings.checkpoint_interval = interval;
         self
+    }
+
+    /// The same, in which plugins may fail on events.
+    pub(crate) fn with_rejections(self) -> Self {
+        let Bench { ends, plugins, .. } = &*self.workshop;
+        let bench = Bench { ends: ends.clone(), plugins: plugins.clone(), taken: Arc::default(), may_reject: true };
+        Self { workshop: Arc::new(bench), ..self }
     }
 
     /// Runs it to its end. The time is taken from when all is ready.
@@ -169,15 +187,24 @@ impl<'a> Pipeline<'a> {
 
     /// As [`Self::run`], with options of the runtime.
     pub(crate) fn run_with(&self, options: Options) -> Result<Elapsed> {
+        self.sandbox.wait(self.measured(options))
+    }
+
+    /// Starts it, and leaves it running.
+    pub(crate) async fn start(&self, options: Options) -> Result<Run> {
         *self.workshop.taken() = Taken::default();
         let workshop: Arc<dyn Workshop> = Arc::clone(&self.workshop) as Arc<dyn Workshop>;
-        let (summary, elapsed) = self.sandbox.wait(async {
-            let mut run = Run::new(workshop, options);
-            run.apply(Change::from_empty(&self.topology)).await?;
-            let clock = Clock::start();
-            let summary = run.wait().await;
-            anyhow::Ok((summary, clock.stop()))
-        })?;
+        let mut run = Run::new(workshop, options);
+        run.apply(Change::from_empty(&self.topology)).await?;
+        Ok(run)
+    }
+
+    /// Runs it to its end, on the runtime that this is called on.
+    pub(crate) async fn measured(&self, options: Options) -> Result<Elapsed> {
+        let mut run = self.start(options).await?;
+        let clock = Clock::start();
+        let summary = run.wait().await;
+        let elapsed = clock.stop();
         if summary.status != Status::Completed || summary.rejected > 0 {
             bail!("the run ended with {:?}: {}", summary.status, summary.error.unwrap_or_default());
         }
@@ -214,7 +241,7 @@ impl Workshop for Bench {
     }
 
     async fn dead_letters(&self, _node: Option<&Node>) -> Result<Box<dyn DeadLetterSink>, PrepareError> {
-        Ok(Box::new(NoLetters))
+        Ok(Box::new(Letters { are_refused: !self.may_reject }))
     }
 }
 

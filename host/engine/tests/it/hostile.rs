@@ -114,6 +114,19 @@ async fn output_of_a_guest_is_bounded_and_harmless() {
 }
 
 #[tokio::test]
+async fn much_output_is_taken_whole_and_not_kept() {
+    let (engine, tenant) = (crate::support::engine(), crate::support::tenant());
+    let stage = engine.stage(&node("suspect", &guest("gush")), &tenant).await.unwrap();
+    let mut instance = stage.instantiate().await.unwrap();
+    let input = batch(["one", "two"]);
+    for _ in 0..20 {
+        let outcome = instance.process(&input).await.unwrap();
+        assert_eq!(outcome.outputs[0].columns.n_bytes(), 16 << 20);
+    }
+    assert!(tenant.memory_bytes() < 64 << 20, "{} bytes", tenant.memory_bytes());
+}
+
+#[tokio::test]
 async fn write_of_more_than_the_stream_takes_is_refused() {
     check("big_write", "broke the contract: wrote 100000 bytes at once to a stream that takes 4096").await;
 }
