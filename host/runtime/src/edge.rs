@@ -2,8 +2,8 @@
 //!
 //! Invariant: an edge always has a receiver. Sending to none is an error, never `Ok`,
 //! and what was accepted is received in the order it was sent. Bounds are in batches
-//! and in bytes; one batch always fits. Markers (barriers, the end) take no room:
-//! the protocol in [`crate::checkpoint`] has one barrier under way at a time.
+//! and in bytes; one batch always fits. Markers (barriers, switches, the end) take no room:
+//! there is one barrier or switch under way at a time.
 //!
 //! [`Edge`] is polled, so that a node waits on several edges at once and nothing is
 //! lost when it stops waiting. Both ends may be in different processes: no code
@@ -26,6 +26,9 @@ pub enum Message {
     Finished(Finish),
     /// Everything before belongs to this epoch or an earlier one.
     Barrier(Barrier),
+    /// Everything before took the topology as it was, everything behind takes this
+    /// revision of it.
+    Switch(u64),
 }
 
 /// Divides the events of one epoch from those of the next.
@@ -35,6 +38,8 @@ pub struct Barrier {
     pub epoch: u64,
     /// Whether nothing comes behind it: the run ends here.
     pub is_last: bool,
+    /// The revision of the topology that takes over behind it, where one does.
+    pub revision: Option<u64>,
 }
 
 /// Whether an end is news.
@@ -153,6 +158,10 @@ impl EdgeReceiver {
 
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<Message, Closed>> {
         self.0.poll_receive(cx)
+    }
+
+    pub(crate) fn pending(&self) -> Pending {
+        self.0.pending()
     }
 }
 
@@ -328,7 +337,7 @@ mod tests {
         let edge = edge(1, 100);
         edge.open();
         assert!(poll_send(&edge, batch(1)).is_ready());
-        assert!(poll_send(&edge, Message::Barrier(Barrier { epoch: 1, is_last: false })).is_ready());
+        assert!(poll_send(&edge, Message::Barrier(Barrier { epoch: 1, is_last: false, revision: None })).is_ready());
         assert!(matches!(poll_receive(&edge), Poll::Ready(Ok(Message::Batch(_)))));
         assert!(matches!(poll_receive(&edge), Poll::Ready(Ok(Message::Barrier(_)))));
     }

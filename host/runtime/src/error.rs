@@ -14,9 +14,22 @@ pub enum ApplyError {
     /// Some nodes could not be made ready.
     #[error("{} of the nodes cannot be prepared", .0.len())]
     Prepare(Vec<PrepareError>),
-    /// The change is not one from the empty topology, and the run has started.
-    #[error("the run has started: its topology cannot change")]
-    Started,
+    /// The change is one from the empty topology, and the run has started; or the run has
+    /// another topology by now than the change was made of.
+    #[error("the pipeline has another topology by now: the change was planned for one that it had before")]
+    Moved,
+    /// Something that cannot change while a run goes.
+    #[error("{0}")]
+    Fixed(&'static str),
+    /// The run has not started, or it ends.
+    #[error("the run does not go on: its topology cannot change any more")]
+    Over,
+    /// A node could not take the change: the topology before it runs again.
+    #[error("the change was rolled back: {reason}")]
+    RolledBack {
+        /// Why.
+        reason: String,
+    },
     /// The last checkpoint has the state or the position of nodes that the topology
     /// does not have.
     #[error("the last checkpoint keeps what {} of `{}` had reached, and the pipeline has no such node any more", if .0.len() == 1 { "the node" } else { "the nodes" }, .0.iter().map(NodeId::as_str).collect::<Vec<_>>().join("`, `"))]

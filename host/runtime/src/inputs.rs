@@ -1,7 +1,7 @@
 //! Fan-in: what a node with several input edges receives, and in which order.
 //!
 //! Invariant: the order of each edge is kept; no edge starves another; an input that
-//! delivered a barrier is not read until all have. The watermark of what is handed
+//! delivered a barrier or a switch is not read until all have. The watermark of what is handed
 //! on is the minimum over the inputs, those finished or idle aside, and never goes
 //! back.
 
@@ -23,14 +23,34 @@ pub(crate) struct Inputs {
     has_finished: bool,
     watermark: Option<u64>,
     idle_after: Duration,
+    /// Whether all that is left has finished, and nobody was told.
+    owes_finish: bool,
+    /// When the first input delivered the mark that the others are waited for.
+    marked_at: Option<std::time::Instant>,
 }
 
 struct Input {
+    link: u64,
     edge: EdgeReceiver,
-    barrier: Option<Barrier>,
+    mark: Option<Mark>,
     finished: Option<Finish>,
     watermark: Option<u64>,
     last_batch: Instant,
+}
+
+/// What divides the events of all inputs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Barrier(Barrier),
+    Switch(u64),
+}
+
+/// Which edges lead here from now on.
+pub(crate) struct InputsOrder {
+    /// Links that end.
+    pub(crate) gone: Vec<u64>,
+    /// Links that begin.
+    pub(crate) come: Vec<(u64, EdgeReceiver)>,
 }
 
 /// What comes in.
@@ -41,19 +61,43 @@ pub(crate) enum Arrival {
     Finished(Finish),
     /// All inputs have delivered this barrier.
     Barrier(Barrier),
+    /// All inputs have delivered the switch to this revision.
+    Switch(u64),
 }
 
 impl Inputs {
-    pub(crate) fn new(edges: impl IntoIterator<Item = EdgeReceiver>, idle_after: Duration) -> Self {
-        let last_batch = Instant::now();
-        let input = |edge| Input { edge, barrier: None, finished: None, watermark: None, last_batch };
+    /// The inputs over these links.
+    pub(crate) fn new(edges: impl IntoIterator<Item = (u64, EdgeReceiver)>, idle_after: Duration) -> Self {
         Self {
-            inputs: edges.into_iter().map(input).collect(),
+            inputs: edges.into_iter().map(Input::new).collect(),
             turn: 0,
             has_finished: false,
             watermark: None,
             idle_after,
+            owes_finish: false,
+            marked_at: None,
         }
+    }
+
+    /// Takes other edges. Call it when all inputs have delivered a mark. Answers how many
+    /// batches waited on edges that are gone: none, as long as nothing is sent behind a mark.
+    pub(crate) fn rewire(&mut self, order: InputsOrder) -> usize {
+        let InputsOrder { gone, come } = order;
+        let is_gone = |input: &Input| gone.contains(&input.link);
+        let n_stranded = self.inputs.iter().filter(|input| is_gone(input)).map(|input| input.edge.pending().batches);
+        let n_stranded = n_stranded.sum();
+        self.inputs.retain(|input| !is_gone(input));
+        self.inputs.extend(come.into_iter().map(Input::new));
+        self.turn = 0;
+        let have_finished = self.inputs.iter().all(|input| input.finished.is_some());
+        self.owes_finish = have_finished && !self.has_finished;
+        self.has_finished &= have_finished;
+        n_stranded
+    }
+
+    /// Since when the mark that was handed on held an input up.
+    pub(crate) fn held_since(&mut self) -> std::time::Instant {
+        self.marked_at.take().unwrap_or_else(std::time::Instant::now)
     }
 
     /// Waits for what comes next. Cancel-safe.
@@ -66,13 +110,16 @@ impl Inputs {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, Closed>> {
+        if std::mem::take(&mut self.owes_finish) {
+            return Poll::Ready(Ok(self.finish()));
+        }
         let n_inputs = self.inputs.len();
         let mut n_waiting = 0;
         while n_waiting < n_inputs {
             let index = self.turn;
             self.turn = (self.turn + 1) % n_inputs;
             let input = &mut self.inputs[index];
-            if input.barrier.is_some() {
+            if input.mark.is_some() {
                 n_waiting += 1;
                 continue;
             }
@@ -84,17 +131,19 @@ impl Inputs {
                 Poll::Ready(Message::Finished(finish)) => {
                     input.finished = Some(finish);
                     if !self.has_finished && self.inputs.iter().all(|input| input.finished.is_some()) {
-                        self.has_finished = true;
-                        let is_again = self.inputs.iter().all(|input| input.finished == Some(Finish::Again));
-                        let finish = if is_again { Finish::Again } else { Finish::First };
-                        return Poll::Ready(Ok(Arrival::Finished(finish)));
+                        return Poll::Ready(Ok(self.finish()));
                     }
                     n_waiting = 0;
                 }
                 Poll::Ready(Message::Barrier(barrier)) => {
-                    input.barrier = Some(barrier);
-                    if let Some(barrier) = self.aligned() {
-                        return Poll::Ready(Ok(Arrival::Barrier(barrier)));
+                    if let Some(arrival) = self.mark(index, Mark::Barrier(barrier)) {
+                        return Poll::Ready(Ok(arrival));
+                    }
+                    n_waiting = 0;
+                }
+                Poll::Ready(Message::Switch(revision)) => {
+                    if let Some(arrival) = self.mark(index, Mark::Switch(revision)) {
+                        return Poll::Ready(Ok(arrival));
                     }
                     n_waiting = 0;
                 }
@@ -103,16 +152,31 @@ impl Inputs {
         Poll::Pending
     }
 
-    /// The barrier, once all inputs have delivered it; they are read again then.
-    fn aligned(&mut self) -> Option<Barrier> {
-        let barrier = self.inputs.first()?.barrier?;
-        if self.inputs.iter().any(|input| input.barrier.is_none()) {
+    /// All inputs have finished.
+    fn finish(&mut self) -> Arrival {
+        self.has_finished = true;
+        let is_again = self.inputs.iter().all(|input| input.finished == Some(Finish::Again));
+        Arrival::Finished(if is_again { Finish::Again } else { Finish::First })
+    }
+
+    /// Takes note of a mark; once all inputs have delivered it, it is handed on and they are
+    /// read again.
+    fn mark(&mut self, index: usize, mark: Mark) -> Option<Arrival> {
+        self.inputs[index].mark = Some(mark);
+        self.marked_at.get_or_insert_with(std::time::Instant::now);
+        if self.inputs.iter().any(|input| input.mark.is_none()) {
             return None;
         }
-        for input in &mut self.inputs {
-            input.barrier = None;
-        }
-        Some(barrier)
+        self.inputs.iter_mut().for_each(|input| input.mark = None);
+        Some(match mark {
+            Mark::Barrier(barrier) => {
+                if barrier.revision.is_none() {
+                    self.marked_at = None;
+                }
+                Arrival::Barrier(barrier)
+            }
+            Mark::Switch(revision) => Arrival::Switch(revision),
+        })
     }
 
     /// The batch with the watermark of all inputs in place of its own.
@@ -137,6 +201,12 @@ impl Inputs {
     }
 }
 
+impl Input {
+    fn new((link, edge): (u64, EdgeReceiver)) -> Self {
+        Self { link, edge, mark: None, finished: None, watermark: None, last_batch: Instant::now() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
@@ -149,7 +219,7 @@ mod tests {
     fn inputs(n: usize) -> (Vec<Arc<dyn Edge>>, Inputs) {
         let bounds = EdgeBounds { batches: 64, bytes: 1 << 20 };
         let edges: Vec<Arc<dyn Edge>> = (0..n).map(|_| Arc::new(MemoryEdge::new(bounds)) as Arc<dyn Edge>).collect();
-        let receivers: Vec<_> = edges.iter().map(|edge| EdgeReceiver::new(Arc::clone(edge))).collect();
+        let receivers: Vec<_> = (0..).zip(edges.iter().map(|edge| EdgeReceiver::new(Arc::clone(edge)))).collect();
         (edges, Inputs::new(receivers, Duration::from_secs(30)))
     }
 
@@ -165,7 +235,7 @@ mod tests {
     }
 
     fn barrier(epoch: u64) -> Message {
-        Message::Barrier(Barrier { epoch, is_last: false })
+        Message::Barrier(Barrier { epoch, is_last: false, revision: None })
     }
 
     /// What arrives until nothing does: batches as their size, the rest as a word.
@@ -177,6 +247,7 @@ mod tests {
                 Arrival::Finished(Finish::First) => "finished".to_owned(),
                 Arrival::Finished(Finish::Again) => "finished again".to_owned(),
                 Arrival::Barrier(barrier) => format!("barrier {}", barrier.epoch),
+                Arrival::Switch(revision) => format!("switch {revision}"),
             });
         }
         seen
@@ -227,6 +298,33 @@ mod tests {
         let (edges, mut inputs) = inputs(2);
         edges.iter().for_each(|edge| send(edge, Message::Finished(Finish::Again)));
         assert_eq!(arrivals(&mut inputs), ["finished again"]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_over_a_new_edge_waits_for_the_switch_on_the_old_ones() {
+        let (edges, mut inputs) = inputs(2);
+        let new: Arc<dyn Edge> = Arc::new(MemoryEdge::new(EdgeBounds { batches: 64, bytes: 1 << 20 }));
+        let come = vec![(7, EdgeReceiver::new(Arc::clone(&new)))];
+        send(&new, batch(9, None));
+        send(&edges[0], Message::Switch(2));
+        send(&edges[1], batch(1, None));
+        assert_eq!(arrivals(&mut inputs), ["1"]);
+        send(&edges[1], Message::Switch(2));
+        send(&edges[1], batch(2, None));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(inputs.poll_next(&mut cx), Poll::Ready(Ok(Arrival::Switch(2)))));
+        assert_eq!(inputs.rewire(InputsOrder { gone: vec![0], come }), 0);
+        assert_eq!(arrivals(&mut inputs), ["2", "9"]);
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_when_only_edges_are_left_that_have_finished() {
+        let (edges, mut inputs) = inputs(2);
+        send(&edges[0], Message::Finished(Finish::First));
+        assert!(arrivals(&mut inputs).is_empty());
+        assert_eq!(inputs.rewire(InputsOrder { gone: vec![1], come: Vec::new() }), 0);
+        assert_eq!(arrivals(&mut inputs), ["finished"]);
+        assert!(arrivals(&mut inputs).is_empty(), "once");
     }
 
     #[tokio::test(start_paused = true)]

@@ -84,6 +84,25 @@ pub enum RunEvent {
         /// How many.
         n_letters: u64,
     },
+    /// Every node took a change of the topology.
+    TopologyChanged {
+        /// The revision that runs now.
+        revision: u64,
+        /// The longest time for which a node was held up by it.
+        pause: Duration,
+    },
+    /// A change of the topology was taken back: the one before it runs again.
+    ChangeRolledBack {
+        /// The revision that runs now.
+        revision: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A change of the topology is kept: a checkpoint of it is committed.
+    ChangeKept {
+        /// The revision.
+        revision: u64,
+    },
     /// A source has finished for good; told again where the run went back since.
     Finished {
         /// The source.

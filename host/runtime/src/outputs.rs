@@ -16,7 +16,7 @@ use crate::metrics::NodeMetrics;
 
 /// The output edges of one node.
 pub(crate) struct Outputs {
-    edges: Vec<EdgeSender>,
+    edges: Vec<(u64, EdgeSender)>,
     /// For each output kind, the edges that take it.
     routes: Vec<Vec<Way>>,
     schemas: Vec<Schema>,
@@ -24,6 +24,18 @@ pub(crate) struct Outputs {
     limits: BatchLimits,
     letters: Letters,
     metrics: Arc<NodeMetrics>,
+    /// The end, once the edges were told of it.
+    finished: Option<Finish>,
+}
+
+/// Which edges leave from now on, and what takes them.
+pub(crate) struct OutputsOrder {
+    /// Links in the order that `routes` counts them; with their ends where they begin.
+    pub(crate) edges: Vec<(u64, Option<EdgeSender>)>,
+    pub(crate) routes: Vec<Vec<Way>>,
+    pub(crate) schemas: Vec<Schema>,
+    pub(crate) limits: BatchLimits,
+    pub(crate) letters: Letters,
 }
 
 /// What a batch may hold; one event always fits.
@@ -44,14 +56,50 @@ pub(crate) struct Way {
 impl Outputs {
     /// `routes` has one entry for each of `schemas`.
     pub(crate) fn new(
-        edges: Vec<EdgeSender>,
+        edges: Vec<(u64, EdgeSender)>,
         routes: Vec<Vec<Way>>,
         schemas: Vec<Schema>,
         limits: BatchLimits,
         letters: Letters,
         metrics: Arc<NodeMetrics>,
     ) -> Self {
-        Self { edges, routes, schemas, limits, letters, metrics }
+        Self { edges, routes, schemas, limits, letters, metrics, finished: None }
+    }
+
+    /// Takes other edges. Those that end must have been sent the mark at which they do; those
+    /// that begin learn of an end that is past.
+    pub(crate) async fn rewire(&mut self, order: OutputsOrder) -> Result<(), Exit> {
+        let OutputsOrder { edges, routes, schemas, limits, letters } = order;
+        let mut old = std::mem::take(&mut self.edges);
+        let mut begun = Vec::new();
+        for (index, (link, sender)) in edges.into_iter().enumerate() {
+            let sender = match sender {
+                Some(sender) => {
+                    begun.push(index);
+                    sender
+                }
+                None => {
+                    let kept = old.iter().position(|(kept, _)| *kept == link).ok_or(Exit::Severed)?;
+                    old.swap_remove(kept).1
+                }
+            };
+            self.edges.push((link, sender));
+        }
+        (self.routes, self.schemas, self.limits, self.letters) = (routes, schemas, limits, letters);
+        if let Some(finish) = self.finished {
+            for index in begun {
+                self.edges[index].1.send(Message::Finished(finish)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells every edge that what comes behind takes another revision of the topology.
+    pub(crate) async fn switch(&self, revision: u64) -> Result<(), Exit> {
+        for (_, edge) in &self.edges {
+            edge.send(Message::Switch(revision)).await?;
+        }
+        Ok(())
     }
 
     /// Sends a batch to all edges that take it, waiting for room on each; in parts where
@@ -93,7 +141,7 @@ impl Outputs {
 
     /// Passes a barrier to every edge.
     pub(crate) async fn pass(&mut self, barrier: Barrier) -> Result<(), Exit> {
-        for edge in &self.edges {
+        for (_, edge) in &self.edges {
             edge.send(Message::Barrier(barrier)).await?;
         }
         Ok(())
@@ -101,7 +149,8 @@ impl Outputs {
 
     /// Tells every edge that no events will come any more.
     pub(crate) async fn finish(&mut self, finish: Finish) -> Result<(), Exit> {
-        for edge in &self.edges {
+        self.finished = Some(finish);
+        for (_, edge) in &self.edges {
             edge.send(Message::Finished(finish)).await?;
         }
         Ok(())
@@ -122,7 +171,7 @@ impl Outputs {
                 Arc::new(converted)
             }
         };
-        Ok(self.edges[way.edge].send(Message::Batch(batch)).await?)
+        Ok(self.edges[way.edge].1.send(Message::Batch(batch)).await?)
     }
 
     /// No edge takes this type: its events must not vanish.

@@ -8,24 +8,24 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use flowctl_schema::Role;
-use flowctl_topology::Node;
+use flowctl_topology::{Node, Topology};
 use flowctl_types::NodeId;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use crate::change::letters_retry;
 use crate::checkpoint::Checkpoint;
 use crate::error::ApplyError;
+use crate::generation::Parts;
 use crate::options::{Backoff, Options, Orphans};
 use crate::resume::{Replay, Resume};
 use crate::spans::Spans;
-use crate::{Change, DeadLetterSink, Fault, PrepareError, Processor, Sink, Source, Stage, Workshop};
+use crate::{DeadLetterSink, Fault, PrepareError, Processor, Sink, Source, Stage, Workshop};
 
 /// The components of a topology, ready to run.
 pub(crate) struct Prepared {
-    pub(crate) sources: BTreeMap<NodeId, Box<dyn Source>>,
     pub(crate) stages: BTreeMap<NodeId, Arc<dyn Stage>>,
-    pub(crate) instances: BTreeMap<NodeId, Vec<Box<dyn Processor>>>,
-    pub(crate) sinks: BTreeMap<NodeId, Box<dyn Sink>>,
+    pub(crate) parts: Parts,
     pub(crate) letters: Box<dyn DeadLetterSink>,
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The epoch behind the checkpoint that must be repeated.
@@ -34,7 +34,8 @@ pub(crate) struct Prepared {
     pub(crate) last_epoch: u64,
 }
 
-enum Made {
+/// A component that was made.
+pub(crate) enum Made {
     Source(NodeId, Box<dyn Source>),
     Processor(NodeId, Arc<dyn Stage>, Vec<Box<dyn Processor>>),
     Sink(NodeId, Box<dyn Sink>),
@@ -43,32 +44,30 @@ enum Made {
 
 /// Makes and opens everything.
 pub(crate) async fn prepare(
-    change: &Change,
+    topology: &Topology,
     workshop: &Arc<dyn Workshop>,
     options: &Options,
     spans: &Spans,
 ) -> Result<Prepared, ApplyError> {
-    let faults = check(change);
+    let faults = check(topology);
     if !faults.is_empty() {
         return Err(ApplyError::Prepare(faults));
     }
     let mut checkpoint = options.store.committed().await.map_err(ApplyError::Store)?;
     let pending = options.store.pending().await.map_err(ApplyError::Store)?;
     if options.orphans == Orphans::Refuse {
-        let orphans = orphans(change, checkpoint.iter().chain(&pending));
+        let orphans = orphans(topology, checkpoint.iter().chain(&pending));
         if !orphans.is_empty() {
             return Err(ApplyError::Orphans(orphans));
         }
     }
     let backoff = |id: &NodeId| {
-        let node = change.nodes.iter().find(|node| node.id == *id);
-        options.backoff(&node.map_or(change.settings, |node| node.settings).retry, id.as_str())
+        let node = topology.nodes.iter().find(|node| node.id == *id);
+        options.backoff(&node.map_or(topology.settings, |node| node.settings).retry, id.as_str())
     };
-    let (made, mut faults) = make_all(change, workshop, spans).await;
-    let mut sources = BTreeMap::new();
+    let (made, mut faults) = make_all(&topology.nodes, Some(topology.dead_letter.as_ref()), workshop, spans).await;
     let mut stages = BTreeMap::new();
-    let mut instances = BTreeMap::new();
-    let mut sinks = BTreeMap::new();
+    let Parts { mut sources, mut instances, mut sinks } = Parts::default();
     let mut letters = None;
     for made in made {
         match made {
@@ -118,7 +117,7 @@ pub(crate) async fn prepare(
                 // they were opened at the positions before
                 for (id, source) in &mut sources {
                     let backoff = backoff(id);
-                    let reopened = reopen(id, change, workshop, checkpoint.as_ref(), &backoff);
+                    let reopened = reopen(id, topology, workshop, checkpoint.as_ref(), &backoff);
                     match reopened.instrument(spans.node(id)).await {
                         Ok(opened) => *source = opened,
                         Err(fault) => faults.push(fault),
@@ -131,16 +130,17 @@ pub(crate) async fn prepare(
     if faults.is_empty()
         && let Some(letters) = &mut letters
         && let Err(fault) =
-            open_letters(&mut **letters, &options.backoff(&change.letters_retry(), "dead-letters")).await
+            open_letters(&mut **letters, &options.backoff(&letters_retry(topology), "dead-letters")).await
     {
-        faults.push(PrepareError { node: letters_name(change), source: Box::new(fault) });
+        faults.push(PrepareError { node: letters_name(topology.dead_letter.as_ref()), source: Box::new(fault) });
     }
     match letters {
         Some(letters) if faults.is_empty() => {
-            Ok(Prepared { sources, stages, instances, sinks, letters, checkpoint, replay, last_epoch })
+            let parts = Parts { sources, instances, sinks };
+            Ok(Prepared { stages, parts, letters, checkpoint, replay, last_epoch })
         }
         _ => {
-            let place = |fault: &PrepareError| change.nodes.iter().position(|node| node.id.as_str() == fault.node);
+            let place = |fault: &PrepareError| topology.nodes.iter().position(|node| node.id.as_str() == fault.node);
             faults.sort_by_key(|fault| place(fault).unwrap_or(usize::MAX));
             Err(ApplyError::Prepare(faults))
         }
@@ -163,12 +163,12 @@ pub(crate) async fn open_source(
 /// Makes a source once more, and opens it at its position in `checkpoint`.
 async fn reopen(
     id: &NodeId,
-    change: &Change,
+    topology: &Topology,
     workshop: &Arc<dyn Workshop>,
     checkpoint: Option<&Checkpoint>,
     backoff: &Backoff,
 ) -> Result<Box<dyn Source>, PrepareError> {
-    let node = change.nodes.iter().find(|node| node.id == *id);
+    let node = topology.nodes.iter().find(|node| node.id == *id);
     let node = node.ok_or_else(|| PrepareError { node: id.to_string(), source: "there is no such node".into() })?;
     let mut source = workshop.source(node).await?;
     let position = checkpoint.and_then(|checkpoint| checkpoint.positions.get(id));
@@ -187,7 +187,8 @@ pub(crate) async fn rewind_sink(sink: &mut dyn Sink, backoff: &Backoff) -> Resul
     }
 }
 
-async fn open_sink(sink: &mut dyn Sink, backoff: &Backoff) -> Result<Option<u64>, Fault> {
+/// Opens a sink, repeating while it asks for that.
+pub(crate) async fn open_sink(sink: &mut dyn Sink, backoff: &Backoff) -> Result<Option<u64>, Fault> {
     let mut attempt = 0;
     loop {
         match sink.open().await {
@@ -217,21 +218,31 @@ async fn again(fault: Fault, attempt: u32, backoff: &Backoff) -> Result<u32, Fau
 }
 
 /// Makes all components side by side: compiling one does not wait for another.
-async fn make_all(change: &Change, workshop: &Arc<dyn Workshop>, spans: &Spans) -> (Vec<Made>, Vec<PrepareError>) {
+///
+/// `letters` is where the dead-letter sink is made too, of a node where it is one.
+pub(crate) async fn make_all(
+    nodes: &[Node],
+    letters: Option<Option<&Node>>,
+    workshop: &Arc<dyn Workshop>,
+    spans: &Spans,
+) -> (Vec<Made>, Vec<PrepareError>) {
     let mut tasks = JoinSet::new();
     let mut names = HashMap::new();
-    for node in &change.nodes {
+    for node in nodes {
         let (node, workshop) = (node.clone(), Arc::clone(workshop));
         let name = node.id.to_string();
         let span = spans.node(&node.id);
         let task = tasks.spawn(async move { make(&node, &*workshop).await }.instrument(span));
         names.insert(task.id(), name);
     }
-    let (node, maker) = (change.dead_letter.clone(), Arc::clone(workshop));
-    let span = node.as_ref().map_or_else(|| spans.run(), |node| spans.node(&node.id));
-    let letters = async move { maker.dead_letters(node.as_ref()).await.map(Made::Letters) };
-    let task = tasks.spawn(letters.instrument(span));
-    names.insert(task.id(), letters_name(change));
+    if let Some(node) = letters {
+        let (node, maker) = (node.cloned(), Arc::clone(workshop));
+        let span = node.as_ref().map_or_else(|| spans.run(), |node| spans.node(&node.id));
+        let name = letters_name(node.as_ref());
+        let letters = async move { maker.dead_letters(node.as_ref()).await.map(Made::Letters) };
+        let task = tasks.spawn(letters.instrument(span));
+        names.insert(task.id(), name);
+    }
     let (mut made, mut faults) = (Vec::new(), Vec::new());
     while let Some(joined) = tasks.join_next_with_id().await {
         match joined {
@@ -262,14 +273,14 @@ async fn make(node: &Node, workshop: &dyn Workshop) -> Result<Made, PrepareError
 }
 
 /// What can be said against a change without making anything.
-fn check(change: &Change) -> Vec<PrepareError> {
+pub(crate) fn check(topology: &Topology) -> Vec<PrepareError> {
     let mut faults = Vec::new();
     let mut say =
         |node: &NodeId, text: String| faults.push(PrepareError { node: node.to_string(), source: text.into() });
     let mut seen = HashSet::new();
-    for node in &change.nodes {
-        let n_in = change.edges.iter().filter(|edge| edge.to == node.id).count();
-        let n_out = change.edges.iter().filter(|edge| edge.from == node.id).count();
+    for node in &topology.nodes {
+        let n_in = topology.edges.iter().filter(|edge| edge.to == node.id).count();
+        let n_out = topology.edges.iter().filter(|edge| edge.from == node.id).count();
         if !seen.insert(&node.id) {
             say(&node.id, "another node has the same id".to_owned());
         }
@@ -282,8 +293,8 @@ fn check(change: &Change) -> Vec<PrepareError> {
             }
             _ => {}
         }
-        let brings_keys = |id: &NodeId| change.nodes.iter().any(|from| from.id == *id && from.brings_keys);
-        let mut inputs = change.edges.iter().filter(|edge| edge.to == node.id);
+        let brings_keys = |id: &NodeId| topology.nodes.iter().any(|from| from.id == *id && from.brings_keys);
+        let mut inputs = topology.edges.iter().filter(|edge| edge.to == node.id);
         let is_divided = node.key.is_some() || inputs.all(|edge| brings_keys(&edge.from));
         if node.role == Role::Processor && node.is_stateful && node.parallelism.get() > 1 && !is_divided {
             let text = format!(
@@ -294,8 +305,8 @@ fn check(change: &Change) -> Vec<PrepareError> {
             say(&node.id, text);
         }
     }
-    let place = |id: &NodeId| change.nodes.iter().position(|node| node.id == *id);
-    for edge in &change.edges {
+    let place = |id: &NodeId| topology.nodes.iter().position(|node| node.id == *id);
+    for edge in &topology.edges {
         let (Some(from), Some(to)) = (place(&edge.from), place(&edge.to)) else {
             say(&edge.from, format!("the edge to `{}` leads from or to no node", edge.to));
             continue;
@@ -304,7 +315,7 @@ fn check(change: &Change) -> Vec<PrepareError> {
             say(&edge.to, format!("it comes before `{}`, which it reads from", edge.from));
         }
         for route in &edge.routes {
-            let (n_outputs, n_inputs) = (change.nodes[from].outputs.len(), change.nodes[to].inputs.len());
+            let (n_outputs, n_inputs) = (topology.nodes[from].outputs.len(), topology.nodes[to].inputs.len());
             if route.output_kind as usize >= n_outputs || route.input_kind as usize >= n_inputs {
                 say(&edge.from, format!("the edge to `{}` names an event type that there is not", edge.to));
             }
@@ -314,17 +325,17 @@ fn check(change: &Change) -> Vec<PrepareError> {
 }
 
 /// Nodes that checkpoints keep something of, and that the topology does not have.
-fn orphans<'a>(change: &Change, checkpoints: impl Iterator<Item = &'a Checkpoint>) -> Vec<NodeId> {
+fn orphans<'a>(topology: &Topology, checkpoints: impl Iterator<Item = &'a Checkpoint>) -> Vec<NodeId> {
     let kept = checkpoints.flat_map(|checkpoint| checkpoint.positions.keys().chain(checkpoint.states.keys()));
-    let is_there = |id: &&NodeId| change.nodes.iter().any(|node| node.id == **id);
+    let is_there = |id: &&NodeId| topology.nodes.iter().any(|node| node.id == **id);
     let orphans: BTreeSet<_> = kept.filter(|id| !is_there(id)).cloned().collect();
     orphans.into_iter().collect()
 }
 
-fn fault_at(node: &NodeId, fault: Fault) -> PrepareError {
+pub(crate) fn fault_at(node: &NodeId, fault: Fault) -> PrepareError {
     PrepareError { node: node.to_string(), source: Box::new(fault) }
 }
 
-fn letters_name(change: &Change) -> String {
-    change.dead_letter.as_ref().map_or_else(|| "dead-letters".to_owned(), |node| node.id.to_string())
+fn letters_name(node: Option<&Node>) -> String {
+    node.map_or_else(|| "dead-letters".to_owned(), |node| node.id.to_string())
 }

@@ -11,8 +11,9 @@ use crate::Sink;
 use crate::checkpoint::Checkpoint;
 use crate::edge::Barrier;
 use crate::error::{Exit, RunError, Setback};
-use crate::generation::{Ended, Plan, failed};
+use crate::generation::Ended;
 use crate::metrics::Counters;
+use crate::plan::{Plan, failed};
 
 /// What is known of a generation.
 pub(crate) struct Progress {
@@ -32,6 +33,8 @@ pub(crate) struct Progress {
 pub(crate) struct UnderWay {
     pub(crate) barrier: Barrier,
     pub(crate) started: Instant,
+    /// Those that it was started at, and that hear of its end.
+    pub(crate) sources: Vec<NodeId>,
     pub(crate) passing: HashSet<NodeId>,
     pub(crate) taking: HashSet<NodeId>,
     pub(crate) is_pending: bool,

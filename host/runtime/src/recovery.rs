@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use flowctl_types::NodeId;
 
 use crate::error::{NodeError, RunError, Setback};
-use crate::generation::failed;
 use crate::node::Suspicion;
+use crate::plan::failed;
 
 /// Times that sinks may lose what they had taken before an epoch is committed.
 const MAX_LOSSES: u32 = 16;

@@ -7,21 +7,25 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use flowctl_schema::Role;
+use flowctl_topology::Topology;
 use flowctl_types::NodeId;
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
-use crate::coordinator::Coordinator;
+use crate::change::letters_retry;
+use crate::coordinator::{Coordinator, fixed_sources};
 use crate::error::{ApplyError, RunError};
-use crate::generation::{Link, Parts, Plan};
+use crate::generation::Link;
 use crate::letters::{Postbox, deliver};
+use crate::live::{self, ChangeOptions, ReadyChange, Request};
 use crate::metrics::{Counters, NodeMetrics};
 use crate::node::Guarded;
 use crate::options::Options;
+use crate::plan::Plan;
 use crate::prepare::{Prepared, prepare};
 use crate::recovery::Recovery;
 use crate::spans::Spans;
@@ -31,6 +35,8 @@ use crate::{Change, Workshop};
 
 /// Reports that may wait for the coordinator.
 const REPORTS_LEN: usize = 64;
+/// Changes that may wait for the coordinator: one is made at a time.
+const CHANGES_LEN: usize = 1;
 
 /// One topology at work. Dropping it ends its tasks at once.
 pub struct Run {
@@ -46,6 +52,8 @@ pub struct RunHandle {
     id: Arc<str>,
     stop: Arc<watch::Sender<Option<Stop>>>,
     shared: Arc<OnceLock<Arc<Shared>>>,
+    /// Held by whoever changes the topology.
+    permit: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// How a run is to stop.
@@ -60,11 +68,22 @@ pub enum Stop {
 /// What can be seen of a run while it goes.
 pub(crate) struct Shared {
     started: Instant,
-    nodes: Vec<(NodeId, Role, Arc<NodeMetrics>)>,
-    links: Mutex<Vec<Link>>,
+    shown: Mutex<Shown>,
     epoch: AtomicU64,
+    changes: mpsc::Sender<Request>,
+    options: Arc<Options>,
+    spans: Spans,
     /// Weak: whoever looks at a run that is over must not keep its components.
     workshop: Weak<dyn Workshop>,
+}
+
+/// What runs now, and what did.
+struct Shown {
+    topology: Arc<Topology>,
+    revision: u64,
+    /// In the topology's order; those that left stay at the end.
+    nodes: Vec<(NodeId, Role, Arc<NodeMetrics>)>,
+    links: Vec<Link>,
 }
 
 /// Ends all taps when the run ends, however it does.
@@ -77,12 +96,13 @@ impl Run {
         let random = || format!("{:016x}", RandomState::new().build_hasher().finish());
         let id = options.run_id.clone().unwrap_or_else(random);
         let (stop, _) = watch::channel(None);
-        let handle = RunHandle { id: id.into(), stop: Arc::new(stop), shared: Arc::default() };
+        let handle = RunHandle { id: id.into(), stop: Arc::new(stop), shared: Arc::default(), permit: Arc::default() };
         Self { workshop, options: Arc::new(options), handle, lead: None }
     }
 
     /// Makes a change: prepares every node that it adds, and starts them when all are
-    /// ready. It is the one way to a running topology.
+    /// ready. It is the one way to a running topology; of one that runs already it is
+    /// [`RunHandle::prepare`] and [`ReadyChange::switch`], without a trial.
     ///
     /// # Errors
     ///
@@ -90,11 +110,12 @@ impl Run {
     /// was written to, and the run is as it was.
     pub async fn apply(&mut self, change: Change) -> Result<(), ApplyError> {
         if self.lead.is_some() {
-            return Err(ApplyError::Started);
+            return self.handle.prepare(change, ChangeOptions::default()).await?.switch().await.map(drop);
         }
         let spans = Spans::new(Arc::clone(&self.handle.id));
-        let prepared = prepare(&change, &self.workshop, &self.options, &spans).await?;
-        self.start(change, prepared, spans);
+        let topology = Arc::new(change.topology);
+        let prepared = prepare(&topology, &self.workshop, &self.options, &spans).await?;
+        self.start(topology, prepared, spans);
         Ok(())
     }
 
@@ -118,20 +139,23 @@ impl Run {
         }
     }
 
-    fn start(&mut self, change: Change, prepared: Prepared, spans: Spans) {
-        let Prepared { sources, stages, instances, sinks, letters, checkpoint, replay, last_epoch } = prepared;
+    fn start(&mut self, topology: Arc<Topology>, prepared: Prepared, spans: Spans) {
+        let Prepared { stages, parts, letters, checkpoint, replay, last_epoch } = prepared;
+        let (changes, requests) = mpsc::channel(CHANGES_LEN);
         let (reporter, reports) = mpsc::channel(REPORTS_LEN);
         let (postbox, mail) = Postbox::new(self.options.letter_bytes);
-        let backoff = self.options.backoff(&change.letters_retry(), "dead-letters");
+        let backoff = self.options.backoff(&letters_retry(&topology), "dead-letters");
         let observer = Arc::clone(&self.options.observer);
         let letters = deliver(letters, mail, backoff, reporter.clone(), observer);
         let run_span = spans.run();
         let letters = tokio::spawn(letters.instrument(run_span.clone()));
         let metrics: HashMap<_, _> =
-            change.nodes.iter().map(|node| (node.id.clone(), Arc::new(NodeMetrics::default()))).collect();
+            topology.nodes.iter().map(|node| (node.id.clone(), Arc::new(NodeMetrics::default()))).collect();
         let plan = Plan {
-            nodes: change.nodes.iter().cloned().map(Arc::new).collect(),
-            change,
+            nodes: topology.nodes.iter().cloned().map(Arc::new).collect(),
+            topology,
+            revision: 1,
+            stages,
             metrics,
             workshop: Arc::clone(&self.workshop),
             options: Arc::clone(&self.options),
@@ -139,8 +163,11 @@ impl Run {
             postbox,
             reports: reporter,
             spans,
+            next_link: Arc::default(),
         };
-        let shared = Arc::new(Shared::new(&plan, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch)));
+        let epoch = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.epoch);
+        let shared = Arc::new(Shared::new(&plan, epoch, changes));
+        shared.watch(&plan, Vec::new());
         // a run starts once: `apply` refuses another
         let _ = self.handle.shared.set(Arc::clone(&shared));
         let ending = Ending(Arc::clone(&shared));
@@ -151,7 +178,9 @@ impl Run {
             stop: self.handle.stop.subscribe(),
             letters,
             have_letters_ended: false,
-            replayable: sources.iter().filter(|(_, source)| source.is_replayable()).map(|(id, _)| id.clone()).collect(),
+            requests,
+            changing: None,
+            fixed: fixed_sources(&parts),
             committed: checkpoint,
             replay,
             epoch: last_epoch,
@@ -161,7 +190,6 @@ impl Run {
         let handle = self.handle.clone();
         let lead = async move {
             let _ending = ending;
-            let parts = Parts { sources, stages, instances, sinks };
             let (status, error, counted) = coordinator.lead(parts).await;
             handle.summary(status, error, &counted)
         };
@@ -193,8 +221,37 @@ impl RunHandle {
     /// over.
     #[must_use]
     pub fn tap(&self, node: &NodeId, capacity: usize) -> Option<Tap> {
-        let (_, _, metrics) = self.shared.get()?.nodes.iter().find(|(id, ..)| id == node)?;
-        metrics.probe.tap(capacity)
+        self.shared.get()?.metrics(node)?.probe.tap(capacity)
+    }
+
+    /// What runs now; none before it has started.
+    #[must_use]
+    pub fn topology(&self) -> Option<Arc<Topology>> {
+        self.shared.get().map(|shared| Arc::clone(&shared.shown().topology))
+    }
+
+    /// The number of changes that made what runs now, the start included; 0 before it has
+    /// started. A change that is rolled back is another change.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.shared.get().map_or(0, |shared| shared.shown().revision)
+    }
+
+    /// Makes everything new that `change` needs, while the run goes on as it is. Changes of
+    /// one run are made one after the other: this waits until the one before is settled.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] with every node that cannot be prepared; nothing has changed then.
+    pub async fn prepare(&self, change: Change, options: ChangeOptions) -> Result<ReadyChange, ApplyError> {
+        let permit = Arc::clone(&self.permit).lock_owned().await;
+        let shared = self.shared.get().ok_or(ApplyError::Over)?;
+        let workshop = shared.workshop.upgrade().ok_or(ApplyError::Over)?;
+        let running = Arc::clone(&shared.shown().topology);
+        let epoch = shared.epoch.load(Ordering::Relaxed);
+        let with = (&workshop, &*shared.options, &shared.spans);
+        let ready = live::prepare(change, &running, with, options.discards_state, epoch).await?;
+        Ok(ReadyChange { ready, trial: options.trial, permit, changes: shared.changes.clone() })
     }
 
     fn summary(&self, status: Status, error: Option<RunError>, counted: &HashMap<NodeId, Counters>) -> Summary {
@@ -219,20 +276,37 @@ impl RunHandle {
 }
 
 impl Shared {
-    fn new(plan: &Plan, epoch: u64) -> Self {
-        let metrics = |id| plan.metrics.get(id).cloned().unwrap_or_default();
+    fn new(plan: &Plan, epoch: u64, changes: mpsc::Sender<Request>) -> Self {
+        let topology = Arc::clone(&plan.topology);
         Self {
             started: Instant::now(),
-            nodes: plan.nodes.iter().map(|node| (node.id.clone(), node.role, metrics(&node.id))).collect(),
-            links: Mutex::default(),
+            shown: Mutex::new(Shown { topology, revision: 0, nodes: Vec::new(), links: Vec::new() }),
             epoch: AtomicU64::new(epoch),
+            changes,
+            options: Arc::clone(&plan.options),
+            spans: plan.spans.clone(),
             workshop: Arc::downgrade(&plan.workshop),
         }
     }
 
-    /// Shows these edges from now on.
-    pub(crate) fn watch(&self, links: Vec<Link>) {
-        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = links;
+    /// Shows what `plan` has, and these edges, from now on.
+    pub(crate) fn watch(&self, plan: &Plan, links: Vec<Link>) {
+        let mut shown = self.shown();
+        let mut nodes: Vec<_> =
+            plan.nodes.iter().map(|node| (node.id.clone(), node.role, plan.node_metrics(&node.id))).collect();
+        let is_gone = |(id, ..): &(NodeId, Role, Arc<NodeMetrics>)| plan.node(id).is_none();
+        nodes.extend(shown.nodes.drain(..).filter(is_gone));
+        *shown = Shown { topology: Arc::clone(&plan.topology), revision: plan.revision, nodes, links };
+    }
+
+    /// What a node counted, one that left included.
+    pub(crate) fn metrics(&self, node: &NodeId) -> Option<Arc<NodeMetrics>> {
+        self.shown().nodes.iter().find(|(id, ..)| id == node).map(|(_, _, metrics)| Arc::clone(metrics))
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        // no code that can panic runs while the lock is held
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn committed(&self, epoch: u64) {
@@ -253,7 +327,7 @@ impl Shared {
             };
             (id.clone(), figures)
         };
-        self.nodes.iter().map(figures).collect()
+        self.shown().nodes.iter().map(figures).collect()
     }
 
     /// The figures, with what the nodes wait for.
@@ -266,8 +340,9 @@ impl Shared {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let nodes = self.figures_now();
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.figures_now();
+        let shown = self.shown();
+        nodes.retain(|(id, _)| shown.topology.node(id).is_some());
         let edge = |link: &Link| EdgeFigures {
             from: link.from.clone(),
             to: link.to.clone(),
@@ -278,14 +353,15 @@ impl Shared {
         Snapshot {
             elapsed: self.started.elapsed(),
             epoch: self.epoch.load(Ordering::Relaxed),
+            revision: shown.revision,
             nodes,
-            edges: links.iter().map(edge).collect(),
+            edges: shown.links.iter().map(edge).collect(),
         }
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.nodes.iter().for_each(|(_, _, metrics)| metrics.probe.close());
+        self.0.shown().nodes.iter().for_each(|(_, _, metrics)| metrics.probe.close());
     }
 }

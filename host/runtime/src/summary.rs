@@ -81,6 +81,8 @@ pub struct Snapshot {
     pub elapsed: Duration,
     /// The last epoch that every sink took; 0 where there is none.
     pub epoch: u64,
+    /// The number of changes that made the topology, the start included.
+    pub revision: u64,
     /// Each node's figures, in the topology's order.
     pub nodes: Vec<(NodeId, NodeFigures)>,
     /// Each edge's queue, in the topology's order.

@@ -195,6 +195,15 @@ impl Worker {
     }
 }
 
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Input(fault) => fault.fmt(f),
+            Self::Node(error) => error.fmt(f),
+        }
+    }
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
         self.release();

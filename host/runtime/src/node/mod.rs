@@ -4,23 +4,28 @@
 //! coordinator. It never waits for another node except through its edges.
 
 mod crew;
+mod hands;
 mod partition;
 mod processor;
 mod sink;
 mod source;
+mod suspicion;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use flowctl_topology::OnFailure;
 use flowctl_types::NodeId;
 use tokio::sync::mpsc;
 
 pub(crate) use crew::{Crew, Guarded, panicked};
+pub(crate) use hands::Hands;
 pub(crate) use partition::Partitions;
-pub(crate) use processor::{Desk, Hands, ProcessorNode, Suspicion};
+pub(crate) use processor::{Desk, ProcessorNode};
 pub(crate) use sink::SinkNode;
 pub(crate) use source::SourceNode;
+pub(crate) use suspicion::Suspicion;
 
 use crate::error::Exit;
 use crate::letters::Letters;
@@ -44,6 +49,8 @@ pub(crate) enum Control {
     Ack(u64),
     /// A source emits nothing more.
     Drain,
+    /// A source takes this revision of the topology.
+    Switch(u64),
 }
 
 /// What a node tells the coordinator.
@@ -57,6 +64,12 @@ pub(crate) enum Report {
     LettersTaken { epoch: u64 },
     /// The source has finished for good.
     Finished { node: NodeId },
+    /// The node has taken a revision of the topology, or left with it. `held` is the time
+    /// from when the mark held its first input up until it could go on; `n_stranded` batches
+    /// waited on edges that ended.
+    Switched { node: NodeId, revision: u64, held: Duration, n_stranded: usize },
+    /// A component that is on trial failed, and the one before it took its batch.
+    FellBack { node: NodeId, reason: String },
 }
 
 /// What a checkpoint keeps of a node.
@@ -69,7 +82,18 @@ pub(crate) enum Record {
         position: Option<Position>,
         is_finished: bool,
     },
-    State(State),
+    State {
+        /// What wrote it.
+        version: String,
+        parts: State,
+    },
+}
+
+/// Whether a node goes on behind a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Switched {
+    Stays,
+    Left,
 }
 
 /// What every node has.
@@ -112,6 +136,12 @@ impl Seat {
     /// Tells that a call is repeated.
     pub(crate) fn tell_repeated(&self, attempt: u32, reason: String) {
         self.tell(&RunEvent::CallRepeated { node: self.node.clone(), attempt, reason });
+    }
+
+    /// Reports that a revision was taken; `since` is when the mark held its first input up.
+    pub(crate) async fn switched(&self, revision: u64, since: Instant, n_stranded: usize) -> Result<(), Exit> {
+        let held = since.elapsed();
+        self.report(Report::Switched { node: self.node.clone(), revision, held, n_stranded }).await
     }
 
     pub(crate) fn moved(&self) {

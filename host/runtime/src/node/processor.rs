@@ -3,7 +3,6 @@
 //! Invariant: every event that comes in is an input of a call that gave an outcome, or
 //! is in the dead-letter queue; barriers pass only then.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,14 +12,15 @@ use flowctl_types::{Batch, Ids};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use tracing::Instrument as _;
 
-use super::crew::Crew;
-use super::partition::Partitions;
-use super::{Record, Seat};
+use super::hands::Hands;
+use super::suspicion::{Part, Suspicion};
+use super::{Record, Report, Seat, Switched};
 use crate::edge::{Barrier, Finish};
 use crate::error::{Exit, NodeError, Setback};
 use crate::inputs::{Arrival, Inputs};
 use crate::letters::Refusal;
 use crate::outputs::Outputs;
+use crate::switch::{Becomes, Exchange, Order, Slot, Trying};
 use crate::worker::{Call, Trouble, Worker};
 use crate::{Fault, Outcome, Output, Rejection, RunEvent, State};
 
@@ -35,16 +35,22 @@ pub(crate) struct ProcessorNode {
     pub(crate) is_replaying: bool,
     /// Whether it is told the end.
     pub(crate) has_timer: bool,
+    /// Whether it was.
+    pub(crate) was_told_end: bool,
+    pub(crate) slot: Slot,
+    /// What ran here before the change that is on trial.
+    pub(crate) before: Option<Before>,
 }
 
-/// The instances.
-pub(crate) enum Hands {
-    /// One, called in the node's own task.
-    One(Worker),
-    /// Several without state.
-    Crew(Crew),
-    /// Several with state.
-    Partitions(Partitions),
+/// The instances that others on trial took the place of.
+pub(crate) struct Before {
+    hands: Hands,
+    seat: Seat,
+    schemas: Vec<Schema>,
+    version: String,
+    tick: Option<Duration>,
+    has_timer: bool,
+    trial: Trying,
 }
 
 /// Everything but the instances: what becomes of outcomes.
@@ -53,6 +59,10 @@ pub(crate) struct Desk {
     pub(crate) outputs: Outputs,
     pub(crate) schemas: Vec<Schema>,
     pub(crate) is_stateful: bool,
+    /// The version of the component.
+    pub(crate) version: String,
+    /// Whether its component is on trial.
+    pub(crate) trial: Trying,
     pub(crate) suspicion: Suspicion,
     /// The epoch that the next barrier ends.
     pub(crate) epoch: u64,
@@ -62,40 +72,8 @@ pub(crate) struct Desk {
     pub(crate) n_faults: u32,
 }
 
-/// What is known of events that made a stateful node fail.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Suspicion {
-    /// Whether events are processed one by one, up to the next barrier.
-    pub(crate) is_stepping: bool,
-    /// Events that are to blame, by id, and how they made the node fail.
-    pub(crate) culprits: HashMap<String, Fault>,
-}
-
 impl ProcessorNode {
-    /// Hands over the state of a checkpoint. Call it before [`ProcessorNode::run`].
-    pub(crate) async fn restore(&mut self, version: &str, state: &State) -> Result<(), NodeError> {
-        let restored = match &mut self.hands {
-            Hands::One(worker) => worker.restore(version, state).await,
-            Hands::Crew(_) => Ok(()),
-            Hands::Partitions(partitions) => {
-                let shares = partitions.shares(state);
-                let mut restored = Ok(());
-                for (worker, share) in partitions.workers().zip(&shares) {
-                    restored = worker.restore(version, share).await;
-                    if restored.is_err() {
-                        break;
-                    }
-                }
-                restored
-            }
-        };
-        restored.map_err(|trouble| match trouble {
-            Trouble::Input(source) => NodeError::Call { doing: "restore its state", source },
-            Trouble::Node(error) => error,
-        })
-    }
-
-    /// Runs until the last barrier.
+    /// Runs until the last barrier, or until it is to leave.
     pub(crate) async fn run(mut self) -> Result<(), Exit> {
         let mut ticks = self.tick.map(ticks);
         loop {
@@ -134,7 +112,7 @@ impl ProcessorNode {
                 }
                 Some(Arrival::Finished(finish)) => {
                     self.settle().await?;
-                    if self.has_timer && finish == Finish::First {
+                    if self.has_timer && finish == Finish::First && !std::mem::replace(&mut self.was_told_end, true) {
                         self.end().await?;
                     }
                     self.desk.outputs.finish(finish).await?;
@@ -146,13 +124,99 @@ impl ProcessorNode {
                     if barrier.is_last {
                         return Ok(());
                     }
+                    if let Some(revision) = barrier.revision {
+                        if self.switch(revision).await? == Switched::Left {
+                            return Ok(());
+                        }
+                        ticks = self.tick.map(self::ticks);
+                    }
+                }
+                Some(Arrival::Switch(revision)) => {
+                    self.settle().await?;
+                    self.desk.outputs.switch(revision).await?;
+                    if self.switch(revision).await? == Switched::Left {
+                        return Ok(());
+                    }
+                    ticks = self.tick.map(self::ticks);
                 }
             }
         }
     }
 
+    /// Takes a revision of the topology: everything before it was processed, and the edges
+    /// that the node had know of it.
+    async fn switch(&mut self, revision: u64) -> Result<Switched, Exit> {
+        let since = self.inputs.held_since();
+        let order = self.slot.take(revision).ok_or(Exit::Severed)?;
+        let Order { seat, inputs, outputs, part, .. } = *order;
+        let n_stranded = self.inputs.rewire(inputs);
+        match part {
+            Becomes::Leave => {
+                self.desk.seat.switched(revision, since, n_stranded).await?;
+                return Ok(Switched::Left);
+            }
+            Becomes::Exchange(exchange) => self.exchange(*exchange, seat).await?,
+            Becomes::Stay | Becomes::Source { .. } | Becomes::Sink { .. } => self.desk.seat = seat,
+        }
+        self.desk.outputs.rewire(outputs).await?;
+        self.desk.seat.switched(revision, since, n_stranded).await?;
+        Ok(Switched::Stays)
+    }
+
+    /// Puts other instances in place of those that there are.
+    async fn exchange(&mut self, exchange: Exchange, seat: Seat) -> Result<(), Exit> {
+        let Exchange { mut hands, schemas, version, is_stateful, tick, has_timer, hands_over, keeps_old, trial } =
+            exchange;
+        if hands_over {
+            let desk = &self.desk;
+            let state = self.hands.save().await.map_err(|trouble| desk.setback(trouble, None))?;
+            hands.restore(&self.desk.version, &state).await?;
+        }
+        let before = Before {
+            hands: std::mem::replace(&mut self.hands, hands),
+            seat: std::mem::replace(&mut self.desk.seat, seat),
+            schemas: std::mem::replace(&mut self.desk.schemas, schemas),
+            version: std::mem::replace(&mut self.desk.version, version),
+            tick: std::mem::replace(&mut self.tick, tick),
+            has_timer: std::mem::replace(&mut self.has_timer, has_timer),
+            trial: trial.clone(),
+        };
+        self.desk.is_stateful = is_stateful;
+        self.desk.trial = trial;
+        self.before = keeps_old.then_some(before);
+        Ok(())
+    }
+
+    /// Puts what ran before a change back, where it is on trial: the new instance failed.
+    async fn fall_back(&mut self, trouble: &Trouble) -> Result<bool, Exit> {
+        let Some(before) = self.before.take().filter(|before| before.trial.is_going()) else { return Ok(false) };
+        let Before { hands, seat, schemas, version, tick, has_timer, .. } = before;
+        (self.hands, self.desk.seat, self.desk.schemas) = (hands, seat, schemas);
+        (self.desk.version, self.tick, self.has_timer) = (version, tick, has_timer);
+        self.desk.trial = Trying::default();
+        let (node, reason) = (self.desk.seat.node.clone(), trouble.to_string());
+        self.desk.seat.report(Report::FellBack { node, reason }).await?;
+        Ok(true)
+    }
+
     async fn process(&mut self, batch: Arc<Batch>) -> Result<(), Exit> {
         self.desk.seat.metrics.received(&batch);
+        if let Some(before) = &self.before {
+            if let Hands::One(worker) = &mut self.hands
+                && before.trial.is_going()
+            {
+                match worker.call(Call::Process(&batch)).await {
+                    Ok(outcome) => return self.desk.emit(&batch, outcome).await,
+                    Err(trouble) => self.fall_back(&trouble).await?,
+                };
+            } else {
+                self.before = None;
+            }
+        }
+        self.work(batch).await
+    }
+
+    async fn work(&mut self, batch: Arc<Batch>) -> Result<(), Exit> {
         match &mut self.hands {
             Hands::Crew(crew) => {
                 crew.start(batch);
@@ -205,20 +269,10 @@ impl ProcessorNode {
     }
 
     async fn pass(&mut self, barrier: Barrier) -> Result<(), Exit> {
-        let mut state = State::new();
-        if self.desk.is_stateful {
-            match &mut self.hands {
-                Hands::One(worker) => {
-                    state = worker.save().await.map_err(|trouble| self.desk.setback(trouble, None))?;
-                }
-                Hands::Crew(_) => {}
-                Hands::Partitions(partitions) => {
-                    for worker in partitions.workers() {
-                        state.extend(worker.save().await.map_err(|trouble| self.desk.setback(trouble, None))?);
-                    }
-                }
-            }
-        }
+        let state = match self.desk.is_stateful {
+            true => self.hands.save().await.map_err(|trouble| self.desk.setback(trouble, None))?,
+            false => State::new(),
+        };
         self.desk.pass(barrier, state).await
     }
 
@@ -250,16 +304,6 @@ impl ProcessorNode {
             }
         }
         Ok(())
-    }
-}
-
-impl Hands {
-    async fn all(&mut self) -> Vec<&mut Worker> {
-        match self {
-            Self::One(worker) => vec![worker],
-            Self::Crew(crew) => crew.all().await.iter_mut().collect(),
-            Self::Partitions(partitions) => partitions.workers().collect(),
-        }
     }
 }
 
@@ -303,6 +347,9 @@ impl Desk {
     /// Processes the events of a batch one by one, after a stateless instance failed on
     /// the batch; those that it fails on alone are refused.
     async fn step(&mut self, worker: &mut Worker, batch: &Batch, fault: Fault) -> Result<(), Exit> {
+        if self.trial.is_going() {
+            return Err(self.setback(Trouble::Input(fault), None));
+        }
         let n_events = batch.len();
         tracing::warn!(error = %fault, n_events, "batch is taken apart");
         let (node, reason) = (self.seat.node.clone(), fault.to_string());
@@ -360,7 +407,10 @@ impl Desk {
     }
 
     async fn pass(&mut self, barrier: Barrier, state: State) -> Result<(), Exit> {
-        let record = if self.is_stateful { Record::State(state) } else { Record::Nothing };
+        let record = match self.is_stateful {
+            true => Record::State { version: self.version.clone(), parts: state },
+            false => Record::Nothing,
+        };
         self.seat.passed(barrier.epoch, record).await?;
         self.epoch = barrier.epoch + 1;
         self.n_own_events = 0;
@@ -386,39 +436,6 @@ impl Desk {
             Trouble::Input(fault) => Exit::Setback(Setback { node: self.seat.node.clone(), fault, culprit }),
             Trouble::Node(error) => error.into(),
         }
-    }
-}
-
-/// A part of a batch.
-enum Part {
-    Whole,
-    Slice(usize, usize),
-    Culprit(usize, Fault),
-}
-
-impl Suspicion {
-    /// How a batch is taken: whole unless something is suspected.
-    fn parts(&self, batch: &Batch) -> Vec<Part> {
-        if (!self.is_stepping && self.culprits.is_empty()) || batch.is_empty() {
-            return vec![Part::Whole];
-        }
-        let mut parts = Vec::new();
-        let mut start = 0;
-        for index in 0..batch.len() {
-            let culprit = self.culprits.get(&batch.ids.get(index));
-            if (culprit.is_some() || self.is_stepping) && start < index {
-                parts.push(Part::Slice(start, index));
-                start = index;
-            }
-            if let Some(fault) = culprit {
-                parts.push(Part::Culprit(index, fault.clone()));
-                start = index + 1;
-            }
-        }
-        if start < batch.len() {
-            parts.push(Part::Slice(start, batch.len()));
-        }
-        parts
     }
 }
 

@@ -12,12 +12,14 @@ use flowctl_types::Batch;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
-use super::{Control, Record, Report, Seat};
+use super::{Control, Record, Report, Seat, Switched};
 use crate::error::{Exit, NodeError, Setback};
 use crate::inputs::{Arrival, Inputs};
 use crate::letters::Refusal;
 use crate::metrics::Stopwatch;
 use crate::options::Backoff;
+use crate::prepare::open_sink;
+use crate::switch::{Becomes, Slot};
 use crate::{Fault, Sink};
 
 /// A sink's task.
@@ -29,6 +31,7 @@ pub(crate) struct SinkNode {
     pub(crate) inputs: Inputs,
     /// The epoch that is replayed, where the sink holds it.
     pub(crate) held: Option<u64>,
+    pub(crate) slot: Slot,
 }
 
 impl SinkNode {
@@ -57,9 +60,44 @@ impl SinkNode {
                     if barrier.is_last {
                         return Ok(());
                     }
+                    if let Some(revision) = barrier.revision
+                        && self.switch(revision).await? == Switched::Left
+                    {
+                        return Ok(());
+                    }
+                }
+                Arrival::Switch(revision) => {
+                    if self.switch(revision).await? == Switched::Left {
+                        return Ok(());
+                    }
                 }
             }
         }
+    }
+
+    /// Takes a revision of the topology.
+    async fn switch(&mut self, revision: u64) -> Result<Switched, Exit> {
+        let since = self.inputs.held_since();
+        let order = self.slot.take(revision).ok_or(Exit::Severed)?;
+        let n_stranded = self.inputs.rewire(order.inputs);
+        match order.part {
+            Becomes::Leave => {
+                self.seat.switched(revision, since, n_stranded).await?;
+                return Ok(Switched::Left);
+            }
+            Becomes::Sink { schemas, sink } => {
+                if let Some(sink) = sink {
+                    self.sink = sink;
+                    let opened = open_sink(&mut *self.sink, &order.seat.backoff).await;
+                    opened.map_err(|source| NodeError::Call { doing: "open", source })?;
+                }
+                self.schemas = schemas;
+            }
+            Becomes::Stay | Becomes::Exchange(_) | Becomes::Source { .. } => {}
+        }
+        self.seat = order.seat;
+        self.seat.switched(revision, since, n_stranded).await?;
+        Ok(Switched::Stays)
     }
 
     /// Passes over what the sink holds.

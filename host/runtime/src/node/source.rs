@@ -17,13 +17,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{Control, Record, Report, Seat};
+use super::{Control, Record, Report, Seat, Switched};
 use crate::edge::{Barrier, Finish};
 use crate::error::{Exit, NodeError};
 use crate::metrics::Stopwatch;
 use crate::options::Options;
 use crate::outputs::Outputs;
+use crate::prepare::open_source;
 use crate::resume::Target;
+use crate::switch::{Becomes, Slot};
 use crate::{Bounds, Fault, Piece, Position, RunEvent, Source, Workshop};
 
 /// A source's task.
@@ -42,6 +44,7 @@ pub(crate) struct SourceNode {
     pub(crate) target: Option<Target>,
     /// Whether its end will be news; it is once anything was read.
     pub(crate) finish: Finish,
+    pub(crate) slot: Slot,
 }
 
 /// A batch that waits to be filled.
@@ -68,7 +71,6 @@ enum Phase {
     Finished,
 }
 
-#[expect(clippy::large_enum_variant, reason = "it lives for one turn of the loop")]
 enum Step {
     Control(Option<Control>),
     Piece(Result<Piece, Fault>),
@@ -102,9 +104,23 @@ impl SourceNode {
             match step {
                 Step::Control(None) => return Err(Exit::Severed),
                 Step::Control(Some(Control::Barrier(barrier))) => {
+                    let since = std::time::Instant::now();
                     self.flush(&mut held).await?;
                     self.pass(barrier, &phase, &mut unacked).await?;
                     if barrier.is_last {
+                        return self.leave(unacked).await;
+                    }
+                    if let Some(revision) = barrier.revision
+                        && self.switch(revision, since, (&phase, &mut held, &mut stalled)).await? == Switched::Left
+                    {
+                        return self.leave(unacked).await;
+                    }
+                }
+                Step::Control(Some(Control::Switch(revision))) => {
+                    let since = std::time::Instant::now();
+                    self.flush(&mut held).await?;
+                    self.outputs.switch(revision).await?;
+                    if self.switch(revision, since, (&phase, &mut held, &mut stalled)).await? == Switched::Left {
                         return self.leave(unacked).await;
                     }
                 }
@@ -145,6 +161,39 @@ impl SourceNode {
                 }
             }
         }
+    }
+
+    /// Takes a revision of the topology.
+    async fn switch(
+        &mut self,
+        revision: u64,
+        since: std::time::Instant,
+        (phase, held, stalled): (&Phase, &mut Option<Held>, &mut Option<Stalled>),
+    ) -> Result<Switched, Exit> {
+        let order = self.slot.take(revision).ok_or(Exit::Severed)?;
+        if matches!(order.part, Becomes::Leave) {
+            self.seat.switched(revision, since, 0).await?;
+            return Ok(Switched::Left);
+        }
+        self.outputs.rewire(order.outputs).await?;
+        self.seat = order.seat;
+        if let Becomes::Source { node, bounds, linger, source } = order.part {
+            (self.node, self.bounds, self.linger) = (node, bounds, linger);
+            if let Some(source) = source.filter(|_| *phase == Phase::Reading) {
+                // what was read and held back was not read, where it can be read again
+                if let Some(Stalled { piece, .. }) = stalled.take()
+                    && !self.source.is_replayable()
+                {
+                    self.accept(piece, held).await?;
+                    self.flush(held).await?;
+                }
+                self.source = source;
+                let opened = open_source(&mut *self.source, self.position.as_deref(), &self.seat.backoff).await;
+                opened.map_err(|source| NodeError::Call { doing: "open at the last position", source })?;
+            }
+        }
+        self.seat.switched(revision, since, 0).await?;
+        Ok(Switched::Stays)
     }
 
     /// Repeats an epoch: what is between the position and its target, and the barrier.

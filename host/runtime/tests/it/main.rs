@@ -2,6 +2,8 @@
 //! every task waits, so nothing here depends on how fast the machine is.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod changes;
+mod changes_at_random;
 mod checkpoints;
 mod delivery;
 mod faults;

@@ -84,7 +84,7 @@ async fn the_runtimes_own_lines_name_run_and_node_once() {
     let [back] = stateful.as_slice() else { panic!("{stateful:?}") };
     assert!(back.starts_with("run{run="), "{back}");
     let what = "run goes back to the last barrier node=p error=trapped at 40 epoch=1";
-    assert!(back.ends_with(&format!("}}: flowctl_runtime::coordinator: {what}")), "{back}");
+    assert!(back.ends_with(&format!("}}: flowctl_runtime::coordinator::rewind: {what}")), "{back}");
 
     let pipe = Pipe::line(SourceSpec::new(60), Rule::new(verdict), &SinkSpec::new());
     let stateless = lines(&pipe, LevelFilter::WARN, FmtSpan::NONE).await;

@@ -114,7 +114,7 @@ async fn a_started_run_refuses_another_change() {
     let pipe = Pipe::line(SourceSpec::endless(10), Rule::identity(), &sink);
     let mut run: Run = pipe.start().await.unwrap();
     let again = run.apply(Change::from_empty(&pipe.topology)).await;
-    assert!(matches!(again, Err(ApplyError::Started)));
+    assert!(matches!(again, Err(ApplyError::Moved)));
 }
 
 #[tokio::test(start_paused = true)]

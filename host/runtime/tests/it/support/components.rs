@@ -167,6 +167,8 @@ pub(crate) struct Rule {
     pub(crate) delay: Arc<dyn Fn(u64) -> Duration + Send + Sync>,
     /// Adds up: emits running sums, and keeps them as state.
     pub(crate) is_sum: bool,
+    /// Keeps a state that does not show.
+    pub(crate) keeps: bool,
     /// Adds up within each key group, by what this says is a number's key.
     pub(crate) key: Option<fn(u64) -> String>,
     /// The keys that its events bring.
@@ -197,6 +199,7 @@ impl Rule {
             judge: Arc::new(judge),
             delay: Arc::new(|_| Duration::ZERO),
             is_sum: false,
+            keeps: false,
             key: None,
             gives: None,
             own: None,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,11 +23,18 @@ pub(crate) struct Pipe {
     pub(crate) letters: Letters,
     /// A node that waits, and for what.
     pub(crate) waiting: Option<(NodeId, String)>,
-    sources: HashMap<NodeId, SourceSpec>,
-    processors: HashMap<NodeId, Rule>,
-    sinks: HashMap<NodeId, SinkSpec>,
-    databases: HashMap<NodeId, Database>,
-    broken: Vec<NodeId>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What components there are, by name. Shared by all clones, so that components can come
+/// while a run goes.
+#[derive(Default)]
+struct Known {
+    sources: HashMap<String, SourceSpec>,
+    processors: HashMap<String, Rule>,
+    sinks: HashMap<String, SinkSpec>,
+    databases: HashMap<String, Database>,
+    broken: Vec<String>,
 }
 
 pub(crate) fn id(name: &str) -> NodeId {
@@ -39,17 +46,7 @@ impl Pipe {
         let settings =
             Settings { linger: Duration::ZERO, checkpoint_interval: Duration::from_secs(1), ..Settings::default() };
         let topology = Topology { name: id("test"), nodes: Vec::new(), edges: Vec::new(), settings, dead_letter: None };
-        Self {
-            topology,
-            options: options(),
-            letters: Letters::default(),
-            waiting: None,
-            sources: HashMap::new(),
-            processors: HashMap::new(),
-            sinks: HashMap::new(),
-            databases: HashMap::new(),
-            broken: Vec::new(),
-        }
+        Self { topology, options: options(), letters: Letters::default(), waiting: None, known: Arc::default() }
     }
 
     /// Source `s`, processor `p`, sink `out`.
@@ -57,38 +54,94 @@ impl Pipe {
         Self::new().source("s", source).processor("p", rule, &["s"]).sink("out", sink, &["p"])
     }
 
-    pub(crate) fn source(mut self, name: &str, spec: SourceSpec) -> Self {
-        self.sources.insert(id(name), spec);
+    pub(crate) fn source(self, name: &str, spec: SourceSpec) -> Self {
+        self.known().sources.insert(name.to_owned(), spec);
         self.node(name, Role::Source, &[])
     }
 
-    pub(crate) fn processor(mut self, name: &str, rule: Rule, inputs: &[&str]) -> Self {
-        let is_stateful = rule.is_sum;
-        let has_timer = rule.own.is_some();
-        let brings_keys = rule.gives.is_some();
-        self.processors.insert(id(name), rule);
+    pub(crate) fn processor(self, name: &str, rule: Rule, inputs: &[&str]) -> Self {
+        let described = rule.clone();
+        self.knows(name, rule);
         let mut pipe = self.node(name, Role::Processor, inputs);
-        pipe.change(name, |node| {
-            node.is_stateful = is_stateful;
-            node.has_timer = has_timer;
-            node.brings_keys = brings_keys;
-        });
+        pipe.change(name, |node| describe(node, &described));
         pipe
     }
 
-    pub(crate) fn sink(mut self, name: &str, spec: &SinkSpec, inputs: &[&str]) -> Self {
-        self.sinks.insert(id(name), spec.clone());
+    /// Has a processor that no node is yet.
+    pub(crate) fn knows(&self, name: &str, rule: Rule) {
+        self.known().processors.insert(name.to_owned(), rule);
+    }
+
+    /// Has a sink that no node is yet.
+    pub(crate) fn knows_sink(&self, name: &str, spec: &SinkSpec) {
+        self.known().sinks.insert(name.to_owned(), spec.clone());
+    }
+
+    /// Another topology of the same components.
+    pub(crate) fn of(&self, topology: Topology) -> Self {
+        Self { topology, ..self.clone() }
+    }
+
+    /// The topology with another processor at a node.
+    pub(crate) fn exchanged(&self, topology: &Topology, name: &str, component: &str) -> Topology {
+        let mut topology = topology.clone();
+        let node = topology.nodes.iter_mut().find(|node| node.id == id(name)).unwrap();
+        node.component = Component::Connector { name: component.to_owned() };
+        if let Some(rule) = self.known().processors.get(component) {
+            describe(node, rule);
+        }
+        topology
+    }
+
+    /// The topology with a node between two others.
+    pub(crate) fn inserted(&self, topology: &Topology, name: &str, after: &str, before: &str) -> Topology {
+        let mut pipe = self.of(topology.clone()).node(name, Role::Processor, &[after]);
+        if let Some(rule) = self.known().processors.get(name) {
+            let rule = rule.clone();
+            pipe.change(name, |node| describe(node, &rule));
+        }
+        let mut topology = pipe.topology;
+        let edge = topology.edges.iter_mut().find(|edge| edge.from == id(after) && edge.to == id(before)).unwrap();
+        edge.from = id(name);
+        in_order(topology)
+    }
+
+    /// The topology without a processor: what it read goes to those that read it.
+    pub(crate) fn without(topology: &Topology, name: &str) -> Topology {
+        let mut topology = topology.clone();
+        topology.nodes.retain(|node| node.id != id(name));
+        let (of_node, mut edges): (Vec<_>, Vec<_>) =
+            topology.edges.into_iter().partition(|edge| edge.from == id(name) || edge.to == id(name));
+        for into in of_node.iter().filter(|edge| edge.to == id(name)) {
+            let out = of_node.iter().filter(|edge| edge.from == id(name));
+            edges.extend(out.map(|out| Edge { from: into.from.clone(), ..out.clone() }));
+        }
+        topology.edges = edges;
+        in_order(topology)
+    }
+
+    /// The topology with a sink more.
+    pub(crate) fn branched(&self, topology: &Topology, name: &str, after: &str) -> Topology {
+        self.of(topology.clone()).node(name, Role::Sink, &[after]).topology
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap()
+    }
+
+    pub(crate) fn sink(self, name: &str, spec: &SinkSpec, inputs: &[&str]) -> Self {
+        self.knows_sink(name, spec);
         self.node(name, Role::Sink, inputs)
     }
 
-    pub(crate) fn database(mut self, name: &str, database: &Database, inputs: &[&str]) -> Self {
-        self.databases.insert(id(name), database.clone());
+    pub(crate) fn database(self, name: &str, database: &Database, inputs: &[&str]) -> Self {
+        self.known().databases.insert(name.to_owned(), database.clone());
         self.node(name, Role::Sink, inputs)
     }
 
     /// Makes a node that cannot be prepared.
-    pub(crate) fn broken(mut self, name: &str) -> Self {
-        self.broken.push(id(name));
+    pub(crate) fn broken(self, name: &str) -> Self {
+        self.known().broken.push(name.to_owned());
         self
     }
 
@@ -147,30 +200,54 @@ impl Pipe {
     }
 
     fn check(&self, node: &Node) -> Result<(), PrepareError> {
-        if self.broken.contains(&node.id) {
+        if self.known().broken.iter().any(|broken| broken == node.component.name()) {
             return Err(PrepareError { node: node.id.to_string(), source: "no such file".into() });
         }
         Ok(())
     }
 }
 
+/// What a contract would say of a processor.
+fn describe(node: &mut Node, rule: &Rule) {
+    node.is_stateful = rule.is_sum || rule.keeps;
+    node.has_timer = rule.own.is_some();
+    node.brings_keys = rule.gives.is_some();
+}
+
+/// Each node after those that it reads from, and the edges in that order too.
+fn in_order(mut topology: Topology) -> Topology {
+    let mut nodes: Vec<Node> = Vec::new();
+    while !topology.nodes.is_empty() {
+        let is_ready = |node: &Node| {
+            let mut inputs = topology.edges.iter().filter(|edge| edge.to == node.id);
+            inputs.all(|edge| nodes.iter().any(|done| done.id == edge.from))
+        };
+        let next = topology.nodes.iter().position(is_ready).unwrap();
+        nodes.push(topology.nodes.remove(next));
+    }
+    let place = |id: &NodeId| nodes.iter().position(|node| node.id == *id);
+    topology.edges.sort_by_key(|edge| place(&edge.from));
+    Topology { nodes, ..topology }
+}
+
 #[async_trait]
 impl Workshop for Pipe {
     async fn source(&self, node: &Node) -> Result<Box<dyn Source>, PrepareError> {
         self.check(node)?;
-        Ok(self.sources[&node.id].make(node.id.as_str()))
+        Ok(self.known().sources[node.component.name()].make(node.id.as_str()))
     }
 
     async fn processor(&self, node: &Node) -> Result<Arc<dyn Stage>, PrepareError> {
         self.check(node)?;
-        Ok(Arc::new(self.processors[&node.id].clone()))
+        Ok(Arc::new(self.known().processors[node.component.name()].clone()))
     }
 
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
         self.check(node)?;
-        Ok(match self.databases.get(&node.id) {
+        let known = self.known();
+        Ok(match known.databases.get(node.component.name()) {
             Some(database) => database.make(),
-            None => self.sinks[&node.id].make(),
+            None => known.sinks[node.component.name()].make(),
         })
     }
 

@@ -1,36 +1,42 @@
 //! Starts barriers, commits epochs, and decides how a run goes on when a node ends.
 //!
 //! Invariant: an epoch is committed only when every sink and the dead-letter sink took
-//! it, and is acknowledged only then. The protocol is in [`crate::checkpoint`].
+//! it, and is acknowledged only then. The protocol is in [`crate::checkpoint`]. One barrier
+//! or change of the topology is under way at a time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod changing;
+mod rewind;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flowctl_schema::Role;
+use flowctl_topology::Node;
 use flowctl_types::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tracing::Instrument as _;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use self::changing::Changing;
 use crate::checkpoint::{Checkpoint, SavedState, StoreError};
 use crate::edge::Barrier;
-use crate::error::{NodeError, RunError, Setback};
-use crate::generation::{Generation, Parts, Plan, failed, version};
+use crate::error::{RunError, Setback};
+use crate::generation::{Ended, Generation, Parts};
+use crate::live::Request;
 use crate::metrics::Counters;
 use crate::node::{Control, Record, Report};
-use crate::prepare::{open_source, rewind_sink};
+use crate::plan::{Beginning, Plan};
 use crate::progress::{Progress, UnderWay};
 use crate::recovery::Recovery;
-use crate::resume::{Replay, Resume};
+use crate::resume::Replay;
 use crate::run::{Shared, Stop};
 use crate::summary::Status;
-use crate::{Fault, RunEvent, Sink};
+use crate::{Fault, RunEvent};
 
-/// Time that sinks get to come back when a run ends before its last barrier.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Between two looks at what is on trial.
+const LOOK_PERIOD: Duration = Duration::from_millis(10);
 
 /// Leads a run from its start to its end.
 pub(crate) struct Coordinator {
@@ -41,8 +47,12 @@ pub(crate) struct Coordinator {
     pub(crate) letters: JoinHandle<Result<(), Fault>>,
     /// Whether what the dead-letter task ended with was seen.
     pub(crate) have_letters_ended: bool,
-    /// Sources that can repeat their events.
-    pub(crate) replayable: HashSet<NodeId>,
+    /// Changes that are asked for.
+    pub(crate) requests: mpsc::Receiver<Request>,
+    /// The change that is not settled.
+    pub(crate) changing: Option<Changing>,
+    /// Sources that cannot repeat their events.
+    pub(crate) fixed: HashSet<NodeId>,
     pub(crate) committed: Option<Checkpoint>,
     /// The epoch that the next generation repeats.
     pub(crate) replay: Option<Replay>,
@@ -89,7 +99,6 @@ impl Coordinator {
     }
 
     async fn generations(&mut self, mut parts: Parts) -> Result<Status, RunError> {
-        let stages = parts.stages.clone();
         let mut is_started = false;
         loop {
             let replay = self.replay.take();
@@ -100,11 +109,14 @@ impl Coordinator {
                 // fails only when the dead-letter task has ended, which is seen on its own
                 let _ = self.plan.postbox.skip(replay.epoch).await;
             }
-            let suspicions = &self.recovery.suspicions;
-            let committed = self.committed.as_ref();
-            let mut generation =
-                self.plan.launch(parts, committed, self.epoch + 1, replay.as_ref(), suspicions).await?;
-            self.shared.watch(generation.links.clone());
+            let beginning = Beginning {
+                checkpoint: self.committed.as_ref(),
+                next_epoch: self.epoch + 1,
+                replay: replay.as_ref(),
+                suspicions: &self.recovery.suspicions,
+            };
+            let mut generation = self.plan.launch(parts, beginning).await?;
+            self.shared.watch(&self.plan, generation.links.clone());
             if !std::mem::replace(&mut is_started, true) {
                 self.plan.tell(&RunEvent::Started { n_nodes: self.plan.nodes.len() });
             }
@@ -141,17 +153,20 @@ impl Coordinator {
                         _ = stop.wait_for(|stop| *stop == Some(Stop::Now)) => return Ok(Status::Stopped),
                         resumed = resumed => resumed?,
                     };
-                    parts.stages.clone_from(&stages);
                 }
             }
         }
     }
 
     async fn conduct(&mut self, generation: &mut Generation, progress: &mut Progress) -> Verdict {
-        let every = self.plan.change.settings.checkpoint_interval.max(Duration::from_millis(1));
-        let mut barriers = interval_at(Instant::now() + every, every);
-        barriers.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut every = self.checkpoint_interval();
+        let mut barriers = periodic(every);
+        let mut looks = periodic(LOOK_PERIOD);
         loop {
+            if every != self.checkpoint_interval() {
+                every = self.checkpoint_interval();
+                barriers = periodic(every);
+            }
             match *self.stop.borrow_and_update() {
                 Some(Stop::Now) => return Verdict::Stopped,
                 Some(Stop::Drain) if !progress.is_draining => {
@@ -160,8 +175,10 @@ impl Coordinator {
                 }
                 _ => {}
             }
-            if progress.awaits_last() {
+            if progress.awaits_last() && !self.is_switching() {
                 self.inject(generation, progress, true);
+            } else if progress.is_free() && self.awaits_settling() {
+                self.inject(generation, progress, false);
             }
             let result = tokio::select! {
                 biased;
@@ -175,13 +192,23 @@ impl Coordinator {
                     Err(letters_error(ended))
                 }
                 ended = generation.join() => match ended {
-                    Some(ended) => progress.settle(ended),
+                    Some(ended) => self.settle(generation, progress, ended),
                     None if progress.is_last_committed => return Verdict::Over,
                     None => Err(RunError::Internal("all nodes left before the last barrier".to_owned())),
                 },
+                request = self.requests.recv(), if progress.is_free() && self.changing.is_none() => {
+                    if let Some(request) = request {
+                        self.begin(generation, progress, request);
+                    }
+                    Ok(())
+                }
+                _ = looks.tick(), if self.is_on_trial() => {
+                    self.judge(generation, progress);
+                    Ok(())
+                }
                 _ = barriers.tick() => {
                     let activity = self.plan.activity.load(Ordering::Relaxed);
-                    if progress.is_free() && activity != progress.activity {
+                    if progress.is_free() && self.changing.is_none() && activity != progress.activity {
                         progress.activity = activity;
                         self.inject(generation, progress, false);
                     }
@@ -189,7 +216,10 @@ impl Coordinator {
                 }
             };
             if let Err(error) = result {
-                return Verdict::Failed(error);
+                match self.blamed_on_change(&error) {
+                    Some(setback) => progress.setback.get_or_insert(setback),
+                    None => return Verdict::Failed(error),
+                };
             }
             // sinks that are taking the epoch finish that first, unless one of them has lost it
             let is_pending = progress.is_pending();
@@ -202,20 +232,12 @@ impl Coordinator {
     /// Starts the next barrier at all sources.
     fn inject(&mut self, generation: &Generation, progress: &mut Progress, is_last: bool) {
         self.epoch += 1;
-        let barrier = Barrier { epoch: self.epoch, is_last };
-        let ids = |node: &Arc<flowctl_topology::Node>| node.id.clone();
-        progress.under_way = Some(UnderWay {
-            barrier,
-            started: Instant::now(),
-            passing: self.plan.nodes.iter().map(ids).collect(),
-            taking: self.plan.of_role(Role::Sink).map(ids).collect(),
-            is_pending: false,
-            checkpoint: Checkpoint { epoch: self.epoch, ..Checkpoint::default() },
-            counters: HashMap::new(),
-        });
-        for node in self.plan.of_role(Role::Source) {
-            generation.tell(&node.id, Control::Barrier(barrier));
-        }
+        let barrier = Barrier { epoch: self.epoch, is_last, revision: None };
+        begin_barrier(&self.plan, barrier, generation, progress);
+    }
+
+    fn checkpoint_interval(&self) -> Duration {
+        self.plan.topology.settings.checkpoint_interval.max(Duration::from_millis(1))
     }
 
     async fn note(&mut self, generation: &Generation, progress: &mut Progress, report: Report) -> Result<(), RunError> {
@@ -235,12 +257,14 @@ impl Coordinator {
                 }
             }
             Report::LettersTaken { epoch } => {
-                if under_way.is_some_and(|under_way| under_way.barrier.epoch == epoch) {
-                    for sink in self.plan.of_role(Role::Sink) {
-                        generation.tell(&sink.id, Control::Take(epoch));
-                    }
+                if let Some(under_way) = under_way.filter(|under_way| under_way.barrier.epoch == epoch) {
+                    under_way.taking.iter().for_each(|sink| generation.tell(sink, Control::Take(epoch)));
                 }
             }
+            Report::Switched { node, revision, held, n_stranded } => {
+                self.switched(&node, revision, held, n_stranded);
+            }
+            Report::FellBack { node, reason } => self.fell_back(generation, &node, &reason),
         }
         if let Some(taken) = progress.under_way.take_if(|under_way| under_way.is_taken()) {
             let stored = self.plan.options.store.commit(taken.barrier.epoch).await;
@@ -276,10 +300,8 @@ impl Coordinator {
                     under_way.checkpoint.finished.insert(node);
                 }
             }
-            Record::State(parts) => {
-                let version = self.plan.nodes.iter().find(|known| known.id == node).map(|node| version(node));
-                let saved = SavedState { version: version.unwrap_or_default(), parts };
-                under_way.checkpoint.states.insert(node, saved);
+            Record::State { version, parts } => {
+                under_way.checkpoint.states.insert(node, SavedState { version, parts });
             }
         }
         if !under_way.passing.is_empty() {
@@ -298,148 +320,61 @@ impl Coordinator {
     fn commit(&mut self, generation: &Generation, taken: UnderWay) {
         let epoch = taken.barrier.epoch;
         self.committed = Some(taken.checkpoint);
-        self.counted = taken.counters;
+        // those that left keep what they counted
+        self.counted.extend(taken.counters);
         self.recovery = Recovery::default();
         self.shared.committed(epoch);
         for link in &generation.links {
             link.edge.ack(epoch);
         }
-        for source in self.plan.of_role(Role::Source) {
-            generation.tell(&source.id, Control::Ack(epoch));
+        for source in &taken.sources {
+            generation.tell(source, Control::Ack(epoch));
         }
         self.plan.tell(&RunEvent::Committed { epoch, took: taken.started.elapsed() });
+        self.committed_change(taken.barrier);
     }
 
-    /// Drops all tasks. Sinks that are not in the middle of a long call forget what no
-    /// epoch covers, so that nothing half-written stays.
-    async fn give_up(&mut self, mut generation: Generation, mut progress: Progress) {
-        generation.sever();
-        let rewound = async {
-            loop {
-                tokio::select! {
-                    ended = generation.join() => match ended {
-                        // why the run ends is known already
-                        Some(ended) => drop(progress.settle(ended)),
-                        None => break,
-                    },
-                    _ = self.reports.recv() => {}
-                }
-            }
-            for (node, sink) in &mut progress.sinks {
-                if let Err(fault) = sink.rewind().instrument(self.plan.spans.node(node)).await {
-                    tracing::debug!(%node, error = %fault, "what no epoch covers stays in the sink");
-                }
-            }
-        };
-        if tokio::time::timeout(LAST_WORDS, rewound).await.is_err() {
-            tracing::debug!("a sink did not come back in time");
+    /// Takes note of a task's end.
+    fn settle(&self, generation: &mut Generation, progress: &mut Progress, ended: Ended) -> Result<(), RunError> {
+        let node = ended.node.clone();
+        let settled = progress.settle(ended);
+        if self.plan.node(&node).is_none() {
+            // it left with a change
+            generation.forget(&node);
+            progress.sinks.remove(&node);
         }
-        generation.abort().await;
+        settled
     }
+}
 
-    /// Stops all tasks, and takes the sinks back.
-    async fn halt(
-        &mut self,
-        mut generation: Generation,
-        mut progress: Progress,
-    ) -> Result<BTreeMap<NodeId, Box<dyn Sink>>, RunError> {
-        generation.sever();
-        let deadline = Instant::now() + self.plan.options.patience;
-        loop {
-            tokio::select! {
-                ended = generation.join() => match ended {
-                    Some(ended) => progress.settle(ended)?,
-                    None => break,
-                },
-                // nodes that are about to leave may still have something to say
-                _ = self.reports.recv() => {}
-                () = tokio::time::sleep_until(deadline) => {
-                    let is_missing = |node: &&Arc<flowctl_topology::Node>| !progress.sinks.contains_key(&node.id);
-                    let stuck = self.plan.of_role(Role::Sink).find(is_missing);
-                    let error = stuck.map(|node| failed(&node.id, NodeError::Stuck));
-                    return Err(error.unwrap_or_else(|| RunError::Internal("nodes do not stop".to_owned())));
-                }
-            }
-        }
-        while self.reports.try_recv().is_ok() {}
-        Ok(progress.sinks)
+/// Starts `barrier` at all sources of `plan`.
+fn begin_barrier(plan: &Plan, barrier: Barrier, generation: &Generation, progress: &mut Progress) {
+    let ids = |node: &Arc<Node>| node.id.clone();
+    let sources: Vec<_> = plan.of_role(Role::Source).map(ids).collect();
+    for source in &sources {
+        generation.tell(source, Control::Barrier(barrier));
     }
+    progress.under_way = Some(UnderWay {
+        barrier,
+        started: Instant::now(),
+        sources,
+        passing: plan.nodes.iter().map(ids).collect(),
+        taking: plan.of_role(Role::Sink).map(ids).collect(),
+        is_pending: false,
+        checkpoint: Checkpoint { epoch: barrier.epoch, ..Checkpoint::default() },
+        counters: HashMap::new(),
+    });
+}
 
-    /// Decides how the run goes on from what store and sinks hold.
-    async fn resume(&mut self, held: &BTreeMap<NodeId, Option<u64>>) -> Result<(), RunError> {
-        let store = &self.plan.options.store;
-        let pending = store.pending().await.map_err(|error| unkept(self.epoch, error))?;
-        let sources = self.plan.of_role(Role::Source).map(|node| node.id.clone());
-        let resume = Resume::decide(self.committed.as_ref(), pending.as_ref(), held, sources);
-        match resume.map_err(|ahead| failed(&ahead.sink.clone(), NodeError::Ahead(ahead.to_string())))? {
-            Resume::Committed => {}
-            Resume::Replay(replay) => self.replay = Some(replay),
-            Resume::Promote => {
-                if let Some(pending) = pending {
-                    store.commit(pending.epoch).await.map_err(|error| unkept(pending.epoch, error))?;
-                    self.shared.committed(pending.epoch);
-                    self.committed = Some(pending);
-                }
-            }
-        }
-        Ok(())
-    }
+/// The sources that cannot repeat their events.
+pub(crate) fn fixed_sources(parts: &Parts) -> HashSet<NodeId> {
+    parts.sources.iter().filter(|(_, source)| !source.is_replayable()).map(|(id, _)| id.clone()).collect()
+}
 
-    /// Makes ready to start again from the committed barrier.
-    async fn go_back(
-        &mut self,
-        setback: Setback,
-        mut sinks: BTreeMap<NodeId, Box<dyn Sink>>,
-    ) -> Result<Parts, RunError> {
-        self.recovery.learn(&setback, self.plan.options.max_rewinds, self.plan.options.max_isolated)?;
-        tracing::warn!(
-            node = %setback.node,
-            error = %setback.fault,
-            epoch = self.committed.as_ref().map_or(0, |committed| committed.epoch),
-            "run goes back to the last barrier"
-        );
-        if let Some(source) = self.plan.of_role(Role::Source).find(|node| !self.replayable.contains(&node.id)) {
-            let blocker = source.id.clone();
-            return Err(failed(&setback.node, NodeError::NotReplayable { blocker, source: setback.fault }));
-        }
-        self.plan.tell(&RunEvent::WentBack {
-            epoch: self.committed.as_ref().map_or(0, |committed| committed.epoch),
-            node: Some(setback.node.clone()),
-            reason: setback.fault.to_string(),
-        });
-        // fails only when the dead-letter task has ended, which is seen on its own
-        let _ = self.plan.postbox.back().await;
-        let mut held = BTreeMap::new();
-        for (node, sink) in &mut sinks {
-            let rewound = rewind_sink(&mut **sink, &self.plan.options.reconnect);
-            let last = rewound
-                .instrument(self.plan.spans.node(node))
-                .await
-                .map_err(|source| failed(node, NodeError::Call { doing: "go back to the last barrier", source }))?;
-            held.insert(node.clone(), last);
-        }
-        self.resume(&held).await?;
-        let mut sources = BTreeMap::new();
-        for node in self.plan.of_role(Role::Source) {
-            let made = self.plan.workshop.source(node).instrument(self.plan.spans.node(&node.id)).await;
-            let mut source = made.map_err(|error| failed(&node.id, NodeError::Instantiate(Arc::new(error))))?;
-            let position = self.committed.as_ref().and_then(|committed| committed.positions.get(&node.id));
-            let backoff = self.plan.options.backoff(&node.settings.retry, node.id.as_str());
-            let opened = open_source(&mut *source, position.map(Vec::as_slice), &backoff);
-            opened
-                .instrument(self.plan.spans.node(&node.id))
-                .await
-                .map_err(|source| failed(&node.id, NodeError::Call { doing: "open at the last position", source }))?;
-            sources.insert(node.id.clone(), source);
-        }
-        if !setback.is_loss() {
-            self.plan.restarted(setback.node, setback.fault.to_string());
-        }
-        for (node, metrics) in &self.plan.metrics {
-            metrics.rewind(&self.counted.get(node).copied().unwrap_or_default());
-        }
-        Ok(Parts { sources, stages: BTreeMap::new(), instances: BTreeMap::new(), sinks })
-    }
+fn periodic(every: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Lets the dead-letter task write what it has, also after a failure: these letters say
