@@ -35,7 +35,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn n_kills(few: u64) -> u64 {
+/// How often pipelines are killed: `few` times unless that is set.
+pub(crate) fn n_kills(few: u64) -> u64 {
     std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(few)
 }
 

@@ -249,6 +249,28 @@ impl Client {
         Ok(self.topologies_service().get_topology(request).await?.into_inner())
     }
 
+    /// Changes a pipeline that runs, or plans a change of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] where the change cannot be made; the pipeline is what it was.
+    pub async fn change_topology(
+        &self,
+        request: admin::ChangeTopologyRequest,
+    ) -> Result<admin::ChangeTopologyResponse, ClientError> {
+        Ok(self.topologies_service().change_topology(request).await?.into_inner())
+    }
+
+    /// What a pipeline was, the latest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`].
+    pub async fn revisions(&self, pipeline: &str) -> Result<Vec<admin::Revision>, ClientError> {
+        let request = admin::ListRevisionsRequest { pipeline: pipeline.to_owned() };
+        Ok(self.topologies_service().list_revisions(request).await?.into_inner().revisions)
+    }
+
     /// Events as they leave a node, or reach it where it is a sink.
     ///
     /// # Errors

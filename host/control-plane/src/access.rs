@@ -43,6 +43,8 @@ pub(crate) const METHODS: &[(&str, Role)] = &[
     ("/flowctl.admin.v1.TopologyService/GetTopology", Role::Viewer),
     ("/flowctl.admin.v1.TopologyService/WatchTopology", Role::Viewer),
     ("/flowctl.admin.v1.TopologyService/TapNode", Role::Operator),
+    ("/flowctl.admin.v1.TopologyService/ChangeTopology", Role::Operator),
+    ("/flowctl.admin.v1.TopologyService/ListRevisions", Role::Viewer),
     ("/flowctl.admin.v1.PluginService/GetPlugin", Role::Viewer),
     ("/flowctl.admin.v1.PluginService/ListPlugins", Role::Viewer),
     ("/flowctl.admin.v1.PluginService/WatchPlugins", Role::Viewer),

@@ -173,6 +173,19 @@ fn seeds(run: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("WatchRunEvents", admin::WatchRunEventsRequest { id: run, after: 1, ..Default::default() }.encode_to_vec()),
         ("GetTopology", admin::GetTopologyRequest { pipeline: a.clone() }.encode_to_vec()),
         ("WatchTopology", admin::WatchTopologyRequest { pipeline: a.clone() }.encode_to_vec()),
+        (
+            "ChangeTopology",
+            admin::ChangeTopologyRequest {
+                pipeline: a.clone(),
+                change: Some(admin::change_topology_request::Change::Remove(admin::RemoveNode {
+                    node: "in".to_owned(),
+                })),
+                is_dry_run: true,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+        ),
+        ("ListRevisions", admin::ListRevisionsRequest { pipeline: a.clone() }.encode_to_vec()),
         ("TapNode", admin::TapNodeRequest { pipeline: a, node: "in".to_owned(), limit: 1 }.encode_to_vec()),
         ("GetPlugin", admin::GetPluginRequest { id: "numbers".to_owned() }.encode_to_vec()),
         ("ListPlugins", admin::ListPluginsRequest { page_size: 1, ..Default::default() }.encode_to_vec()),

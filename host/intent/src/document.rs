@@ -8,6 +8,7 @@ use flowctl_types::NodeId;
 use crate::fault::{Problem, Source, Span};
 use crate::holes::Holes;
 use crate::reader::{Fields, Reader};
+use crate::scalar::Side;
 use crate::tree::{self, Kind, Node, shorten};
 use crate::{Fault, Faults, Intent, discover, explicit, interpolate};
 
@@ -133,6 +134,11 @@ impl Document {
             Intent::Explicit(_) => &["processors", node, "config"],
         };
         self.fault_at(&[start, path].concat(), message, hint)
+    }
+
+    /// The whole document as JSON.
+    pub(crate) fn to_json(&self, side: Side) -> serde_json::Value {
+        self.root.to_json(side)
     }
 
     fn place(&self, path: &[&str]) -> Span {

@@ -12,6 +12,7 @@ mod component;
 mod discover;
 mod document;
 mod edges;
+mod edit;
 mod explicit;
 mod fault;
 mod holes;
@@ -26,6 +27,7 @@ mod settings;
 mod tree;
 
 pub use document::{Document, parse, read};
+pub use edit::{Addition, Draft, EditError, Place, Placed};
 pub use fault::{Fault, Faults};
 pub use interpolate::{Config, Interpolated};
 pub use json_schema::json_schema;

@@ -129,6 +129,7 @@ fn pipeline(n: u32) -> PipelineRecord {
         is_wanted: true,
         created_at: 1,
         changed_at: 1,
+        revision: 0,
     }
 }
 

@@ -26,6 +26,6 @@ pub use error::StateError;
 pub use host::{
     ComponentRecord, ComponentRole, CredentialKind, CredentialRecord, EventLevel, EventRecord, EventRow, Heartbeat,
     HostStore, MAX_EVENT_BYTES, MAX_EVENTS, MAX_MESSAGE_BYTES, PipelineQuery, PipelineRecord, PipelineRow, Removed,
-    Retention, RunQuery, RunRecord, RunRow, RunStatus, RunUpdate,
+    Retention, RevisionRecord, RevisionStatus, RunQuery, RunRecord, RunRow, RunStatus, RunUpdate,
 };
 pub use state::{PipelineState, Standing};

@@ -12,6 +12,7 @@ mod restarts;
 mod runs;
 mod server;
 mod tenants;
+mod topology;
 
 use libtest_mimic::Trial;
 
@@ -26,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         runs::trials(),
         policies::trials(),
         tenants::trials(),
+        topology::trials(),
     ]
     .into_iter()
     .flatten()

@@ -1,4 +1,7 @@
-//! `flowctl topology suggest | show`.
+//! `flowctl topology suggest | show`, and what changes a pipeline that runs.
+
+mod change;
+mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,6 +14,8 @@ use flowctl_registry::Registry;
 use flowctl_topology::{Wish, render, suggest};
 use flowctl_types::EventType;
 
+use self::change::{Add, Configure, Plan, Remove, Replace, Rollback, Sync};
+use self::history::History;
 use crate::args::{PluginArgs, key_value};
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::artifacts::{Artifacts, Way};
@@ -25,8 +30,24 @@ use crate::report::Hinted;
 pub(crate) enum Topology {
     /// Find the chain of processors from event types to sinks
     Suggest(Box<Suggest>),
-    /// Show the graph of nodes that a pipeline file becomes
+    /// Show the graph of nodes that a pipeline file becomes, or that runs
     Show(Show),
+    /// Show what would change if a running pipeline became what a file says
+    Plan(Plan),
+    /// Add a node to a pipeline that runs
+    Add(Box<Add>),
+    /// Remove a node from a pipeline that runs; whoever read from it reads from what it read
+    Remove(Remove),
+    /// Run another component at a node of a pipeline that runs
+    Replace(Replace),
+    /// Configure a node of a pipeline that runs differently
+    Configure(Configure),
+    /// Make a pipeline that runs what a file says
+    Sync(Sync),
+    /// Make a pipeline that runs what it was before
+    Rollback(Rollback),
+    /// List what a pipeline was, change by change
+    History(History),
 }
 
 /// Arguments of `topology suggest`.
@@ -68,8 +89,14 @@ pub(crate) struct Suggest {
 #[derive(Args)]
 pub(crate) struct Show {
     /// The pipeline; `-` is stdin
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "live")]
+    file: Option<PathBuf>,
+    /// Show a pipeline that runs, instead of a file
+    #[arg(long, conflicts_with = "file")]
+    live: bool,
+    /// The pipeline that is meant by `--live`, where several run
+    #[arg(long, value_name = "NAME", requires = "live")]
+    pipeline: Option<String>,
     #[command(flatten)]
     plugins: PluginArgs,
     /// How to draw it
@@ -96,6 +123,14 @@ impl Topology {
         match self {
             Self::Suggest(arguments) => arguments.run(),
             Self::Show(arguments) => arguments.run(),
+            Self::Plan(arguments) => arguments.run(),
+            Self::Add(arguments) => arguments.run(),
+            Self::Remove(arguments) => arguments.run(),
+            Self::Replace(arguments) => arguments.run(),
+            Self::Configure(arguments) => arguments.run(),
+            Self::Sync(arguments) => arguments.run(),
+            Self::Rollback(arguments) => arguments.run(),
+            Self::History(arguments) => arguments.run(),
         }
     }
 }
@@ -163,10 +198,11 @@ fn full_text(error: &dyn std::error::Error) -> String {
 
 impl Show {
     fn run(self) -> Result<ExitCode> {
+        let Some(file) = &self.file else { return self.live() };
         let artifacts = Artifacts::new(RegistryArgs::default())?;
         let live = self.plugins.plane.live()?;
         let supply = Supply::here(&self.plugins.plugins, &artifacts, &live);
-        let topology = pipeline::load(&self.file, &supply)?.topology;
+        let topology = pipeline::load(file, &supply)?.topology;
         let drawing = match self.output {
             Drawing::Text => render::text(&topology),
             Drawing::Dot => render::dot(&topology),
@@ -176,4 +212,45 @@ impl Show {
         output::line(drawing.trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
+
+    /// Shows what runs: only JSON has all of it, the other forms are lines.
+    fn live(&self) -> Result<ExitCode> {
+        let topology = crate::plane::block_on(async {
+            let client = self.plugins.plane.connect().await?;
+            let pipeline = change::pipeline(&client, self.pipeline.as_deref()).await?;
+            client.topology(&pipeline).await.map_err(crate::plane::refused)
+        })?;
+        let json: serde_json::Value = serde_json::from_str(&topology.json)?;
+        match self.output {
+            Drawing::Json => output::line(serde_json::to_string_pretty(&json)?)?,
+            Drawing::Text => {
+                output::line(format!("{}, revision {}", topology.line, topology.revision))?;
+                output::line(output::table(&["NODE", "ROLE", "COMPONENT", "READS FROM"], &rows(&json)))?;
+            }
+            Drawing::Dot | Drawing::Mermaid => {
+                return Err(Hinted::error(
+                    "a pipeline that runs is shown as text or as JSON",
+                    "draw its file, or use `--output json`",
+                ));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Each node of a topology that is shown as JSON, with what it reads from.
+fn rows(topology: &serde_json::Value) -> Vec<Vec<String>> {
+    let list = |key: &str| topology[key].as_array().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let edges = list("edges");
+    let row = |node: &serde_json::Value| {
+        let inputs = edges.iter().filter(|edge| edge["to"] == node["id"]).map(|edge| text(&edge["from"]));
+        let component = &node["component"];
+        let name = match component["version"].as_str() {
+            Some(version) => format!("{} {version}", text(&component["name"])),
+            None => text(&component["name"]),
+        };
+        vec![text(&node["id"]), text(&node["role"]), name, inputs.collect::<Vec<_>>().join(", ")]
+    };
+    list("nodes").iter().map(row).collect()
 }

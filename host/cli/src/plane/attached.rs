@@ -267,7 +267,7 @@ pub(crate) fn summary(run: &admin::Run) -> serde_json::Value {
 
 /// The values of the environment variables that a pipeline's text names: in what it says,
 /// and in what it grants to plugins.
-fn variables(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn variables(text: &str) -> BTreeMap<String, String> {
     let named = std::cell::RefCell::new(BTreeMap::new());
     let environment = |name: &str| {
         let value = std::env::var(name).ok()?;

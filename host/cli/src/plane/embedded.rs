@@ -1,7 +1,6 @@
 //! The control plane that `flowctl run` brings along, where none is running: components
 //! register at it, the run can be watched and stopped through it, and is written down.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,7 +89,8 @@ impl Embedded {
             file: PipelineFile {
                 name: file.0.to_owned(),
                 text: file.1.to_owned(),
-                variables: Variables::Given(BTreeMap::new()),
+                // that of this process, when the pipeline is changed
+                variables: Variables::Host,
                 base_dir: std::env::current_dir().context("cannot find the working directory")?,
                 plugins: Vec::new(),
                 lock: None,

@@ -2,6 +2,7 @@
 
 pub(crate) mod attached;
 pub(crate) mod children;
+mod edits;
 pub(crate) mod embedded;
 mod live;
 pub(crate) mod peers;

@@ -8,19 +8,21 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use anyhow::Result;
 use async_trait::async_trait;
 use flowctl_control_plane::controller::{
-    CatalogueEntry, FileFault, Guard, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned, PrepareRequest,
-    Prepared, Start, Variables,
+    CatalogueEntry, Edit, Edited, FileFault, Guard, Locking, PlanFailure, PlanFailureKind, PlanRequest, Planned,
+    PrepareRequest, Prepared, Start, Variables,
 };
 use flowctl_control_plane::tenants::{Policy, Quotas, Tenant};
 use flowctl_control_plane::{Planner, Redaction};
 use flowctl_engine::{Engine, TenantLimits};
-use flowctl_intent::Faults;
+use flowctl_intent::{Faults, Place};
 use flowctl_registry::{Declarations, Entry};
 use flowctl_runtime::Options;
+use flowctl_schema::Role;
 use flowctl_store::PipelineState;
-use flowctl_topology::{Component, Node, render};
+use flowctl_topology::{Component, Node, Topology, render};
 
 use super::children::{Children, Running};
+use super::edits;
 use super::peers::Peers;
 use super::reach;
 use crate::artifacts::Artifacts;
@@ -109,6 +111,12 @@ impl Planner for HostPlanner {
         planned.unwrap_or_else(|error| Err(broke_off(&error)))
     }
 
+    async fn edit(&self, request: &PlanRequest, running: &Topology, edit: &Edit) -> Result<Edited, PlanFailure> {
+        let (this, request, running, edit) = (self.clone(), request.clone(), running.clone(), edit.clone());
+        let edited = tokio::task::spawn_blocking(move || edits::edited(&this, &request, &running, &edit)).await;
+        edited.unwrap_or_else(|error| Err(broke_off(&error)))
+    }
+
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure> {
         let inner = Arc::clone(&self.0);
         let (tenant, policy, start) = (request.plan.tenant.clone(), Arc::clone(&request.plan.policy), request.start);
@@ -162,6 +170,28 @@ impl Planner for HostPlanner {
             tracing::warn!(error = %failure, "plugins cannot be listed");
             Vec::new()
         })
+    }
+}
+
+impl HostPlanner {
+    /// Plans on the thread of the caller, which it may block.
+    pub(super) fn plan_here(&self, request: &PlanRequest) -> Result<Planned, PlanFailure> {
+        self.0.plan(request)
+    }
+
+    /// What a pipeline of this tenant finds by `name`, and where that stands in a pipeline.
+    pub(super) fn place_of(&self, request: &PlanRequest, name: &str) -> Option<Place> {
+        let place = |role| match role {
+            Role::Source => Place::Source,
+            Role::Processor => Place::Processor,
+            Role::Sink => Place::Sink,
+        };
+        let live = request.live.iter().find(|live| live.id == name || live.name == name).map(|live| live.role);
+        let entries = self.0.catalogue(&request.policy).unwrap_or_default();
+        // what is added between others is looked for first
+        let of_role = |role: Role| entries.iter().any(|entry| entry.name == name && entry.role == role.to_string());
+        let known = [Role::Processor, Role::Sink, Role::Source].into_iter().find(|role| of_role(*role));
+        live.or(known).map(place)
     }
 }
 

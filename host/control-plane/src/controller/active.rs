@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use flowctl_runtime::{RunHandle, Throttle};
-use flowctl_topology::Topology;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use super::{ControlError, RunView};
+use super::apply::demand;
+use super::{ControlError, Figures, PlanRequest, Planned, RunView};
 use crate::Redaction;
 use crate::tenants::{Demand, Quotas, Tenant};
 
@@ -29,15 +29,21 @@ pub(super) struct Active {
 
 /// A run that goes on.
 pub(super) struct ActiveRun {
-    pub(super) topology: Arc<Topology>,
-    pub(super) demand: Demand,
-    /// What is not told of it.
-    pub(super) redaction: Redaction,
+    current: Mutex<Current>,
     /// When what is under way must have flowed to the sinks; none before it is to stop.
     pub(super) stop: watch::Sender<Option<Instant>>,
     pub(super) view: watch::Sender<RunView>,
     /// From when its nodes are ready.
     pub(super) handle: OnceLock<RunHandle>,
+}
+
+/// What a run was planned from, and to.
+#[derive(Clone)]
+pub(super) struct Current {
+    pub(super) plan: PlanRequest,
+    pub(super) planned: Planned,
+    /// The pipeline's revision.
+    pub(super) revision: u64,
 }
 
 impl Active {
@@ -58,11 +64,32 @@ impl Active {
             return Err(ControlError::RunsAlready { pipeline: key.1, run });
         }
         let of_tenant = runs.iter().filter(|((owner, _), _)| *owner == tenant);
-        let used = of_tenant.map(|(_, run)| run.demand).fold(Demand::default(), Demand::plus);
-        quotas.check(used, run.demand).map_err(|reason| ControlError::Quota { tenant: tenant.to_string(), reason })?;
+        let used = of_tenant.map(|(_, run)| run.demand()).fold(Demand::default(), Demand::plus);
+        quotas
+            .check(used, run.demand())
+            .map_err(|reason| ControlError::Quota { tenant: tenant.to_string(), reason })?;
         let run = Arc::new(run);
         runs.insert(key, Arc::clone(&run));
         Ok(run)
+    }
+
+    /// Has a run be what `next` says, where the quotas allow it.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Quota`].
+    pub(super) fn change(&self, run: &ActiveRun, next: Current, quotas: &Quotas) -> Result<(), ControlError> {
+        let (tenant, id) = {
+            let view = run.view.borrow();
+            (view.tenant.clone(), view.id.to_string())
+        };
+        let runs = self.runs();
+        let others = runs.iter().filter(|((owner, _), other)| *owner == tenant && *other.view.borrow().id != *id);
+        let used = others.map(|(_, run)| run.demand()).fold(Demand::default(), Demand::plus);
+        let more = demand(&next.planned.topology);
+        quotas.check(used, more).map_err(|reason| ControlError::Quota { tenant: tenant.to_string(), reason })?;
+        run.set(next);
+        Ok(())
     }
 
     /// Takes a run out.
@@ -112,6 +139,48 @@ impl Active {
 }
 
 impl ActiveRun {
+    pub(super) fn new(current: Current, view: RunView) -> Self {
+        Self {
+            current: Mutex::new(current),
+            stop: watch::channel(None).0,
+            view: watch::channel(view).0,
+            handle: OnceLock::new(),
+        }
+    }
+
+    /// What it was planned from and to.
+    pub(super) fn current(&self) -> Current {
+        self.lock().clone()
+    }
+
+    pub(super) fn set(&self, next: Current) {
+        *self.lock() = next;
+    }
+
+    pub(super) fn set_revision(&self, revision: u64) {
+        self.lock().revision = revision;
+    }
+
+    pub(super) fn demand(&self) -> Demand {
+        demand(&self.lock().planned.topology)
+    }
+
+    /// What is not told of it.
+    pub(super) fn redaction(&self) -> Redaction {
+        self.lock().planned.redaction.clone()
+    }
+
+    /// How it is shown: its figures by what its nodes are now.
+    pub(super) fn figures(&self, snapshot: &flowctl_runtime::Snapshot) -> Figures {
+        let current = self.lock();
+        Figures::of(snapshot, &current.planned.chain, &current.planned.origins)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        // no code that can panic runs while the lock is held
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells the run to stop; the earliest limit holds.
     pub(super) fn order_stop(&self, drain_timeout: Duration) {
         let until = Instant::now() + drain_timeout;

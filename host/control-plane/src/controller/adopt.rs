@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::active::ActiveRun;
-use super::apply::{active_run, pipeline_record};
+use super::apply::{active_run, pipeline_record, store_started};
 use super::lead::{End, Job, finish};
 use super::observe::RunObserver;
-use super::{ControlError, Controller, Figures, Inner, Intention, PlanRequest, Planned, Start};
+use super::{ControlError, Controller, Inner, Intention, PlanRequest, Planned, Start};
 
 /// A run that a command drives. Where it is dropped without an end, the next start of a
 /// host finds that it crashed.
@@ -20,7 +20,6 @@ pub struct Adopted {
     inner: Arc<Inner>,
     run: Arc<ActiveRun>,
     id: String,
-    planned: Planned,
     shown: Option<JoinHandle<()>>,
 }
 
@@ -38,17 +37,18 @@ impl Controller {
         let run = inner.active.reserve(run, &job.plan.policy.quotas)?;
         let id = record.id.clone();
         let pipeline = pipeline_record(&job, Intention::Attached);
-        let stored = inner.records.call(move |store| {
-            store.put_pipeline(&pipeline)?;
-            store.create_run(&record)
-        });
-        if let Err(error) = stored.await {
-            inner.active.release(&run);
-            return Err(ControlError::Store(error));
+        let chain = planned.chain.clone();
+        let stored = inner.records.call(move |store| store_started(store, &pipeline, &record, &chain));
+        match stored.await {
+            Ok(revision) => run.set_revision(revision),
+            Err(error) => {
+                inner.active.release(&run);
+                return Err(ControlError::Store(error));
+            }
         }
         inner.log.open(&id, planned.redaction.clone());
         inner.changed();
-        Ok(Adopted { inner, run, id, planned, shown: None })
+        Ok(Adopted { inner, run, id, shown: None })
     }
 }
 
@@ -75,15 +75,14 @@ impl Adopted {
             view.dead_letters = dead_letters.into();
         });
         self.inner.store_view(&self.run).await;
-        self.shown =
-            Some(tokio::spawn(show(Arc::clone(&self.inner), Arc::clone(&self.run), handle, self.planned.clone())));
+        self.shown = Some(tokio::spawn(show(Arc::clone(&self.inner), Arc::clone(&self.run), handle)));
     }
 
     /// Writes down how it ended.
     pub async fn ended(self, summary: &Summary) {
         let figures = self.run.handle.get().and_then(RunHandle::snapshot);
         if let Some(snapshot) = figures {
-            let figures = Figures::of(&snapshot, &self.planned.chain, &self.planned.origins);
+            let figures = self.run.figures(&snapshot);
             self.run.view.send_modify(|view| view.figures = Arc::new(figures));
         }
         let status = match summary.status {
@@ -110,7 +109,7 @@ impl Adopted {
 }
 
 /// Shows the figures of a run, and passes orders to stop on.
-async fn show(inner: Arc<Inner>, run: Arc<ActiveRun>, handle: RunHandle, planned: Planned) {
+async fn show(inner: Arc<Inner>, run: Arc<ActiveRun>, handle: RunHandle) {
     let mut stop = run.stop.subscribe();
     let mut figures = interval(inner.settings.figures_period);
     figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,7 +119,7 @@ async fn show(inner: Arc<Inner>, run: Arc<ActiveRun>, handle: RunHandle, planned
         tokio::select! {
             _ = figures.tick() => {
                 if let Some(snapshot) = handle.snapshot() {
-                    let figures = Figures::of(&snapshot, &planned.chain, &planned.origins);
+                    let figures = run.figures(&snapshot);
                     run.view.send_modify(|view| view.figures = Arc::new(figures));
                 }
                 if stored_at.elapsed() >= inner.settings.store_period {

@@ -1,17 +1,17 @@
 //! Applying a pipeline: planned, checked against the quotas, written down, started.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use flowctl_runtime::Orphans;
-use flowctl_store::{HostStore, PipelineRecord, RunQuery, RunRecord, RunStatus, StateError};
+use flowctl_store::{
+    HostStore, PipelineRecord, RevisionRecord, RevisionStatus, RunQuery, RunRecord, RunStatus, StateError,
+};
 use flowctl_topology::{Component, Topology, render};
 use ring::rand::SecureRandom as _;
-use tokio::sync::watch;
 use tracing::{Instrument as _, error};
 
-use super::active::ActiveRun;
+use super::active::{ActiveRun, Current};
 use super::lead::{self, Aborting, Job};
 use super::{
     ControlError, Controller, Figures, Inner, Locking, PipelineFile, PlanFailure, PlanFailureKind, PlanRequest,
@@ -122,9 +122,13 @@ impl Inner {
         // in a task, so that a caller who leaves does not leave a run without one
         let launched = tokio::spawn(async move {
             let name = pipeline.name.clone();
-            let stored = inner.records.call(move |store| store_run(store, &pipeline, &record));
+            let chain = job.planned.chain.clone();
+            let stored = inner.records.call(move |store| store_run(store, &pipeline, &record, &chain));
             let refused = match stored.await {
-                Ok(Stored::Yes) => None,
+                Ok(Stored::Yes { revision }) => {
+                    run.set_revision(revision);
+                    None
+                }
                 Ok(Stored::RunsElsewhere) => Some(ControlError::RunsElsewhere { pipeline: name }),
                 Err(error) => Some(ControlError::Store(error)),
             };
@@ -150,12 +154,12 @@ impl Inner {
 
 /// Whether a run was stored.
 enum Stored {
-    Yes,
+    Yes { revision: u64 },
     RunsElsewhere,
 }
 
 /// Stores a pipeline and its new run, unless another host of this store runs it.
-fn store_run(store: &HostStore, pipeline: &PipelineRecord, run: &RunRecord) -> Result<Stored, StateError> {
+fn store_run(store: &HostStore, pipeline: &PipelineRecord, run: &RunRecord, chain: &str) -> Result<Stored, StateError> {
     let active =
         RunQuery { pipeline: Some(pipeline.name.clone()), is_active: true, ..RunQuery::of(pipeline.tenant.as_str()) };
     // hosts that died since this one started have left theirs
@@ -165,16 +169,48 @@ fn store_run(store: &HostStore, pipeline: &PipelineRecord, run: &RunRecord) -> R
             return Ok(Stored::RunsElsewhere);
         }
     }
+    let revision = store_started(store, pipeline, run, chain)?;
+    Ok(Stored::Yes { revision })
+}
+
+/// Stores a pipeline and its new run; answers the pipeline's revision, which is another where
+/// the file or its lock is.
+pub(super) fn store_started(
+    store: &HostStore,
+    pipeline: &PipelineRecord,
+    run: &RunRecord,
+    chain: &str,
+) -> Result<u64, StateError> {
+    let (tenant, name) = (&pipeline.tenant, &pipeline.name);
     store.put_pipeline(pipeline)?;
     store.create_run(run)?;
-    Ok(Stored::Yes)
+    let last = store.pipeline(tenant, name)?.map_or(0, |pipeline| pipeline.revision);
+    let before = store.revision(tenant, name, last)?;
+    if before.is_some_and(|before| before.text == pipeline.text && before.lock == pipeline.lock) {
+        return Ok(last);
+    }
+    store.put_revision(&RevisionRecord {
+        tenant: tenant.clone(),
+        pipeline: name.clone(),
+        number: last + 1,
+        run: run.id.clone(),
+        at: now(),
+        status: RevisionStatus::Started,
+        reason: String::new(),
+        changes: "[]".to_owned(),
+        outcome: "{}".to_owned(),
+        chain: chain.to_owned(),
+        text: pipeline.text.clone(),
+        lock: pipeline.lock.clone(),
+    })?;
+    Ok(last + 1)
 }
 
 /// A run of `job`, as it goes on and as it is stored.
 pub(super) fn active_run(job: &Job, host_id: &str) -> (ActiveRun, RunRecord) {
-    let topology = Arc::new(job.planned.topology.clone());
-    let record = run_record(&job.plan, &topology.name.to_string(), host_id, &resolved(&topology));
-    let figures = planned_figures(&topology, &job.planned);
+    let topology = &job.planned.topology;
+    let record = run_record(&job.plan, &topology.name.to_string(), host_id, &resolved(topology));
+    let figures = planned_figures(topology, &job.planned);
     let view = RunView {
         id: record.id.as_str().into(),
         tenant: job.plan.tenant.clone(),
@@ -190,15 +226,8 @@ pub(super) fn active_run(job: &Job, host_id: &str) -> (ActiveRun, RunRecord) {
         dead_letters: "".into(),
         figures: Arc::new(figures),
     };
-    let run = ActiveRun {
-        demand: demand(&topology),
-        topology,
-        redaction: job.planned.redaction.clone(),
-        stop: watch::channel(None).0,
-        view: watch::channel(view).0,
-        handle: OnceLock::new(),
-    };
-    (run, record)
+    let current = Current { plan: job.plan.clone(), planned: job.planned.clone(), revision: 0 };
+    (ActiveRun::new(current, view), record)
 }
 
 /// A run that is about to start, as the store has it.
@@ -244,11 +273,12 @@ pub(super) fn pipeline_record(job: &Job, intention: Intention) -> PipelineRecord
         is_wanted: intention == Intention::Wanted,
         created_at: now(),
         changed_at: now(),
+        revision: 0,
     }
 }
 
 /// The topology as JSON without secrets.
-fn resolved(topology: &Topology) -> String {
+pub(super) fn resolved(topology: &Topology) -> String {
     render::json(topology).to_string()
 }
 
@@ -264,7 +294,7 @@ fn planned_figures(topology: &Topology, planned: &Planned) -> Figures {
 }
 
 /// What a run takes of the tenant's quotas.
-fn demand(topology: &Topology) -> Demand {
+pub(super) fn demand(topology: &Topology) -> Demand {
     let nodes = || topology.nodes.iter().chain(&topology.dead_letter);
     let memory = nodes().filter(|node| matches!(node.component, Component::Plugin { .. }));
     let memory = memory.map(|node| node.limits.memory_bytes.saturating_mul(u64::from(node.parallelism.get())));

@@ -59,6 +59,26 @@ pub enum ControlError {
         /// The pipeline.
         pipeline: String,
     },
+    /// The pipeline has no such revision.
+    #[error("pipeline `{pipeline}` has no revision {number} that is kept")]
+    NoRevision {
+        /// The pipeline.
+        pipeline: String,
+        /// What was asked for.
+        number: u64,
+    },
+    /// The change would be another by now than the one that was looked at.
+    #[error("the plan has changed: its hash is `{found}` by now")]
+    PlanMoved {
+        /// The hash.
+        found: String,
+    },
+    /// A change could not be made; what ran goes on.
+    #[error("the topology was not changed: {reason}")]
+    NotChanged {
+        /// Why, with every node that cannot be prepared.
+        reason: String,
+    },
     /// The host is about to stop.
     #[error("the control plane is stopping")]
     Draining,

@@ -78,7 +78,6 @@ pub(super) fn spawn(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) {
 
 async fn lead(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) -> End {
     let mut stop = run.stop.subscribe();
-    let (origins, line) = (job.planned.origins.clone(), job.planned.chain.clone());
     let mut starting = Aborting(tokio::spawn(start(Arc::clone(&inner), Arc::clone(&run), job).in_current_span()));
     let started = tokio::select! {
         biased;
@@ -109,7 +108,7 @@ async fn lead(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) -> End {
         view.dead_letters = dead_letters.into();
     });
     inner.store_view(&run).await;
-    let look = |figures: &RunHandle| figures.snapshot().map(|snapshot| Figures::of(&snapshot, &line, &origins));
+    let look = |figures: &RunHandle| figures.snapshot().map(|snapshot| run.figures(&snapshot));
     let end = Watch { inner: &inner, run: &run, handle: &handle, look: &look }.to_the_end(going, stop).await;
     if let Some(figures) = look(&handle) {
         run.view.send_modify(|view| view.figures = Arc::new(figures));
@@ -263,8 +262,8 @@ impl End {
 
 /// Writes the end down, shows it, and takes the run out of the active ones.
 pub(super) async fn finish(inner: &Inner, run: &ActiveRun, end: End) {
-    let end =
-        End { error: run.redaction.of(&end.error).into_owned(), hint: run.redaction.of(&end.hint).into_owned(), ..end };
+    let redaction = run.redaction();
+    let end = End { error: redaction.of(&end.error).into_owned(), hint: redaction.of(&end.hint).into_owned(), ..end };
     let (id, tenant, pipeline) = {
         let view = run.view.borrow();
         (view.id.to_string(), view.tenant.to_string(), view.pipeline.to_string())

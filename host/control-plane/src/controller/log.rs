@@ -85,6 +85,13 @@ impl RunLog {
         self.inner.runs().insert(run.to_owned(), open);
     }
 
+    /// Has the log of a run tell nothing of what `redaction` hides either, from now on.
+    pub(crate) fn hide(&self, run: &str, redaction: Redaction) {
+        if let Some(open) = self.inner.runs().get_mut(run) {
+            open.redaction = redaction;
+        }
+    }
+
     /// Writes what waits, and ends the log of a run: followers see its end.
     pub(crate) async fn close(&self, run: &str) {
         self.inner.write().await;

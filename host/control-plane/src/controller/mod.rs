@@ -7,6 +7,7 @@
 mod active;
 mod adopt;
 mod apply;
+mod change;
 mod error;
 mod lead;
 mod log;
@@ -29,12 +30,13 @@ use tokio::time::timeout;
 
 pub use adopt::Adopted;
 pub use apply::{Applied, Apply, Intention};
+pub use change::{ChangeFigures, ChangeRequest, ChangeView, Target};
 pub use error::ControlError;
 pub use log::RunLog;
 pub use log_layer::LogLayer;
 pub use planner::{
-    CatalogueEntry, FileFault, Guard, Locking, PipelineFile, PlanFailure, PlanFailureKind, PlanRequest, Planned,
-    Planner, PrepareRequest, Prepared, Start, Variables,
+    CatalogueEntry, Edit, Edited, FileFault, Guard, Locking, PipelineFile, PlanFailure, PlanFailureKind, PlanRequest,
+    Planned, Planner, PrepareRequest, Prepared, Start, Variables,
 };
 pub use record::{EdgeFigures, Figures, NodeFigures, RunView};
 pub use settings::ControllerSettings;

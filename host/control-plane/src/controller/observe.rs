@@ -42,6 +42,12 @@ fn words(event: &RunEvent) -> Option<(EventLevel, &'static str, String, String)>
         RunEvent::LettersWritten { epoch, n_letters } => {
             (Warn, "dead-letters", none(), format!("{n_letters} events were set aside in epoch {epoch}"))
         }
+        RunEvent::TopologyChanged { revision, pause } => {
+            let pause = pause.as_secs_f64() * 1e3;
+            (Info, "topology-changed", none(), format!("change {revision} was made, pause {pause:.2} ms"))
+        }
+        RunEvent::ChangeKept { revision } => (Info, "change-kept", none(), format!("change {revision} is kept")),
+        RunEvent::ChangeRolledBack { reason, .. } => (Warn, "change-rolled-back", none(), reason.clone()),
         RunEvent::Finished { source } => {
             (Info, "source-finished", source.to_string(), "the source has no more events".to_owned())
         }

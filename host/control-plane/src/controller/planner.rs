@@ -28,6 +28,10 @@ pub trait Planner: Send + Sync + 'static {
     /// Starts nothing.
     async fn plan(&self, request: &PlanRequest) -> Result<Planned, PlanFailure>;
 
+    /// Makes another file of one that runs, and plans that. The request has the file that
+    /// runs, `running` what became of it.
+    async fn edit(&self, request: &PlanRequest, running: &Topology, edit: &Edit) -> Result<Edited, PlanFailure>;
+
     /// Makes ready what a run needs: its state directory, its workshop. What was taken
     /// is given back when the future or [`Prepared::guard`] is dropped.
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure>;
@@ -105,6 +109,51 @@ pub struct Planned {
     pub redaction: Redaction,
     /// What the planner wants back when it prepares.
     pub carried: Arc<dyn Any + Send + Sync>,
+}
+
+/// A change of a pipeline's nodes.
+#[derive(Debug, Clone)]
+pub enum Edit {
+    /// A node comes.
+    Add {
+        /// What is to run there: a name, a reference or a file.
+        component: String,
+        /// Its id; none for the component's name.
+        id: Option<String>,
+        /// What it reads from.
+        after: Vec<String>,
+        /// Who reads from it, in the place of those; empty for whoever takes its events.
+        before: Vec<String>,
+        /// Its configuration.
+        config: serde_json::Map<String, serde_json::Value>,
+    },
+    /// A node goes; whoever read from it reads from what it read.
+    Remove {
+        /// The node.
+        node: String,
+    },
+    /// Another component runs at a node.
+    Replace {
+        /// The node.
+        node: String,
+        /// As in [`Edit::Add`].
+        component: String,
+    },
+    /// A node is configured differently.
+    Configure {
+        /// The node.
+        node: String,
+        /// Values by their path, fields joined with dots; null takes one away.
+        values: Vec<(String, serde_json::Value)>,
+    },
+}
+
+/// What a pipeline became by an edit.
+pub struct Edited {
+    /// The file's text.
+    pub text: String,
+    /// What it was planned to.
+    pub planned: Planned,
 }
 
 /// A plan to make ready.

@@ -54,7 +54,7 @@ impl Controller {
     /// What the runs of a tenant take of its quotas.
     #[must_use]
     pub fn used(&self, tenant: &Tenant) -> Demand {
-        self.inner.active.of_tenant(tenant).iter().map(|run| run.demand).fold(Demand::default(), Demand::plus)
+        self.inner.active.of_tenant(tenant).iter().map(|run| run.demand()).fold(Demand::default(), Demand::plus)
     }
 
     /// One pipeline, with its last run.
@@ -147,7 +147,7 @@ impl Controller {
     #[must_use]
     pub fn topology(&self, tenant: &Tenant, pipeline: &str) -> Option<(Arc<Topology>, watch::Receiver<RunView>)> {
         let run = self.inner.active.of_pipeline(tenant, pipeline)?;
-        Some((Arc::clone(&run.topology), run.view.subscribe()))
+        Some((Arc::new(run.current().planned.topology), run.view.subscribe()))
     }
 
     /// The same run as it is now, where it goes on.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use flowctl_runtime::Orphans;
-use flowctl_store::{PipelineRecord, Retention, RunStatus};
+use flowctl_store::{PipelineRecord, Retention, RevisionStatus, RunStatus};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
@@ -45,11 +45,12 @@ async fn again(inner: &Arc<Inner>, pipeline: PipelineRecord) {
         warn!(pipeline = name, tenant = pipeline.tenant, "a wanted pipeline has no tenant that is one");
         return;
     };
+    let orphans = orphans(inner, &pipeline).await;
     let (file, locking) = file(pipeline);
     let plan = inner.plan_request(&tenant, file, locking);
     let started = match planned(inner, plan.clone()).await {
         Ok((plan, planned)) => {
-            let job = Job { plan, planned, start: Start::Resume, orphans: Orphans::Refuse };
+            let job = Job { plan, planned, start: Start::Resume, orphans };
             inner.launch(job, Intention::Wanted).await.map(drop)
         }
         Err(failure) => Err(ControlError::Plan(failure)),
@@ -62,6 +63,16 @@ async fn again(inner: &Arc<Inner>, pipeline: PipelineRecord) {
             warn!(pipeline = name, %tenant, error = %chain(&error), "the pipeline cannot run again");
             write_down(inner, &plan, &name, &error).await;
         }
+    }
+}
+
+/// What becomes of the state of nodes that the pipeline does not have: where it was changed
+/// while it ran, the last checkpoint may be of the nodes before.
+async fn orphans(inner: &Inner, pipeline: &PipelineRecord) -> Orphans {
+    let (tenant, name, number) = (pipeline.tenant.clone(), pipeline.name.clone(), pipeline.revision);
+    match inner.records.call(move |store| store.revision(&tenant, &name, number)).await {
+        Ok(Some(revision)) if revision.status != RevisionStatus::Started => Orphans::Discard,
+        _ => Orphans::Refuse,
     }
 }
 

@@ -42,7 +42,7 @@ impl Controller {
         let no_node = || ControlError::NoNode { pipeline: pipeline.to_owned(), node: node.to_owned() };
         let run = self.inner.active.of_pipeline(tenant, pipeline).ok_or_else(not_running)?;
         let id: NodeId = node.parse().map_err(|_| no_node())?;
-        run.topology.node(&id).ok_or_else(no_node)?;
+        run.current().planned.topology.node(&id).ok_or_else(no_node)?;
         let handle = run.handle.get().ok_or_else(not_running)?;
         Ok(TappedEvents { tap: handle.tap(&id, CAPACITY).ok_or_else(not_running)?, shown: None })
     }

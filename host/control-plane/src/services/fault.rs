@@ -70,6 +70,15 @@ impl From<ControlError> for Status {
             ControlError::NoRun { id } => not_found("run", &id),
             ControlError::NoNode { node, .. } => not_found("node", &node),
             ControlError::NotRunning { .. } => status(Code::FailedPrecondition, "NOT_RUNNING", &message, None),
+            ControlError::NoRevision { .. } => {
+                let hint = "`flowctl topology history` lists those that are";
+                status(Code::NotFound, "NO_REVISION", &message, Some(hint))
+            }
+            ControlError::PlanMoved { .. } => {
+                let hint = "look at the plan again with `--dry-run`";
+                status(Code::Aborted, "PLAN_MOVED", &message, Some(hint))
+            }
+            ControlError::NotChanged { .. } => status(Code::FailedPrecondition, "NOT_CHANGED", &message, None),
             ControlError::Draining => status(Code::Unavailable, "DRAINING", &message, None),
             ControlError::Store(error) => internal("store", &error),
         }

@@ -164,7 +164,7 @@ fn apply(request: ApplyPipelineRequest) -> Result<Apply, Status> {
     })
 }
 
-fn file(wire: WireFile) -> Result<PipelineFile, Status> {
+pub(super) fn file(wire: WireFile) -> Result<PipelineFile, Status> {
     for (field, text, most) in [
         ("file.name", &wire.name, NAME_BYTES),
         ("file.text", &wire.text, FILE_BYTES),

@@ -5,10 +5,12 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use flowctl_control_plane::tenants::Role;
 use flowctl_proto::FILE_DESCRIPTOR_SET;
+use flowctl_proto::admin::change_topology_request::Change;
 use flowctl_proto::admin::{
-    DeletePipelineRequest, GetHostRequest, GetPipelineRequest, GetPluginRequest, GetRunRequest, GetTopologyRequest,
-    ListPipelinesRequest, ListPluginsRequest, ListRunEventsRequest, ListRunsRequest, RunStatus, StopRunRequest,
-    TapNodeRequest, WatchRunEventsRequest, WatchRunRequest, WatchTopologyRequest,
+    ChangeTopologyRequest, DeletePipelineRequest, GetHostRequest, GetPipelineRequest, GetPluginRequest, GetRunRequest,
+    GetTopologyRequest, ListPipelinesRequest, ListPluginsRequest, ListRevisionsRequest, ListRunEventsRequest,
+    ListRunsRequest, RemoveNode, RunStatus, StopRunRequest, TapNodeRequest, WatchRunEventsRequest, WatchRunRequest,
+    WatchTopologyRequest,
 };
 use flowctl_proto::v1::{
     ComponentInfo, ComponentStatusRequest, DiscoveryRequest, HeartbeatRequest, ListComponentsRequest, RegisterRequest,
@@ -108,7 +110,7 @@ async fn a_role_may_what_is_below_it_and_no_more() {
     let credentials = &host.plane.credentials;
     let tenant = "acme".parse().unwrap();
     let caller = host.caller().await;
-    let of_operators = ["Apply", "Stop", "Tap", "Register", "Unregister", "Heartbeat"];
+    let of_operators = ["Apply", "Change", "Stop", "Tap", "Register", "Unregister", "Heartbeat"];
     for role in [Role::Viewer, Role::Operator, Role::Admin] {
         let token = credentials.create_token(&tenant, role, "", None).await.unwrap().token;
         for method in methods() {
@@ -183,6 +185,10 @@ async fn a_foreign_object_is_as_if_it_were_not_there() {
     code!(runs.watch_run_events(WatchRunEventsRequest { id: id.clone(), ..Default::default() }));
     code!(topologies.get_topology(GetTopologyRequest { pipeline: name() }));
     code!(topologies.watch_topology(WatchTopologyRequest { pipeline: name() }));
+    let change = |change| ChangeTopologyRequest { pipeline: name(), change: Some(change), ..Default::default() };
+    let removal = RemoveNode { node: "in".to_owned() };
+    code!(topologies.change_topology(change(Change::Remove(removal))));
+    code!(topologies.list_revisions(ListRevisionsRequest { pipeline: name() }));
     code!(topologies.tap_node(TapNodeRequest { pipeline: name(), node: "in".to_owned(), limit: 1 }));
     code!(plugins.get_plugin(GetPluginRequest { id: ttp() }));
     code!(components.heartbeat(HeartbeatRequest { service_id: ttp(), ..Default::default() }));

@@ -2540,6 +2540,181 @@ pub struct TappedEvent {
     #[prost(uint64, tag = "5")]
     pub n_skipped: u64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeTopologyRequest {
+    #[prost(string, tag = "1")]
+    pub pipeline: ::prost::alloc::string::String,
+    /// Whether the change is only planned.
+    #[prost(bool, tag = "8")]
+    pub is_dry_run: bool,
+    /// What a dry run answered: the change is refused where it would be another by now. Empty for any.
+    #[prost(string, tag = "9")]
+    pub plan_hash: ::prost::alloc::string::String,
+    /// Whether the state of nodes that get another component may be dropped.
+    #[prost(bool, tag = "10")]
+    pub discards_state: bool,
+    /// What new components have to stand; none for the default.
+    #[prost(message, optional, tag = "11")]
+    pub trial: ::core::option::Option<Trial>,
+    /// Values of environment variables that the change names, beside those that the pipeline has. They are never stored.
+    #[prost(map = "string, string", tag = "12")]
+    pub variables: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(oneof = "change_topology_request::Change", tags = "2, 3, 4, 5, 6, 7")]
+    pub change: ::core::option::Option<change_topology_request::Change>,
+}
+/// Nested message and enum types in `ChangeTopologyRequest`.
+pub mod change_topology_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "2")]
+        Add(super::AddNode),
+        #[prost(message, tag = "3")]
+        Remove(super::RemoveNode),
+        #[prost(message, tag = "4")]
+        Replace(super::ReplaceNode),
+        #[prost(message, tag = "5")]
+        Configure(super::ConfigureNode),
+        /// What the pipeline is to be, in either format.
+        #[prost(message, tag = "6")]
+        File(super::PipelineFile),
+        #[prost(message, tag = "7")]
+        Rollback(super::Rollback),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddNode {
+    /// A plugin, connector or live component by name, a reference, or a file.
+    #[prost(string, tag = "1")]
+    pub component: ::prost::alloc::string::String,
+    /// Empty for the component's name.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// The nodes that it reads from.
+    #[prost(string, repeated, tag = "3")]
+    pub after: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Who reads from it in the place of those; empty for whoever of their readers takes its events.
+    #[prost(string, repeated, tag = "4")]
+    pub before: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Its configuration, a JSON object; empty for none.
+    #[prost(string, tag = "5")]
+    pub config: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveNode {
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplaceNode {
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// As in `AddNode`.
+    #[prost(string, tag = "2")]
+    pub component: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfigureNode {
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// Values as JSON by their path, fields joined with dots; `null` takes a value away.
+    #[prost(map = "string, string", tag = "2")]
+    pub values: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rollback {
+    /// 0 for the one before.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Trial {
+    /// Whether there is none.
+    #[prost(bool, tag = "1")]
+    pub is_skipped: bool,
+    /// Batches that each new component has to process; 0 for the default.
+    #[prost(uint64, tag = "2")]
+    pub batches: u64,
+    /// The longest time that it takes; none for the default.
+    #[prost(message, optional, tag = "3")]
+    pub time: ::core::option::Option<::prost_types::Duration>,
+    /// The share of its events that a component may refuse; none for the default.
+    #[prost(double, optional, tag = "4")]
+    pub max_rejected: ::core::option::Option<f64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangeTopologyResponse {
+    /// One line for each thing that changes.
+    #[prost(string, repeated, tag = "1")]
+    pub changes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "2")]
+    pub plan_hash: ::prost::alloc::string::String,
+    /// Whether it takes effect at the barrier of a checkpoint.
+    #[prost(bool, tag = "3")]
+    pub is_at_checkpoint: bool,
+    /// What runs now, or would run.
+    #[prost(message, optional, tag = "4")]
+    pub topology: ::core::option::Option<Topology>,
+    /// Whether it was made.
+    #[prost(bool, tag = "5")]
+    pub is_made: bool,
+    /// The longest time for which a node was held up, and the time until all had switched, microseconds.
+    #[prost(uint64, tag = "6")]
+    pub pause_us: u64,
+    #[prost(uint64, tag = "7")]
+    pub took_us: u64,
+    /// The epoch at whose barrier it was made; 0 where it had a mark of its own.
+    #[prost(uint64, tag = "8")]
+    pub epoch: u64,
+    /// Batches that were lost on the way.
+    #[prost(uint64, tag = "9")]
+    pub n_lost: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRevisionsRequest {
+    #[prost(string, tag = "1")]
+    pub pipeline: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRevisionsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub revisions: ::prost::alloc::vec::Vec<Revision>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Revision {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(string, tag = "2")]
+    pub run_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub made_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// `started`, `switching`, `on-trial`, `kept` or `rolled-back`.
+    #[prost(string, tag = "4")]
+    pub status: ::prost::alloc::string::String,
+    /// Why it was taken back, or what for it was made; may be empty.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "6")]
+    pub changes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// In one line.
+    #[prost(string, tag = "7")]
+    pub line: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "8")]
+    pub pause_us: u64,
+    #[prost(uint64, tag = "9")]
+    pub epoch: u64,
+    /// Whether it is what the pipeline is.
+    #[prost(bool, tag = "10")]
+    pub is_current: bool,
+    /// The pipeline file, with `${NAME}` as written.
+    #[prost(string, tag = "11")]
+    pub text: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 pub mod topology_service_client {
     #![allow(
@@ -2697,6 +2872,61 @@ pub mod topology_service_client {
                 .insert(GrpcMethod::new("flowctl.admin.v1.TopologyService", "TapNode"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Plans a change of a pipeline that runs, and makes it unless it is a dry run. Answers when every node has taken it;
+        /// what becomes of it on trial is in the revisions.
+        pub async fn change_topology(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangeTopologyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeTopologyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flowctl.admin.v1.TopologyService/ChangeTopology",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("flowctl.admin.v1.TopologyService", "ChangeTopology"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a pipeline was, change by change, the latest first. The last hundred are kept.
+        pub async fn list_revisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRevisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flowctl.admin.v1.TopologyService/ListRevisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("flowctl.admin.v1.TopologyService", "ListRevisions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2743,6 +2973,23 @@ pub mod topology_service_server {
             &self,
             request: tonic::Request<super::TapNodeRequest>,
         ) -> std::result::Result<tonic::Response<Self::TapNodeStream>, tonic::Status>;
+        /// Plans a change of a pipeline that runs, and makes it unless it is a dry run. Answers when every node has taken it;
+        /// what becomes of it on trial is in the revisions.
+        async fn change_topology(
+            &self,
+            request: tonic::Request<super::ChangeTopologyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangeTopologyResponse>,
+            tonic::Status,
+        >;
+        /// What a pipeline was, change by change, the latest first. The last hundred are kept.
+        async fn list_revisions(
+            &self,
+            request: tonic::Request<super::ListRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRevisionsResponse>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct TopologyServiceServer<T> {
@@ -2954,6 +3201,98 @@ pub mod topology_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flowctl.admin.v1.TopologyService/ChangeTopology" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangeTopologySvc<T: TopologyService>(pub Arc<T>);
+                    impl<
+                        T: TopologyService,
+                    > tonic::server::UnaryService<super::ChangeTopologyRequest>
+                    for ChangeTopologySvc<T> {
+                        type Response = super::ChangeTopologyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangeTopologyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TopologyService>::change_topology(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangeTopologySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flowctl.admin.v1.TopologyService/ListRevisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRevisionsSvc<T: TopologyService>(pub Arc<T>);
+                    impl<
+                        T: TopologyService,
+                    > tonic::server::UnaryService<super::ListRevisionsRequest>
+                    for ListRevisionsSvc<T> {
+                        type Response = super::ListRevisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRevisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TopologyService>::list_revisions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRevisionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

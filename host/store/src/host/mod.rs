@@ -18,6 +18,7 @@ mod events;
 mod hosts;
 mod pipelines;
 mod retention;
+mod revisions;
 mod run_update;
 mod runs;
 mod schema;
@@ -34,6 +35,7 @@ pub use credentials::{CredentialKind, CredentialRecord};
 pub use events::{EventLevel, EventRecord, EventRow, MAX_EVENT_BYTES, MAX_EVENTS, MAX_MESSAGE_BYTES};
 pub use pipelines::{PipelineQuery, PipelineRecord, PipelineRow};
 pub use retention::{Removed, Retention};
+pub use revisions::{RevisionRecord, RevisionStatus};
 pub use run_update::RunUpdate;
 pub use runs::{RunQuery, RunRecord, RunRow, RunStatus};
 

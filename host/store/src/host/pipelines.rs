@@ -33,6 +33,9 @@ pub struct PipelineRecord {
     pub created_at: i64,
     /// When it was last submitted.
     pub changed_at: i64,
+    /// The revision that it is; 0 where none was written down. Not stored with the
+    /// pipeline: see [`HostStore::put_revision`].
+    pub revision: u64,
 }
 
 /// A pipeline in a list: without its text and lock, with its last run.
@@ -85,7 +88,7 @@ impl PipelineQuery {
 
 /// The columns of [`record`].
 const RECORD: &str =
-    "tenant, name, text, file_name, base_dir, plugins, lock, options, is_wanted, created_at, changed_at";
+    "tenant, name, text, file_name, base_dir, plugins, lock, options, is_wanted, created_at, changed_at, revision";
 
 /// Holds for a run that goes on of the pipeline `p`.
 const GOES_ON: &str = "r.tenant = p.tenant AND r.pipeline = p.name AND r.ended_at IS NULL";
@@ -202,6 +205,11 @@ impl HostStore {
                 None => {
                     let removed = self.write(Durability::Now, |transaction| {
                         let is_free = any_run(transaction, tenant, name)?.is_none();
+                        if is_free {
+                            transaction
+                                .prepare_cached("DELETE FROM revision WHERE tenant = ?1 AND pipeline = ?2")?
+                                .execute([tenant, name])?;
+                        }
                         is_free.then(|| transaction.prepare_cached(remove)?.execute([tenant, name])).transpose()
                     })?;
                     if let Some(n_removed) = removed {
@@ -254,6 +262,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<PipelineRecord> {
         is_wanted: row.get(8)?,
         created_at: row.get(9)?,
         changed_at: row.get(10)?,
+        revision: count(row, 11)?,
     })
 }
 

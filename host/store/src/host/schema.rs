@@ -17,7 +17,8 @@ pub(super) const FORMAT: Format = Format {
     loss: "checkpoints stay, but pipelines, runs and credentials that it held have to be made anew",
 };
 
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE component (
         tenant TEXT NOT NULL,
         id TEXT NOT NULL,
@@ -108,4 +109,23 @@ const MIGRATIONS: [&str; 1] = ["
         expires_at INTEGER,
         last_used_at INTEGER
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE pipeline ADD COLUMN revision INTEGER NOT NULL DEFAULT 0; -- 0: none was written down
+    CREATE TABLE revision (
+        tenant TEXT NOT NULL,
+        pipeline TEXT NOT NULL,
+        number INTEGER NOT NULL, -- from 1 within the pipeline
+        run TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        changes TEXT NOT NULL, -- JSON, as is `outcome`
+        outcome TEXT NOT NULL,
+        chain TEXT NOT NULL,
+        text TEXT NOT NULL,
+        lock TEXT NOT NULL,
+        PRIMARY KEY (tenant, pipeline, number)
+    ) STRICT;
+",
+];

@@ -9,5 +9,6 @@ mod hosts;
 mod opening;
 mod pipelines;
 mod retention;
+mod revisions;
 mod runs;
 mod support;

@@ -24,6 +24,7 @@ pub(crate) fn pipeline(tenant: &str, name: &str) -> PipelineRecord {
         is_wanted: true,
         created_at: 10,
         changed_at: 20,
+        revision: 0,
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flowctl_control_plane::Redaction;
 use flowctl_control_plane::controller::{
-    CatalogueEntry, FileFault, Guard, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner, PrepareRequest,
-    Prepared, Variables,
+    CatalogueEntry, Edit, Edited, FileFault, Guard, PlanFailure, PlanFailureKind, PlanRequest, Planned, Planner,
+    PrepareRequest, Prepared, Variables,
 };
 use flowctl_control_plane::tenants::{Policy, PolicyRequest, Tenant, Touch, Use};
 use flowctl_runtime::{
@@ -107,6 +107,7 @@ impl Planner for FakePlanner {
         topology.settings =
             Settings { linger: Duration::ZERO, checkpoint_interval: Duration::from_millis(20), ..Settings::default() };
         topology.nodes = vec![node(Role::Source, "in", &topology, 1), node(Role::Sink, "out", &topology, parallelism)];
+        topology.nodes[1].config = serde_json::json!({ "sink": words.get("sink") });
         let route = Route { output_kind: 0, input_kind: 0, conversion: Conversion::Same };
         topology.edges = vec![Edge { from: "in".parse().unwrap(), to: "out".parse().unwrap(), routes: vec![route] }];
         Ok(Planned {
@@ -118,6 +119,22 @@ impl Planner for FakePlanner {
             redaction: Redaction::new([("SECRET".to_owned(), words.get("secret").to_owned())]),
             carried: Arc::new(words),
         })
+    }
+
+    /// A configuration sets words of the file; any other edit is one of them too.
+    async fn edit(&self, request: &PlanRequest, _: &Topology, edit: &Edit) -> Result<Edited, PlanFailure> {
+        let mut request = request.clone();
+        let words = match edit {
+            Edit::Configure { values, .. } => {
+                values.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect()
+            }
+            Edit::Remove { node } => vec![format!("removed={node}")],
+            Edit::Add { component, .. } | Edit::Replace { component, .. } => vec![format!("component={component}")],
+        };
+        // the last of a word holds
+        request.file.text = format!("{} {}", request.file.text, words.join(" "));
+        let planned = self.plan(&request).await?;
+        Ok(Edited { text: request.file.text, planned })
     }
 
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure> {
@@ -213,7 +230,7 @@ impl Workshop for FakeWorkshop {
     }
 
     async fn sink(&self, node: &Node) -> Result<Box<dyn Sink>, PrepareError> {
-        match self.0.get("sink") {
+        match node.config["sink"].as_str().unwrap_or_default() {
             "missing" => Err(PrepareError { node: node.id.to_string(), source: "no such table".into() }),
             "tells" => {
                 let secret = self.0.get("secret");
