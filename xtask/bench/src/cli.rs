@@ -7,8 +7,9 @@ use clap::Parser;
 
 use crate::control_plane::Latency;
 use crate::pipeline::Sandbox;
-use crate::report::{self, Row};
-use crate::{checkpoints, control_plane, identity, json_filter, ledgers, neighbours, start};
+use crate::report::{self, Measured, Row};
+use crate::swap::Swaps;
+use crate::{checkpoints, control_plane, identity, json_filter, ledgers, neighbours, start, swap};
 
 /// Measure the data path against native functions
 #[derive(Debug, Parser)]
@@ -39,9 +40,11 @@ enum Measure {
     Path(fn(&Sandbox) -> Result<Row>),
     /// Of how long answers take.
     Answers(fn(&Sandbox) -> Result<Vec<Latency>>),
+    /// Of what changes of a running topology cost.
+    Swaps(fn(&Sandbox) -> Result<Vec<Swaps>>),
 }
 
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 8] = [
     (json_filter::NAME, Measure::Path(json_filter::run)),
     (ledgers::NAME, Measure::Path(ledgers::run)),
     (identity::NAME, Measure::Path(identity::run)),
@@ -49,6 +52,7 @@ const BENCHMARKS: [Benchmark; 7] = [
     (neighbours::NAME, Measure::Path(neighbours::run)),
     (start::NAME, Measure::Path(start::run)),
     (control_plane::NAME, Measure::Answers(control_plane::run)),
+    (swap::NAME, Measure::Swaps(swap::run)),
 ];
 
 /// Runs what the command line asks for.
@@ -56,18 +60,19 @@ pub(crate) fn run() -> Result<()> {
     let args = Args::parse();
     let wanted = wanted(args.filter.as_deref())?;
     let sandbox = Sandbox::start(args.plugins, args.guests, args.flowctl)?;
-    let (mut rows, mut latencies) = (Vec::new(), Vec::new());
+    let mut measured = Measured::default();
     for (name, benchmark) in wanted {
         report::progress(name)?;
         let what = || format!("benchmark `{name}` failed");
         match benchmark {
-            Measure::Path(run) => rows.push(run(&sandbox).with_context(what)?),
-            Measure::Answers(run) => latencies.extend(run(&sandbox).with_context(what)?),
+            Measure::Path(run) => measured.rows.push(run(&sandbox).with_context(what)?),
+            Measure::Answers(run) => measured.latencies.extend(run(&sandbox).with_context(what)?),
+            Measure::Swaps(run) => measured.swaps.extend(run(&sandbox).with_context(what)?),
         }
     }
-    report::print(&rows, &latencies)?;
+    report::print(&measured)?;
     match args.json {
-        Some(path) => report::write_json(&path, &rows, &latencies),
+        Some(path) => report::write_json(&path, &measured),
         None => Ok(()),
     }
 }
@@ -109,9 +114,9 @@ mod tests {
 
     #[test]
     fn a_filter_that_takes_none_lists_all() {
-        let error = wanted(Some("swap")).unwrap_err().to_string();
+        let error = wanted(Some("nothing")).unwrap_err().to_string();
         let names = "`json-filter`, `ledger-to-transfers`, `identity-chain-3`, `checkpoint-each-second`, \
-                     `hostile-neighbours`, `warm-start`, `control-plane`";
-        assert_eq!(error, format!("no benchmark is named like `swap`, there are {names}"));
+                     `hostile-neighbours`, `warm-start`, `control-plane`, `swap`";
+        assert_eq!(error, format!("no benchmark is named like `nothing`, there are {names}"));
     }
 }

@@ -172,6 +172,7 @@ fn fill(store: &HostStore) -> Result<()> {
             is_wanted: false,
             created_at: now(),
             changed_at: now(),
+            revision: 0,
         })?;
     }
     for number in 0..N_RUNS {

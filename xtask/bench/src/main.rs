@@ -18,6 +18,7 @@ mod orders;
 mod pipeline;
 mod report;
 mod start;
+mod swap;
 
 fn main() -> anyhow::Result<()> {
     cli::run()

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use flowctl_engine::{Tenant, TenantLimits};
 use flowctl_runtime::{Options, Run};
 use flowctl_types::Columns;
@@ -27,7 +27,7 @@ pub(crate) const NAME: &str = "hostile-neighbours";
 /// What the neighbours do, and the guest that does it.
 const NEIGHBOURS: [(&str, &str); 4] =
     [("loop", "spin"), ("memory", "bomb"), ("log_flood", "log_flood"), ("output", "gush")];
-const N_BATCHES: usize = 2_000;
+const N_BATCHES: usize = 20_000;
 const N_EVENTS: usize = N_BATCHES * N_ASSETS;
 /// What each tenant has of the machine.
 const SHARE: f64 = 0.4;
@@ -69,7 +69,6 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<Row> {
             Box::new(|| beside(&runtime, &honest, gushing)),
         ],
     )?;
-    ensure!(honest.taken().n_events > 0, "nothing came out");
     let ratio = |figure: &Figure| alone.wall_ns_per_event / figure.wall_ns_per_event;
     let worst = others.iter().min_by(|a, b| ratio(a).total_cmp(&ratio(b))).context("there are no neighbours")?;
     let mut row = Row::new(NAME, "transfer", N_EVENTS, &alone, worst);

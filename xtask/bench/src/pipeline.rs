@@ -111,6 +111,16 @@ impl Sandbox {
         self.load(&self.guests, (name, &name.replace('_', "-")), Value::Null, tenant)
     }
 
+    /// Compiles a guest of the tests for another tenant, to run at the node `id`.
+    pub(crate) fn guest_at(&self, tenant: &Arc<Tenant>, name: &str, id: &str) -> Result<Plugin> {
+        let mut plugin = self.load(&self.guests, (name, id), Value::Null, tenant)?;
+        // told apart by what they are called
+        if let Component::Plugin { name, .. } = &mut plugin.node.component {
+            id.clone_into(name);
+        }
+        Ok(plugin)
+    }
+
     /// Makes an instance, to call it without a pipeline.
     pub(crate) fn instance(&self, plugin: &Plugin) -> Result<Box<dyn Processor>> {
         Ok(self.wait(plugin.stage.instantiate())?)
@@ -141,6 +151,23 @@ impl Sandbox {
 }
 
 impl Plugin {
+    pub(crate) fn id(&self) -> &NodeId {
+        &self.node.id
+    }
+
+    /// The node that it runs at.
+    pub(crate) fn node(&self) -> Node {
+        self.node.clone()
+    }
+
+    pub(crate) fn component(&self) -> Component {
+        self.node.component.clone()
+    }
+
+    pub(crate) fn stage(&self) -> Arc<dyn Stage> {
+        Arc::clone(&self.stage) as Arc<dyn Stage>
+    }
+
     /// The type of what it takes.
     pub(crate) fn input(&self) -> Result<Schema> {
         self.node.inputs.first().cloned().with_context(|| format!("`{}` takes no events", self.node.id))
@@ -245,7 +272,13 @@ impl Workshop for Bench {
     }
 }
 
-fn node(id: &str, role: Role, component: Component, inputs: Vec<Schema>, outputs: Vec<Schema>) -> Result<Node> {
+pub(crate) fn node(
+    id: &str,
+    role: Role,
+    component: Component,
+    inputs: Vec<Schema>,
+    outputs: Vec<Schema>,
+) -> Result<Node> {
     let id: NodeId = id.parse()?;
     Ok(Node {
         id,

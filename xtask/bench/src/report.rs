@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::control_plane::Latency;
 use crate::measure::{Figure, N_ROUNDS};
+use crate::swap::{P99_GOAL_MS, Swaps};
 
 /// What one benchmark measured. Times are medians of time executed, on all threads.
 #[derive(Debug, Clone, Serialize)]
@@ -99,27 +100,45 @@ impl Row {
     }
 }
 
+/// Everything that was measured.
+#[derive(Default)]
+pub(crate) struct Measured {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) latencies: Vec<Latency>,
+    pub(crate) swaps: Vec<Swaps>,
+}
+
 /// Says on stderr what is being measured.
 pub(crate) fn progress(name: &str) -> Result<()> {
     writeln!(std::io::stderr(), "measuring {name}").context("cannot write to stderr")
 }
 
 /// Prints the table.
-pub(crate) fn print(rows: &[Row], latencies: &[Latency]) -> Result<()> {
+pub(crate) fn print(measured: &Measured) -> Result<()> {
+    let Measured { rows, latencies, swaps } = measured;
     let mut text = String::new();
     if !rows.is_empty() {
-        text.push_str(&table(rows));
+        text.push_str(&table(rows.as_slice()));
     }
     if !latencies.is_empty() {
         text.push_str(&format!("\n{:<28}{:>6}{:>12}{:>12}\n", "answer", "n", "p50 ms", "p99 ms"));
         text.extend(latencies.iter().map(Latency::text));
     }
+    if !swaps.is_empty() {
+        text.push_str(&format!("\n{}\n", Swaps::HEADER));
+        text.extend(swaps.iter().map(Swaps::text));
+        let n_missed = swaps.iter().filter(|swaps| !swaps.is_reached()).count();
+        let verdict = if n_missed == 0 { "reached" } else { "missed" };
+        text.push_str(&format!("goal: none lost, doubled or out of order, p99 at most {P99_GOAL_MS} ms: {verdict}\n"));
+    }
     std::io::stdout().write_all(text.as_bytes()).context("cannot write to stdout")
 }
 
 /// Writes `{"rows": […]}`.
-pub(crate) fn write_json(path: &Path, rows: &[Row], latencies: &[Latency]) -> Result<()> {
+pub(crate) fn write_json(path: &Path, measured: &Measured) -> Result<()> {
+    let Measured { rows, latencies, swaps } = measured;
     let rows = rows.iter().map(serde_json::to_value).chain(latencies.iter().map(serde_json::to_value));
+    let rows = rows.chain(swaps.iter().map(serde_json::to_value));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     let mut text = serde_json::to_string_pretty(&serde_json::json!({ "rows": rows }))?;
     text.push('\n');
