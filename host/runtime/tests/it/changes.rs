@@ -197,6 +197,33 @@ async fn state_is_dropped_only_where_that_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_component_that_does_not_take_the_state_is_refused_and_the_old_goes_on() {
+    // it refuses when it is tried, or only when it is to take over
+    for refuses in [1, 2] {
+        let database = Database::new("out");
+        let sum = Rule { is_sum: true, ..Rule::identity() };
+        let pipe = Pipe::new().source("s", steady(600)).processor("p", sum.clone(), &["s"]);
+        let pipe = pipe.database("out", &database, &["p"]);
+        pipe.knows("p2", Rule { refuses: Some(refuses), ..Rule { calls: Arc::default(), ..sum } });
+        let mut run = pipe.start().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_505)).await;
+        let new = pipe.exchanged(&pipe.topology, "p", "p2");
+        let refused = change(&run.handle(), &new, ChangeOptions::default()).await.unwrap_err();
+        let said = match &refused {
+            ApplyError::Prepare(faults) if refuses == 1 => faults[0].source.to_string(),
+            ApplyError::RolledBack { reason } if refuses == 2 => reason.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert!(said.contains("it is of another format"), "{said}");
+        assert_eq!(run.handle().topology().unwrap().digest(), pipe.topology.digest());
+        let summary = run.wait().await;
+        assert_eq!((summary.status, summary.events_out), (Status::Completed, 600), "{:?}", summary.error);
+        let rows = database.rows();
+        assert_eq!((rows.len(), rows[599].1), (600, (0..600).sum::<u64>()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_prepared_changes_nothing() {
     let sink = SinkSpec::new();
     let pipe = Pipe::line(steady(300), Rule::identity(), &sink).broken("x").broken("y");

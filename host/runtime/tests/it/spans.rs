@@ -1,9 +1,10 @@
 //! What the log lines of a run say of where they come from.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -33,9 +34,18 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// Has every thread ask all subscribers what they want, whichever of its own it has: where
+/// there is one alone, `tracing` asks that of the thread that comes to a line first, which
+/// may have none, and takes its word for all.
+fn several_subscribers() {
+    static OTHER: OnceLock<Dispatch> = OnceLock::new();
+    OTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
+}
+
 /// The lines that a run of `pipe` writes, those of `level` and above, each without its
 /// level.
 async fn lines(pipe: &Pipe, level: LevelFilter, spans: FmtSpan) -> Vec<String> {
+    several_subscribers();
     let kept = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
@@ -102,6 +112,7 @@ async fn a_run_stands_in_the_span_that_it_was_started_in() {
     let pipe = Pipe::new().source("s", SourceSpec::new(9)).database("out", &database, &["s"]);
     let pipe_in_span = async |pipe: &Pipe| {
         use tracing::Instrument as _;
+        several_subscribers();
         let kept = Lines::default();
         let subscriber = tracing_subscriber::fmt().with_writer(kept.clone()).with_ansi(false).without_time().finish();
         let _guard = tracing::subscriber::set_default(subscriber);

@@ -169,6 +169,8 @@ pub(crate) struct Rule {
     pub(crate) is_sum: bool,
     /// Keeps a state that does not show.
     pub(crate) keeps: bool,
+    /// Takes no state, from the restoration of this number on.
+    pub(crate) refuses: Option<u32>,
     /// Adds up within each key group, by what this says is a number's key.
     pub(crate) key: Option<fn(u64) -> String>,
     /// The keys that its events bring.
@@ -188,6 +190,7 @@ pub(crate) struct Calls {
     pub(crate) n_instances: u32,
     pub(crate) n_crashes: u32,
     pub(crate) n_ends: u32,
+    pub(crate) n_restored: u32,
     /// Watermarks of the batches that came in.
     pub(crate) watermarks: Vec<Option<u64>>,
     pub(crate) retries: BTreeMap<u64, u32>,
@@ -200,6 +203,7 @@ impl Rule {
             delay: Arc::new(|_| Duration::ZERO),
             is_sum: false,
             keeps: false,
+            refuses: None,
             key: None,
             gives: None,
             own: None,
@@ -310,6 +314,14 @@ impl Processor for TestProcessor {
     }
 
     async fn restore(&mut self, _: &str, state: State) -> Result<(), Fault> {
+        let n_restored = {
+            let mut calls = self.rule.calls.lock().unwrap();
+            calls.n_restored += 1;
+            calls.n_restored
+        };
+        if self.rule.refuses.is_some_and(|from| n_restored >= from) {
+            return Err(Fault::Fatal("it is of another format".to_owned()));
+        }
         let sum = |bytes: Vec<u8>| u64::from_le_bytes(bytes.try_into().unwrap());
         self.sums = state.into_iter().map(|(group, bytes)| (group, sum(bytes))).collect();
         Ok(())
