@@ -136,10 +136,10 @@ async fn start(flowctl: &Flowctl, engine: &Engine, name: &str, n_events: usize) 
 }
 
 /// A workshop in this process.
-struct Bench {
-    engine: Engine,
-    tenant: Arc<Tenant>,
-    pipeline: Pipeline,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) pipeline: Pipeline,
 }
 
 #[async_trait]

@@ -17,6 +17,7 @@ mod observability;
 mod pipelines;
 mod resumes;
 mod stellar;
+mod swaps;
 mod tutorial;
 mod types;
 
@@ -27,6 +28,9 @@ fn main() -> std::process::ExitCode {
         return code;
     }
     if let Some(code) = crash_points::child() {
+        return code;
+    }
+    if let Some(code) = swaps::child() {
         return code;
     }
     let arguments = Arguments::from_args();
@@ -42,6 +46,7 @@ fn main() -> std::process::ExitCode {
         resumes::trials(),
         tutorial::trials(),
         observability::trials(),
+        swaps::trials(),
         types::trials(),
         artifacts::trials(),
         control_plane::trials(),

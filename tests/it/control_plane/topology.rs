@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("topology::what_does_not_fit_is_refused_and_nothing_changes", refused),
         fact("topology::a_component_that_fails_on_trial_is_taken_back_by_itself", on_trial),
         fact("topology::a_run_without_a_server_is_changed_from_another_terminal", embedded),
+        fact("topology::a_pipeline_follows_its_file", watched),
         Trial::test("topology::wherever_it_is_killed_in_a_change_every_event_is_there_once", killed),
     ]
 }
@@ -247,6 +248,27 @@ fn embedded() {
     assert!(ended.stderr.contains("Stopped `shop`"), "{}", ended.stderr);
     let rows = rows(&flowctl);
     assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len());
+}
+
+fn watched() {
+    let flowctl = Flowctl::new();
+    shop(&flowctl);
+    let said = std::fs::File::create(flowctl.path("said")).unwrap();
+    let mut command = flowctl.command("run shop.yaml --watch");
+    command.env("FLOWCTL_PLUGINS", plugins()).stdout(Stdio::null()).stderr(said);
+    let mut child = command.spawn().unwrap();
+    let says = |words: &str| until(words, || flowctl.read("said").contains(words).then_some(()));
+    says("✓ All components running");
+    let file = flowctl.read("shop.yaml");
+    flowctl.write("shop.yaml", file.replace("minimum: 0", "minimum: nothing"));
+    says("the pipeline goes on as it was");
+    flowctl.write("shop.yaml", file.replace("minimum: 0", "minimum: 1"));
+    says("✓ no events lost");
+    signal(child.id(), "-INT");
+    assert!(child.wait().unwrap().success(), "{}", flowctl.read("said"));
+    let said = flowctl.read("said");
+    assert!(said.contains("minimum") && said.contains("Stopped `shop`"), "{said}");
+    flowctl.run("run - --watch").failure(&["standard input cannot be watched"]);
 }
 
 /// The control plane is killed at random moments of changes: each event is in the database

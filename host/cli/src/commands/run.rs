@@ -1,5 +1,6 @@
 //! `flowctl run FILE`.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,21 +16,22 @@ use flowctl_topology::render;
 use flowctl_types::NodeId;
 use tokio::runtime::Runtime;
 
+use super::topology::follow;
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::pipeline::Planned;
 use crate::pipeline::supply::{Locking, Reach, Supply};
-use crate::plane::Place;
 use crate::plane::attached::{self, Submission};
 use crate::plane::children::Running;
 use crate::plane::embedded::Embedded;
 use crate::plane::peers::Peers;
 use crate::plane::planner::HostPlanner;
+use crate::plane::{self, Place};
 use crate::report::Hinted;
 use crate::session::{self, LocalWorkshop, Signals, Voice};
 use crate::state::{self, StateArgs};
-use crate::{paths, pipeline, traces};
+use crate::{paths, pipeline, status, traces};
 
 /// Run a pipeline until its sources end, or until it is told to stop
 ///
@@ -66,6 +68,9 @@ pub(crate) struct Run {
     /// Return when the pipeline runs, and leave it to the control plane
     #[arg(long)]
     detach: bool,
+    /// Change the pipeline whenever its file changes, while it runs; a file that has faults changes nothing
+    #[arg(long, conflicts_with = "detach")]
+    watch: bool,
     /// Where this process runs the pipeline: the port of the loopback interface at which components register and the
     /// run can be watched; 0 is any that is free
     #[arg(long, value_name = "PORT", default_value_t = 0)]
@@ -81,6 +86,12 @@ impl Run {
         if self.file == Path::new("-") && self.registry.reads_stdin() {
             return Err(Hinted::error(
                 "standard input is to be both the pipeline and a secret",
+                "put the pipeline into a file, and name that",
+            ));
+        }
+        if self.watch && self.file == Path::new("-") {
+            return Err(Hinted::error(
+                "standard input cannot be watched",
                 "put the pipeline into a file, and name that",
             ));
         }
@@ -134,7 +145,11 @@ impl Run {
             is_detached: self.detach,
             is_discovered,
         };
-        let (run, code) = attached::run(client, submission, self.voice()).await?;
+        let watched = self.watched(client.clone(), submission.text.clone());
+        let (run, code) = tokio::select! {
+            ran = attached::run(client, submission, self.voice()) => ran?,
+            never = watched => match never {},
+        };
         self.write_summary(&attached::summary(&run))?;
         Ok(code)
     }
@@ -199,7 +214,10 @@ impl Run {
         let made = (Arc::clone(&workshop) as Arc<dyn Workshop>, &*workshop);
         let started = async |handle| run.started(handle, dead_letters).await;
         let voice = self.voice();
-        let driven = session::drive(topology, made, options, voice, (signals, pending()), started).await;
+        let driven = tokio::select! {
+            driven = session::drive(topology, made, options, voice, (signals, pending()), started) => driven,
+            never = self.watched_here(plane.address(), text) => match never {},
+        };
         match &driven {
             Ok(summary) => run.ended(summary).await,
             Err(error) => {
@@ -210,6 +228,26 @@ impl Run {
         running.stop().await;
         plane.end().await;
         driven
+    }
+
+    /// As [`Self::watched`], of a run of this process, which answers at `address`.
+    async fn watched_here(&self, address: String, text: &str) -> Infallible {
+        if !self.watch {
+            return pending().await;
+        }
+        let connected = async { Client::connect(&plane::target(address)?).await.map_err(plane::refused) };
+        match connected.await {
+            Ok(client) => self.watched(client, text.to_owned()).await,
+            Err(error) => {
+                status::warn(&format!("the file is not watched: {error:#}"));
+                pending().await
+            }
+        }
+    }
+
+    /// Has the pipeline follow its file, where that is asked for. Never ends.
+    async fn watched(&self, client: Client, text: String) -> Infallible {
+        if self.watch { follow::file(&client, &self.file, text).await } else { pending().await }
     }
 
     fn voice(&self) -> Voice {

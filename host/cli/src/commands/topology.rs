@@ -1,6 +1,7 @@
 //! `flowctl topology suggest | show`, and what changes a pipeline that runs.
 
 mod change;
+pub(super) mod follow;
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -110,6 +110,11 @@ impl Embedded {
         Ok(self.controller.adopt(plan, planned).await?)
     }
 
+    /// Where it answers.
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     /// What starts the processes of `command:` nodes of run `run`.
     pub(crate) fn children(&self, run: &str, running: &Arc<Running>) -> Children {
         Children {

@@ -2,7 +2,7 @@
 //! a pipeline that runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -170,7 +170,7 @@ pub(crate) struct How {
 
 /// What is printed of a change.
 #[derive(Serialize)]
-struct Shown {
+pub(super) struct Shown {
     pipeline: String,
     changes: Vec<String>,
     plan_hash: String,
@@ -247,16 +247,7 @@ impl Configure {
 impl Sync {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let text = pipeline::read(&self.file)?;
-        let lock = lockfile::path(&self.file).as_deref().map(LockFile::read).transpose()?.flatten();
-        let file = admin::PipelineFile {
-            name: self.file.display().to_string(),
-            variables: attached::variables(&text).into_iter().collect(),
-            text,
-            base_dir: std::env::current_dir().context("cannot find the working directory")?.display().to_string(),
-            plugins: Vec::new(),
-            lock: lock.map(|lock| lock.text()).transpose()?.unwrap_or_default(),
-        };
-        self.how.make(Change::File(file), BTreeMap::new())
+        self.how.make(Change::File(file(&self.file, text)?), BTreeMap::new())
     }
 }
 
@@ -279,9 +270,7 @@ impl How {
             let request = self.request(&name, change, variables)?;
             let changed = client.change_topology(request).await.map_err(refused)?;
             let mut shown = Shown::of(name, changed);
-            if shown.is_made {
-                shown.say();
-            }
+            shown.say();
             let is_kept = !self.wait || !shown.is_made || settle(&client, &mut shown).await?;
             let print = self.dry_run || self.which.output != Format::Table || shown.changes.is_empty();
             if print {
@@ -315,8 +304,21 @@ impl How {
     }
 }
 
+/// A pipeline file, as it is submitted.
+pub(super) fn file(path: &Path, text: String) -> Result<admin::PipelineFile> {
+    let lock = lockfile::path(path).as_deref().map(LockFile::read).transpose()?.flatten();
+    Ok(admin::PipelineFile {
+        name: path.display().to_string(),
+        variables: attached::variables(&text).into_iter().collect(),
+        text,
+        base_dir: std::env::current_dir().context("cannot find the working directory")?.display().to_string(),
+        plugins: Vec::new(),
+        lock: lock.map(|lock| lock.text()).transpose()?.unwrap_or_default(),
+    })
+}
+
 impl Shown {
-    fn of(pipeline: String, changed: admin::ChangeTopologyResponse) -> Self {
+    pub(super) fn of(pipeline: String, changed: admin::ChangeTopologyResponse) -> Self {
         let topology = changed.topology.unwrap_or_default();
         let millis = |micros: u64| micros as f64 / 1e3;
         Self {
@@ -334,8 +336,11 @@ impl Shown {
         }
     }
 
-    /// Says what was measured.
-    fn say(&self) {
+    /// Says what was measured, where it was made.
+    pub(super) fn say(&self) {
+        if !self.is_made {
+            return;
+        }
         status::say(&format!("  ✓ Topology updated: {}", self.chain));
         let pause = self.pause_ms;
         match self.lost_batches {
