@@ -59,11 +59,18 @@ impl Collector for Seen {
                 family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count(node), None)?;
             }
         }
-        let seconds = "Time that a node's instances executed";
-        let mut family = to.encode_descriptor("flowctl_node_cpu_seconds", seconds, None, MetricType::Counter)?;
-        for (labels, node) in self.nodes() {
-            let seconds = node.cpu_ns as f64 / 1e9;
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+        let times: [(&str, &str, Count); 2] = [
+            ("flowctl_node_cpu_seconds", "Time that a node's instances executed", |node| node.cpu_ns),
+            ("flowctl_node_swap_pause_seconds", "Time for which changes of the topology held a node up", |node| {
+                node.held_ns
+            }),
+        ];
+        for (name, help, nanos) in times {
+            let mut family = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (labels, node) in self.nodes() {
+                let seconds = nanos(node) as f64 / 1e9;
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+            }
         }
         let memory = "Memory of a node's instances";
         let mut family = to.encode_descriptor("flowctl_node_memory_bytes", memory, None, MetricType::Gauge)?;

@@ -51,6 +51,7 @@ pub(crate) struct NodeMetrics {
     restarts: AtomicU64,
     memory_bytes: AtomicU64,
     cpu_ns: AtomicU64,
+    held_ns: AtomicU64,
 }
 
 /// Measures a call of a component.
@@ -98,6 +99,15 @@ impl NodeMetrics {
         // sums over instances: what is taken off was added before, so wrapping ends right
         self.memory_bytes.fetch_add(now.memory_bytes.wrapping_sub(before.memory_bytes), Relaxed);
         self.cpu_ns.fetch_add(nanos(now.cpu.saturating_sub(before.cpu)), Relaxed);
+    }
+
+    /// Counts the time for which a change of the topology held it up.
+    pub(crate) fn held(&self, time: Duration) {
+        self.held_ns.fetch_add(nanos(time), Relaxed);
+    }
+
+    pub(crate) fn held_ns(&self) -> u64 {
+        self.held_ns.load(Relaxed)
     }
 
     /// Restarts, and what the instances use: bytes that they hold, nanoseconds that they

@@ -323,6 +323,7 @@ impl Shared {
                 latency: metrics.latency.figures(),
                 memory_bytes,
                 cpu_ns,
+                held_ns: metrics.held_ns(),
                 waiting: None,
             };
             (id.clone(), figures)

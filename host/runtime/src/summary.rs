@@ -69,6 +69,8 @@ pub struct NodeFigures {
     /// Nanoseconds that its instances executed, those that are gone included; 0 where that
     /// is not known.
     pub cpu_ns: u64,
+    /// Nanoseconds for which changes of the topology held it up, all together.
+    pub held_ns: u64,
     /// What it waits for, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,

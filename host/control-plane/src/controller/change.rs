@@ -152,10 +152,11 @@ impl Controller {
         Ok(self.inner.records.call(read).await?)
     }
 
-    /// The revision of a pipeline that runs.
+    /// The revision of a pipeline that runs; none where it does not, or is not yet written down.
     #[must_use]
     pub fn revision(&self, tenant: &Tenant, pipeline: &str) -> Option<u64> {
-        Some(self.inner.active.of_pipeline(tenant, pipeline)?.current().revision)
+        let revision = self.inner.active.of_pipeline(tenant, pipeline)?.current().revision;
+        (revision > 0).then_some(revision)
     }
 }
 

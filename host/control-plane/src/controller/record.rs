@@ -97,6 +97,8 @@ pub struct NodeFigures {
     pub memory_bytes: u64,
     /// Nanoseconds that its instances executed; 0 where that is not known.
     pub cpu_ns: u64,
+    /// Nanoseconds for which changes of the topology held it up.
+    pub held_ns: u64,
     /// Why it waits; empty where it does not.
     pub waiting: String,
     /// How long its batches took. Not stored.
@@ -216,6 +218,7 @@ fn node(id: &str, figures: &flowctl_runtime::NodeFigures, origins: &BTreeMap<Str
         restarts: figures.restarts,
         memory_bytes: figures.memory_bytes,
         cpu_ns: figures.cpu_ns,
+        held_ns: figures.held_ns,
         waiting: figures.waiting.clone().unwrap_or_default(),
         latency: figures.latency.clone(),
     }

@@ -90,6 +90,7 @@ async fn a_scrape_sees_the_nodes_of_its_tenant_alone() {
         "flowctl_node_rejected_total",
         "flowctl_node_restarts_total",
         "flowctl_node_cpu_seconds_total",
+        "flowctl_node_swap_pause_seconds_total",
         "flowctl_node_memory_bytes",
         "flowctl_node_batch_seconds_count",
     ] {

@@ -141,6 +141,7 @@ impl Seat {
     /// Reports that a revision was taken; `since` is when the mark held its first input up.
     pub(crate) async fn switched(&self, revision: u64, since: Instant, n_stranded: usize) -> Result<(), Exit> {
         let held = since.elapsed();
+        self.metrics.held(held);
         self.report(Report::Switched { node: self.node.clone(), revision, held, n_stranded }).await
     }
 

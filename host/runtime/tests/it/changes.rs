@@ -82,8 +82,10 @@ async fn a_processor_is_exchanged_between_two_batches() {
         let new = pipe.exchanged(&pipe.topology, "p", "p2");
         let mut changed = change(&run.handle(), &new, on_trial()).await.unwrap();
         assert_eq!(changed.outcome.wait().await, Settled::Kept);
-        run.wait().await;
+        let summary = run.wait().await;
         changed_once(&sink.numbers(), 300, 1, 2);
+        let held = summary.per_node.values().map(|figures| figures.held_ns).max();
+        assert_eq!(held, Some(u64::try_from(changed.pause.as_nanos()).unwrap()), "the pause is that of a node");
     }
 }
 
