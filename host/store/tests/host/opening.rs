@@ -101,9 +101,22 @@ fn a_database_of_a_later_version_is_refused() {
     check(
         change,
         &expect![[r#"
-        the database `DIR/host.db` has format 99; this flowctl knows formats up to 1
+        the database `DIR/host.db` has format 99; this flowctl knows formats up to 2
         hint: run it with the flowctl that wrote it, or a later one"#]],
     );
+}
+
+#[test]
+fn a_database_of_the_format_before_keeps_its_pipelines() {
+    let (folder, store) = crate::support::store();
+    let pipeline = crate::support::pipeline("t", "p");
+    store.put_pipeline(&pipeline).unwrap();
+    drop(store);
+    let back = "ALTER TABLE pipeline DROP COLUMN revision; DROP TABLE revision; PRAGMA user_version = 1";
+    rusqlite::Connection::open(folder.path().join("host.db")).unwrap().execute_batch(back).unwrap();
+    let store = HostStore::open(folder.path()).unwrap();
+    assert_eq!(store.pipeline("t", "p").unwrap(), Some(pipeline));
+    assert!(store.revisions("t", "p").unwrap().is_empty());
 }
 
 #[test]
