@@ -276,7 +276,8 @@ fn watched() {
 fn killed() -> Result<(), Failed> {
     let kills = n_kills(10);
     let mut numbers = Numbers::empty();
-    numbers.append(60_000);
+    // more than what it reads before the last kill
+    numbers.append(kills * 6_000);
     let flowctl = &numbers.flowctl;
     let sinks = "    - {id: lite, type: sqlite, config: {path: numbers.db}, inputs: [filter, sums]}\n";
     flowctl.write("numbers.yaml", pipeline("numbers", sinks));
