@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use flowctl_test_support::registry::{Access, PASSWORD, USERNAME};
+use flowctl_test_support::write_program;
 use libtest_mimic::Trial;
 
 use super::market::{Market, assert_nothing_held, held, order_filter, run_orders, store};
@@ -155,8 +156,9 @@ fn with_helpers(flowctl: &Flowctl, arguments: &str, stdin: &str) -> Answer {
 }
 
 fn helper_named(market: &Market, text: &str) {
-    let program = market.flowctl.write("bin/docker-credential-vault", text);
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = market.flowctl.path("bin/docker-credential-vault");
+    fs::create_dir_all(market.flowctl.path("bin")).unwrap();
+    write_program(&program, text).unwrap();
 }
 
 fn helper() {

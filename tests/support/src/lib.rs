@@ -20,6 +20,7 @@ mod formats;
 pub mod http_server;
 pub mod postgres;
 mod process;
+mod program;
 mod proto;
 pub mod registry;
 pub mod rpc_server;
@@ -31,6 +32,7 @@ pub use certificates::Certificates;
 pub use collector::Collector;
 pub use event::{Event, Kind, Muxed};
 pub use formats::Format;
+pub use program::write_program;
 pub use unit::{Outcome, UnitCase};
 
 /// A file of ledgers, and what is known of it.

@@ -1,11 +1,11 @@
 //! Credential helpers that do what a test says, and folders with a configuration.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use flowctl_oci::auth::Credentials;
+use flowctl_test_support::write_program;
 use tempfile::TempDir;
 
 /// A home with a configuration and helpers of its own.
@@ -31,8 +31,7 @@ impl Home {
         let path = self.folder.path().join("bin").join(format!("docker-credential-{name}"));
         let kept = self.folder.path().display();
         let text = format!("#!/bin/sh\necho \"$@\" >> {kept}/asked\n{script}\n");
-        fs::write(&path, text.replace("@HOME@", &kept.to_string())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, &text.replace("@HOME@", &kept.to_string())).unwrap();
         self
     }
 
