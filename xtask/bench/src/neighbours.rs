@@ -27,7 +27,7 @@ pub(crate) const NAME: &str = "hostile-neighbours";
 /// What the neighbours do, and the guest that does it.
 const NEIGHBOURS: [(&str, &str); 4] =
     [("loop", "spin"), ("memory", "bomb"), ("log_flood", "log_flood"), ("output", "gush")];
-const N_BATCHES: usize = 20_000;
+const N_BATCHES: usize = 5_000;
 const N_EVENTS: usize = N_BATCHES * N_ASSETS;
 /// What each tenant has of the machine.
 const SHARE: f64 = 0.4;

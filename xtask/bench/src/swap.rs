@@ -2,11 +2,12 @@
 //!
 //! Events carry sequence numbers and pass through plugins in the real sandbox. For each
 //! change the longest time between two outputs is taken, from when it is asked for until a
-//! few milliseconds after every node has switched, less the usual time between two outputs.
+//! few milliseconds after every node has switched, less the usual time between two outputs
+//! (the median of those looked at).
 //! The control makes no change and looks as often for as long: what it shows is the machine.
 
 use std::num::NonZeroU16;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -20,6 +21,8 @@ use flowctl_schema::{Conversion, Role};
 use flowctl_topology::{Component, Edge, Node, Route, Topology};
 use flowctl_types::{Batch, Columns, Ids, NodeId};
 use serde::Serialize;
+use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::memory::Letters;
 use crate::pipeline::{Plugin, Sandbox, node};
@@ -33,13 +36,15 @@ const BEAT: Duration = Duration::from_millis(1);
 const EVENT_BYTES: usize = 100;
 /// Changes of each kind, and looks of the control.
 const N_CHANGES: usize = 1_000;
-/// How long it is looked behind a change.
-const AFTER: Duration = Duration::from_millis(5);
+/// How long it is looked before and behind a change.
+const AROUND: Duration = Duration::from_millis(5);
+/// How long is looked at the stream while nothing changes.
+const STEADY: Duration = Duration::from_secs(1);
 /// The goal of the longest pauses but one in a hundred.
 pub(crate) const P99_GOAL_MS: f64 = 1.0;
 
 /// What one kind of change cost.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Swaps {
     name: &'static str,
     changes: usize,
@@ -51,32 +56,19 @@ pub(crate) struct Swaps {
     pause_max_ms: f64,
     /// What the runtime measured of its nodes: the longest that one was held up.
     held_p99_ms: f64,
+    events_per_s_before: f64,
+    /// While the changes were made.
     events_per_s: f64,
+    events_per_s_after: f64,
 }
 
-/// Makes the kinds of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Control,
-    /// A processor comes between others, and goes.
-    Insert,
-    Remove,
-    /// A processor takes the place of another.
-    Replace,
-    /// A processor is configured, or limited, differently.
-    Limit,
-    /// A sink comes and goes, each at a checkpoint.
-    Branch,
+/// A topology and another one, and what it is called to change the one into the other and back.
+struct Pair {
+    there: &'static str,
+    back: &'static str,
+    one: Topology,
+    other: Topology,
 }
-
-const KINDS: [(Kind, &str); 6] = [
-    (Kind::Control, "control (no change)"),
-    (Kind::Insert, "insert a processor"),
-    (Kind::Remove, "remove a processor"),
-    (Kind::Replace, "replace a processor"),
-    (Kind::Limit, "change a processor's limits"),
-    (Kind::Branch, "add or remove a sink"),
-];
 
 /// What came out.
 #[derive(Default)]
@@ -112,9 +104,9 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<Vec<Swaps>> {
         run.apply(Change::from_empty(&plain)).await?;
         let handle = run.handle();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let mut rows = Vec::new();
-        for (kind, name) in KINDS {
-            rows.push(measure(kind, name, &handle, &plugins, &seen).await?);
+        let mut rows = vec![control(&seen).await?];
+        for pair in pairs(&plugins)? {
+            rows.extend(pair.measure(&handle, &seen).await?);
         }
         handle.stop(Stop::Drain);
         let summary = run.wait().await;
@@ -123,71 +115,141 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<Vec<Swaps>> {
     })
 }
 
-async fn measure(
-    kind: Kind,
-    name: &'static str,
-    handle: &RunHandle,
-    plugins: &[Plugin],
-    seen: &Arc<Mutex<Seen>>,
-) -> Result<Swaps> {
-    let looks = || seen.lock().unwrap_or_else(PoisonError::into_inner);
+/// Every kind of change.
+fn pairs(plugins: &[Plugin]) -> Result<Vec<Pair>> {
     let plain = topology(plugins, &["identity"], false)?;
-    let inserted = topology(plugins, &["identity", "second"], false)?;
-    let branched = topology(plugins, &["identity"], true)?;
-    let mut limited = plain.clone();
-    limited.nodes[1].limits.memory_bytes /= 2;
-    let mut replaced = plain.clone();
-    replaced.nodes[1].component = plugins[2].component();
-    let (mut pauses, mut held) = (Vec::new(), Vec::new());
-    let (began, before) = (Instant::now(), looks().n_events);
-    let faults = { (looks().lost, looks().duplicated, looks().reordered) };
-    for number in 0..N_CHANGES {
-        let (from, to) = match (kind, number % 2) {
-            (Kind::Control, _) => (&plain, &plain),
-            (Kind::Insert | Kind::Remove, _) => (&plain, &inserted),
-            (Kind::Replace, 0) => (&plain, &replaced),
-            (Kind::Replace, _) => (&replaced, &plain),
-            (Kind::Limit, 0) => (&plain, &limited),
-            (Kind::Limit, _) => (&limited, &plain),
-            (Kind::Branch, 0) => (&plain, &branched),
-            (Kind::Branch, _) => (&branched, &plain),
+    let changed = |change: &dyn Fn(&mut Topology)| {
+        let mut other = plain.clone();
+        change(&mut other);
+        other
+    };
+    let other = plugins.last().context("there is no plugin")?.component();
+    let config = |topology: &mut Topology, node: usize| topology.nodes[node].config = json!({"number": 1});
+    let limits = |topology: &mut Topology| topology.nodes[1].limits.memory_bytes /= 2;
+    let mut several = topology(plugins, &["identity", "second"], true)?;
+    several.nodes[1].component = other.clone();
+    limits(&mut several);
+    config(&mut several, 3);
+    let pair = |there, back, other| Pair { there, back, one: plain.clone(), other };
+    let same = |name, other| pair(name, name, other);
+    Ok(vec![
+        pair("insert a processor", "remove a processor", topology(plugins, &["identity", "second"], false)?),
+        same("replace a processor", changed(&|topology| topology.nodes[1].component = other.clone())),
+        same("configure a processor", changed(&|topology| config(topology, 1))),
+        same("change a processor's limits", changed(&limits)),
+        pair("append a branch", "remove a branch", topology(plugins, &["identity"], true)?),
+        same("change a sink", changed(&|topology| config(topology, 2))),
+        same("several at once", several),
+    ])
+}
+
+/// Looks as often as for a change, and makes none.
+async fn control(seen: &Mutex<Seen>) -> Result<Swaps> {
+    let mut taken = Taken::default();
+    let before = steady(seen).await;
+    let began = Began::now(seen);
+    for _ in 0..N_CHANGES {
+        taken.look(seen, async { Ok(Duration::ZERO) }).await?;
+    }
+    let during = began.events_per_s(seen);
+    let row = taken.row("control (no change)", [before, during, steady(seen).await]);
+    Ok(Swaps { changes: 0, ..row })
+}
+
+impl Pair {
+    /// Changes there and back, until each kind was measured often enough.
+    async fn measure(&self, handle: &RunHandle, seen: &Mutex<Seen>) -> Result<Vec<Swaps>> {
+        let Self { there, back, one, other } = self;
+        let is_symmetric = there == back;
+        let (mut ways, before) = ([Taken::default(), Taken::default()], steady(seen).await);
+        let began = Began::now(seen);
+        for _ in 0..if is_symmetric { N_CHANGES / 2 } else { N_CHANGES } {
+            for (way, (from, to)) in [(one, other), (other, one)].into_iter().enumerate() {
+                ways[if is_symmetric { 0 } else { way }].look(seen, change(handle, from, to)).await?;
+            }
+        }
+        let during = began.events_per_s(seen);
+        let rates = [before, during, steady(seen).await];
+        let rows = ways.into_iter().zip([there, back]).filter(|(taken, _)| !taken.pauses.is_empty());
+        Ok(rows.map(|(taken, name)| taken.row(name, rates)).collect())
+    }
+}
+
+/// What changes of one kind took.
+#[derive(Default)]
+struct Taken {
+    pauses: Vec<Duration>,
+    held: Vec<Duration>,
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+}
+
+impl Taken {
+    /// Looks at what comes out while `change` is made, and a little longer.
+    async fn look(&mut self, seen: &Mutex<Seen>, change: impl Future<Output = Result<Duration>>) -> Result<()> {
+        let (lost, duplicated, reordered) = {
+            let mut seen = locked(seen);
+            seen.times.clear();
+            (seen.lost, seen.duplicated, seen.reordered)
         };
-        // of an insertion and its removal one is measured
-        if kind == Kind::Remove {
-            change(handle, &plain, &inserted).await?;
-            tokio::time::sleep(AFTER).await;
-        }
-        let (from, to) = if kind == Kind::Remove { (to, from) } else { (from, to) };
-        looks().times.clear();
-        let usual = BEAT;
-        tokio::time::sleep(AFTER).await;
-        if kind == Kind::Control {
-            tokio::time::sleep(BEAT).await;
-        } else {
-            held.push(change(handle, from, to).await?);
-        }
-        tokio::time::sleep(AFTER).await;
-        let longest = looks().times.windows(2).map(|pair| pair[1] - pair[0]).max();
-        let longest = longest.context("nothing came out around a change")?;
-        pauses.push(longest.saturating_sub(usual));
-        if kind == Kind::Insert {
-            change(handle, &inserted, &plain).await?;
+        tokio::time::sleep(AROUND).await;
+        self.held.push(change.await?);
+        tokio::time::sleep(AROUND).await;
+        let seen = locked(seen);
+        let mut gaps: Vec<Duration> = seen.times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        gaps.sort_unstable();
+        let longest = *gaps.last().context("nothing came out around a change")?;
+        self.pauses.push(longest.saturating_sub(gaps[gaps.len() / 2]));
+        self.lost += seen.lost - lost;
+        self.duplicated += seen.duplicated - duplicated;
+        self.reordered += seen.reordered - reordered;
+        Ok(())
+    }
+
+    fn row(mut self, name: &'static str, [before, during, after]: [f64; 3]) -> Swaps {
+        Swaps {
+            name,
+            changes: self.pauses.len(),
+            lost: self.lost,
+            duplicated: self.duplicated,
+            reordered: self.reordered,
+            pause_p50_ms: percentile(&mut self.pauses, 0.5),
+            pause_p99_ms: percentile(&mut self.pauses, 0.99),
+            pause_max_ms: percentile(&mut self.pauses, 1.0),
+            held_p99_ms: percentile(&mut self.held, 0.99),
+            events_per_s_before: before,
+            events_per_s: during,
+            events_per_s_after: after,
         }
     }
-    let elapsed = began.elapsed().as_secs_f64();
-    let now = looks();
-    Ok(Swaps {
-        name,
-        changes: if kind == Kind::Control { 0 } else { N_CHANGES },
-        lost: now.lost - faults.0,
-        duplicated: now.duplicated - faults.1,
-        reordered: now.reordered - faults.2,
-        pause_p50_ms: percentile(&mut pauses, 0.5),
-        pause_p99_ms: percentile(&mut pauses, 0.99),
-        pause_max_ms: percentile(&mut pauses, 1.0),
-        held_p99_ms: percentile(&mut held, 0.99),
-        events_per_s: (now.n_events - before) as f64 / elapsed,
-    })
+}
+
+/// When counting began, and what had come out by then.
+struct Began {
+    at: Instant,
+    n_events: u64,
+}
+
+impl Began {
+    fn now(seen: &Mutex<Seen>) -> Self {
+        Self { at: Instant::now(), n_events: locked(seen).n_events }
+    }
+
+    fn events_per_s(&self, seen: &Mutex<Seen>) -> f64 {
+        (locked(seen).n_events - self.n_events) as f64 / self.at.elapsed().as_secs_f64()
+    }
+}
+
+/// Events a second while nothing changes.
+async fn steady(seen: &Mutex<Seen>) -> f64 {
+    let began = Began::now(seen);
+    tokio::time::sleep(STEADY).await;
+    began.events_per_s(seen)
+}
+
+fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes a change; answers how long a node was held up.
@@ -227,7 +289,7 @@ fn topology(plugins: &[Plugin], chain: &[&str], has_branch: bool) -> Result<Topo
     }
     for node in &mut nodes {
         node.parallelism = NonZeroU16::MIN;
-        node.settings.linger = BEAT;
+        node.settings.linger = Duration::ZERO;
     }
     Ok(Topology { nodes, edges, ..Topology::empty("bench".parse()?) })
 }
@@ -235,7 +297,7 @@ fn topology(plugins: &[Plugin], chain: &[&str], has_branch: bool) -> Result<Topo
 #[async_trait]
 impl Workshop for Bench {
     async fn source(&self, _: &Node) -> Result<Box<dyn Source>, PrepareError> {
-        Ok(Box::new(Paced { began: None, n_emitted: 0 }))
+        Ok(Box::new(Paced::start()))
     }
 
     async fn processor(&self, node: &Node) -> Result<Arc<dyn Stage>, PrepareError> {
@@ -257,8 +319,32 @@ impl Workshop for Bench {
 
 /// Emits numbers, so many a second.
 struct Paced {
-    began: Option<tokio::time::Instant>,
+    began: Instant,
     n_emitted: u64,
+    beats: Arc<Notify>,
+}
+
+impl Paced {
+    /// Begins now. A thread of its own beats, since the runtime's timers know whole
+    /// milliseconds only, which is what is to be seen.
+    fn start() -> Self {
+        let (began, beats) = (Instant::now(), Arc::new(Notify::new()));
+        let beaten = Arc::downgrade(&beats);
+        std::thread::spawn(move || {
+            let mut next = began;
+            while let Some(beats) = beaten.upgrade() {
+                beats.notify_one();
+                drop(beats);
+                next += BEAT;
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        });
+        Self { began, n_emitted: 0, beats }
+    }
+
+    fn n_due(&self) -> u64 {
+        (self.began.elapsed().as_secs_f64() * EVENTS_PER_S) as u64 - self.n_emitted
+    }
 }
 
 #[async_trait]
@@ -268,17 +354,9 @@ impl Source for Paced {
     }
 
     async fn next(&mut self, bounds: &Bounds) -> Result<Piece, Fault> {
-        let began = *self.began.get_or_insert_with(tokio::time::Instant::now);
-        let mut n_due;
-        loop {
-            n_due = (began.elapsed().as_secs_f64() * EVENTS_PER_S) as u64 - self.n_emitted;
-            if n_due as f64 >= EVENTS_PER_S * BEAT.as_secs_f64() {
-                break;
-            }
-            tokio::time::sleep(BEAT).await;
-        }
+        self.beats.notified().await;
         let mut columns = Columns::default();
-        for number in (self.n_emitted..).take((n_due as usize).min(bounds.max_events)) {
+        for number in (self.n_emitted..).take((self.n_due() as usize).min(bounds.max_events)) {
             let mut payload = [0; EVENT_BYTES];
             payload[..8].copy_from_slice(&number.to_le_bytes());
             columns.push(0, &payload);
@@ -301,7 +379,7 @@ impl Sink for Watching {
 
     async fn write(&mut self, batch: &Arc<Batch>) -> Result<Vec<Rejection>, Fault> {
         let Some(seen) = &self.0 else { return Ok(Vec::new()) };
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = locked(seen);
         seen.times.push(Instant::now());
         seen.n_events += batch.len() as u64;
         for payload in batch.columns.payloads() {
@@ -329,15 +407,15 @@ impl Sink for Watching {
 }
 
 impl Swaps {
-    pub(crate) const HEADER: &'static str = "change                        changes  lost  twice  out of order   p50 ms   p99 ms   max ms  held p99   events/s";
+    pub(crate) const HEADER: &'static str = "change                        changes  lost  twice  out of order   p50 ms   p99 ms   max ms  held p99   events/s before, during, after";
 
     /// One line of the table.
     pub(crate) fn text(&self) -> String {
         let Self { name, changes, lost, duplicated, reordered, pause_p50_ms, pause_p99_ms, .. } = self;
-        let Self { pause_max_ms, held_p99_ms, events_per_s, .. } = self;
+        let Self { pause_max_ms, held_p99_ms, events_per_s_before, events_per_s, events_per_s_after, .. } = self;
         format!(
             "{name:<30}{changes:>7}{lost:>6}{duplicated:>7}{reordered:>14}{pause_p50_ms:>9.3}{pause_p99_ms:>9.3}\
-             {pause_max_ms:>9.3}{held_p99_ms:>10.3}{events_per_s:>11.0}\n"
+             {pause_max_ms:>9.3}{held_p99_ms:>10.3}{events_per_s_before:>11.0}{events_per_s:>8.0}{events_per_s_after:>8.0}\n"
         )
     }
 
