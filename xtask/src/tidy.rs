@@ -27,7 +27,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls-platform-verifier", &["host/connectors", "host/oci"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
-    ("tokio-postgres", &["host/connectors"]),
+    ("tokio-postgres", &["host/connectors", "tests/support"]),
     ("opentelemetry-otlp", &["host/cli"]),
 ];
 

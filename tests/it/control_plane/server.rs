@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::policies::everything_at;
 use crate::flowctl::{Answer, Flowctl, plugins};
 
 /// Longest time that something is waited for.
@@ -42,6 +43,14 @@ impl<'f> Server<'f> {
     /// Starts one that knows the first-party plugins.
     pub(crate) fn start_with_plugins(flowctl: &'f Flowctl) -> Self {
         Self::new(flowctl, "").env("FLOWCTL_PLUGINS", &plugins().display().to_string()).and_start()
+    }
+
+    /// Starts one that knows the first-party plugins, and whose sources read so many events
+    /// a second.
+    pub(crate) fn start_at(flowctl: &'f Flowctl, events_per_second: u64) -> Self {
+        flowctl.write("policy.yaml", everything_at(events_per_second));
+        let server = Self::new(flowctl, "--policy policy.yaml");
+        server.env("FLOWCTL_PLUGINS", &plugins().display().to_string()).and_start()
     }
 
     /// One with these arguments, which is not started.

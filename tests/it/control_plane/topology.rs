@@ -30,13 +30,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// `flowctl serve` with the first-party plugins, whose sources read so many events a second.
-fn server(flowctl: &Flowctl, events_per_second: u64) -> Server<'_> {
-    flowctl.write("policy.yaml", everything_at(events_per_second));
-    let server = Server::new(flowctl, "--policy policy.yaml");
-    server.env("FLOWCTL_PLUGINS", &plugins().display().to_string()).and_start()
-}
-
 /// The last step of the demonstration: nothing of a live pipeline is lost when a processor
 /// comes in between.
 fn demonstration(folder: &Path) -> Result<(), Failed> {
@@ -44,7 +37,7 @@ fn demonstration(folder: &Path) -> Result<(), Failed> {
     let url = database.create_database("topology_demonstration");
     let flowctl = Flowctl::new();
     let n_expected = expected(folder)?.len() as u64;
-    let server = server(&flowctl, 25);
+    let server = Server::start_at(&flowctl, 25);
     let _source = start(&flowctl, server.address(), folder, Role::Source, &[]);
     let _processor = start(&flowctl, server.address(), folder, Role::Processor, &[]);
     flowctl.write(
@@ -109,7 +102,7 @@ fn nodes(server: &Server<'_>) -> BTreeSet<String> {
 
 fn life() {
     let flowctl = Flowctl::new();
-    let server = server(&flowctl, 1_000_000);
+    let server = Server::start_at(&flowctl, 1_000_000);
     shop(&flowctl);
     server.run("run shop.yaml --detach").success();
     until("orders are in the database", || (!rows(&flowctl).is_empty()).then_some(()));
@@ -166,7 +159,7 @@ fn life() {
 
 fn refused() {
     let flowctl = Flowctl::new();
-    let server = server(&flowctl, 1_000_000);
+    let server = Server::start_at(&flowctl, 1_000_000);
     shop(&flowctl);
     server.run("run shop.yaml --detach").success();
     until("orders are in the database", || (!rows(&flowctl).is_empty()).then_some(()));
@@ -196,7 +189,7 @@ fn refused() {
 
 fn on_trial() {
     let flowctl = Flowctl::new();
-    let server = server(&flowctl, 1_000_000);
+    let server = Server::start_at(&flowctl, 1_000_000);
     flowctl.write(
         "bytes.yaml",
         format!(
@@ -281,7 +274,7 @@ fn killed() -> Result<(), Failed> {
     let flowctl = &numbers.flowctl;
     let sinks = "    - {id: lite, type: sqlite, config: {path: numbers.db}, inputs: [filter, sums]}\n";
     flowctl.write("numbers.yaml", pipeline("numbers", sinks));
-    let mut server = server(flowctl, 2_000);
+    let mut server = Server::start_at(flowctl, 2_000);
     server.run("run numbers.yaml --detach").success();
     let base: BTreeSet<String> = ["numbers", "filter", "sums", "lite"].map(ToOwned::to_owned).into();
     let with = |more: &[&str]| base.iter().cloned().chain(more.iter().map(|id| (*id).to_owned())).collect();

@@ -21,6 +21,8 @@ pub(super) enum ComponentError {
     File { path: String, source: std::io::Error },
     #[error("cannot read ledgers: {0}")]
     Ledgers(#[from] DataError),
+    #[error("cannot use the database: {0}")]
+    Database(#[from] tokio_postgres::Error),
     #[error("{0}")]
     Rules(String),
 }

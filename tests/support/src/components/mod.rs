@@ -32,6 +32,7 @@ mod registration;
 mod server;
 mod sink;
 mod source;
+mod table;
 mod transfers;
 
 use std::io::Write as _;
@@ -57,7 +58,8 @@ pub enum Role {
     /// `stellar.token.transfer.v1` a ledger that has any.
     Processor,
     /// `postgres-sink-v1`: appends `stellar.token.transfer.v1`, and what types
-    /// `INPUT_TYPES` lists beside it, to the file `OUTPUT`: see [`Received`].
+    /// `INPUT_TYPES` lists beside it, to the file `OUTPUT`, or to the column `event` of the
+    /// table `received` of the database `DATABASE_URL`: see [`Received`].
     Sink,
 }
 

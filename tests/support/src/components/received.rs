@@ -41,7 +41,15 @@ impl Received {
     ///
     /// When a line is none that a sink writes.
     pub fn read(path: &Path) -> Vec<Self> {
-        let lines = std::fs::read_to_string(path).unwrap_or_default();
+        Self::parse(&std::fs::read_to_string(path).unwrap_or_default())
+    }
+
+    /// Understands what a sink wrote, an event a line.
+    ///
+    /// # Panics
+    ///
+    /// When a line is none that a sink writes.
+    pub fn parse(lines: &str) -> Vec<Self> {
         lines.lines().map(|line| serde_json::from_str(line).expect("a sink writes whole events")).collect()
     }
 

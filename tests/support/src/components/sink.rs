@@ -1,8 +1,6 @@
-//! The sink `postgres-sink-v1`, whose table is a file.
+//! The sink `postgres-sink-v1`.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flowctl_proto::v1::consumer_service_server::{ConsumerService, ConsumerServiceServer};
 use flowctl_proto::v1::{ComponentInfo, ConsumeResponse, Event, HealthCheckRequest, HealthCheckResponse};
@@ -14,6 +12,7 @@ use super::processor::TRANSFER_TYPE;
 use super::received::Received;
 use super::registration::Beats;
 use super::server::{self, Itself};
+use super::table::Table;
 use super::{Role, say};
 
 /// Takes events until the process is told to end.
@@ -22,23 +21,13 @@ pub(super) async fn run() -> Result<(), ComponentError> {
     let mut inputs = vec![TRANSFER_TYPE];
     inputs.extend(more.split(',').map(str::trim).filter(|name| !name.is_empty()));
     let itself = Arc::new(Itself::new(Role::Sink, &inputs, &[])?);
-    let path = environment::needed("OUTPUT")?;
-    let output = OpenOptions::new().create(true).append(true).open(&path);
-    let output = output.map_err(|source| ComponentError::File { path, source })?;
-    let sink = Sink { itself: Arc::clone(&itself), output: output.into() };
+    let sink = Sink { itself: Arc::clone(&itself), table: Table::open().await? };
     server::serve(itself, Routes::new(ConsumerServiceServer::new(sink)), Beats::Bare).await
 }
 
 struct Sink {
     itself: Arc<Itself>,
-    output: Mutex<File>,
-}
-
-impl Sink {
-    fn with_output(&self, act: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Status> {
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        act(&mut output).map_err(|error| Status::internal(format!("cannot write: {error}")))
-    }
+    table: Table,
 }
 
 #[tonic::async_trait]
@@ -60,13 +49,10 @@ impl ConsumerService for Sink {
                 continue;
             }
             self.itself.faults.pass(&event.id)?;
-            let mut line =
-                serde_json::to_vec(&Received::new(event)).map_err(|error| Status::internal(error.to_string()))?;
-            line.push(b'\n');
-            self.with_output(|output| output.write_all(&line))?;
+            self.table.append(&Received::new(event)).await?;
             answer.events_consumed += 1;
         }
-        self.with_output(|output| output.sync_data())?;
+        self.table.sync()?;
         if answer.events_consumed > 0 && self.itself.faults.miscounts() {
             answer.events_consumed -= 1;
             say("counted one event too few");
