@@ -169,6 +169,8 @@ pub(crate) struct Rule {
     pub(crate) is_sum: bool,
     /// Keeps a state that does not show.
     pub(crate) keeps: bool,
+    /// No instance can be made.
+    pub(crate) is_unborn: bool,
     /// Takes no state, from the restoration of this number on.
     pub(crate) refuses: Option<u32>,
     /// Adds up within each key group, by what this says is a number's key.
@@ -203,6 +205,7 @@ impl Rule {
             delay: Arc::new(|_| Duration::ZERO),
             is_sum: false,
             keeps: false,
+            is_unborn: false,
             refuses: None,
             key: None,
             gives: None,
@@ -221,6 +224,9 @@ impl Rule {
 #[async_trait]
 impl Stage for Rule {
     async fn instantiate(&self) -> Result<Box<dyn Processor>, PrepareError> {
+        if self.is_unborn {
+            return Err(PrepareError { node: "?".to_owned(), source: "no memory".into() });
+        }
         self.calls.lock().unwrap().n_instances += 1;
         Ok(Box::new(TestProcessor { rule: self.clone(), sums: BTreeMap::new(), n_calls: 0, is_over: false }))
     }

@@ -19,6 +19,8 @@ pub(crate) struct Database {
     pub(crate) breaks: Arc<Mutex<HashSet<u64>>>,
     /// Epochs whose commit is made, and whose answer is lost.
     pub(crate) unanswered: Arc<Mutex<HashSet<u64>>>,
+    /// Whether it cannot be opened.
+    pub(crate) is_shut: bool,
     pub(crate) death: Option<Crash>,
     pub(crate) name: &'static str,
 }
@@ -61,6 +63,9 @@ struct Transaction {
 #[async_trait]
 impl Sink for Transaction {
     async fn open(&mut self) -> Result<Option<u64>, Fault> {
+        if self.database.is_shut {
+            return Err(Fault::Fatal("no such database".to_owned()));
+        }
         Ok(self.database.kept.lock().unwrap().epoch)
     }
 

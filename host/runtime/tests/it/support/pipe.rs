@@ -77,6 +77,11 @@ impl Pipe {
         self.known().sinks.insert(name.to_owned(), spec.clone());
     }
 
+    /// Has a database that no node is yet.
+    pub(crate) fn knows_database(&self, name: &str, database: &Database) {
+        self.known().databases.insert(name.to_owned(), database.clone());
+    }
+
     /// Another topology of the same components.
     pub(crate) fn of(&self, topology: Topology) -> Self {
         Self { topology, ..self.clone() }
