@@ -232,7 +232,12 @@ pub(crate) fn in_postgres(server: &Server, url: &str, n_events: u64) -> (u64, u6
 
 /// The same of the SQLite database `numbers.db`.
 pub(crate) fn in_sqlite(flowctl: &Flowctl, n_events: u64) -> (u64, u64, u64) {
-    let database = rusqlite::Connection::open(flowctl.path("numbers.db")).unwrap();
+    in_sqlite_file(flowctl, "numbers.db", n_events)
+}
+
+/// The same in the database of this file.
+pub(crate) fn in_sqlite_file(flowctl: &Flowctl, file: &str, n_events: u64) -> (u64, u64, u64) {
+    let database = rusqlite::Connection::open(flowctl.path(file)).unwrap();
     let csv = |sql: &str, n_columns: usize| {
         let mut statement = database.prepare(sql).unwrap();
         let mut rows = statement.query([]).unwrap();

@@ -15,7 +15,7 @@ use super::policies::everything_at;
 use super::server::{Server, signal, until};
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl, guests, plugins};
-use crate::kills::{Numbers, in_sqlite, moment, n_kills, pipeline};
+use crate::kills::{Numbers, in_sqlite_file, moment, n_kills, pipeline};
 use crate::stellar::with_data;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -26,7 +26,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("topology::a_component_that_fails_on_trial_is_taken_back_by_itself", on_trial),
         fact("topology::a_run_without_a_server_is_changed_from_another_terminal", embedded),
         fact("topology::a_pipeline_follows_its_file", watched),
-        Trial::test("topology::wherever_it_is_killed_in_a_change_every_event_is_there_once", killed),
+        Trial::test("topology::wherever_it_is_killed_in_a_change_every_event_is_there_once", || killed(&OF_PROCESSORS)),
+        Trial::test("topology::wherever_it_is_killed_in_a_change_of_sinks_every_event_is_in_each_once", || {
+            killed(&OF_SINKS)
+        }),
     ]
 }
 
@@ -264,36 +267,68 @@ fn watched() {
     flowctl.run("run - --watch").failure(&["standard input cannot be watched"]);
 }
 
-/// The control plane is killed at random moments of changes: each event is in the database
-/// once, and what runs is what ran before the change or what should run after it.
-fn killed() -> Result<(), Failed> {
-    let kills = n_kills(10);
-    let mut numbers = Numbers::empty();
-    // more than what it reads before the last kill
-    numbers.append(kills * 6_000);
-    let flowctl = &numbers.flowctl;
-    let sinks = "    - {id: lite, type: sqlite, config: {path: numbers.db}, inputs: [filter, sums]}\n";
-    flowctl.write("numbers.yaml", pipeline("numbers", sinks));
-    let mut server = Server::start_at(flowctl, 2_000);
-    server.run("run numbers.yaml --detach").success();
-    let base: BTreeSet<String> = ["numbers", "filter", "sums", "lite"].map(ToOwned::to_owned).into();
-    let with = |more: &[&str]| base.iter().cloned().chain(more.iter().map(|id| (*id).to_owned())).collect();
-    let all: [BTreeSet<String>; 4] = [base.clone(), with(&["one"]), with(&["two"]), with(&["one", "two"])];
-    let changes = [
+/// A pipeline whose control plane is killed while it changes.
+struct Victim {
+    sinks: &'static str,
+    /// What is asked for in turn; some of it is refused where the one before was made or was not.
+    changes: &'static [&'static str],
+    /// The nodes that come and go.
+    guests: &'static [&'static str],
+    databases: &'static [&'static str],
+}
+
+/// Changes behind marks of their own.
+const OF_PROCESSORS: Victim = Victim {
+    sinks: "    - {id: lite, type: sqlite, config: {path: numbers.db}, inputs: [filter, sums]}\n",
+    changes: &[
         "add transfer-filter --id one --after numbers",
         "add transfer-filter --id two --after filter --before sums",
         "remove one",
         "configure filter minimum_amount=\"0\"",
         "remove two",
-    ];
+    ],
+    guests: &["one", "two"],
+    databases: &["numbers.db"],
+};
+
+/// Changes at the barrier of a checkpoint.
+const OF_SINKS: Victim = Victim {
+    sinks: "    - {id: lite, type: sqlite, config: {path: numbers.db}, inputs: [filter, sums]}
+    - {id: copy, type: sqlite, config: {path: copy.db}, inputs: [filter, sums]}\n",
+    changes: &[
+        "add sqlite --id third --after filter --config path=third.db",
+        "configure copy mode=append",
+        "add transfer-filter --id one --after numbers",
+        "remove third",
+        "configure copy mode=null",
+        "remove one",
+    ],
+    guests: &["one", "third"],
+    databases: &["numbers.db", "copy.db"],
+};
+
+/// The control plane is killed at random moments of changes: each event is in the databases
+/// once, and what runs is what ran before the change or what should run after it.
+fn killed(victim: &Victim) -> Result<(), Failed> {
+    let kills = n_kills(10);
+    let mut numbers = Numbers::empty();
+    // more than what it reads before the last kill
+    numbers.append(kills * 6_000);
+    let flowctl = &numbers.flowctl;
+    flowctl.write("numbers.yaml", pipeline("numbers", victim.sinks));
+    let mut server = Server::start_at(flowctl, 2_000);
+    server.run("run numbers.yaml --detach").success();
+    let base = nodes(&server);
     for number in 0..kills {
         until("the pipeline runs", || {
             let active = server.json("pipelines active");
             (active[0]["status"] == "running").then_some(())
         });
         let there = nodes(&server);
-        assert!(all.contains(&there), "a mix: {there:?}");
-        let change = changes[usize::try_from(number).unwrap() % changes.len()];
+        assert!(there.is_superset(&base), "a mix: {there:?}");
+        let strange: Vec<_> = there.difference(&base).filter(|id| !victim.guests.contains(&id.as_str())).collect();
+        assert_eq!(strange, Vec::<&String>::new(), "a mix: {there:?}");
+        let change = victim.changes[usize::try_from(number).unwrap() % victim.changes.len()];
         let mut command = server.command_at(&format!("topology {change} --trial-batches 3"));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         std::thread::park_timeout(moment(Duration::from_millis(400)));
@@ -309,6 +344,9 @@ fn killed() -> Result<(), Failed> {
     server.info_at("numbers", "completed");
     let history: Value = server.json("topology history --pipeline numbers");
     println!("{kills} kills, {} revisions", history.as_array().map_or(0, Vec::len));
-    assert_eq!(in_sqlite(flowctl, numbers.n_events), (0, 0, 0), "sqlite: lost, doubled, wrong sums");
+    for database in victim.databases {
+        let found = in_sqlite_file(flowctl, database, numbers.n_events);
+        assert_eq!(found, (0, 0, 0), "{database}: lost, doubled, wrong sums");
+    }
     Ok(())
 }
