@@ -27,6 +27,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls-platform-verifier", &["host/connectors", "host/oci"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
+    ("similar", &["host/cli"]),
     ("tokio-postgres", &["host/connectors"]),
     ("opentelemetry-otlp", &["host/cli"]),
 ];
