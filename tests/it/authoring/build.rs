@@ -1,6 +1,7 @@
 //! What building says: what came out, or what is missing and what mends it.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use libtest_mimic::Trial;
 
@@ -12,6 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("authoring::build_prints_the_component_its_types_and_its_size", prints),
         fact("authoring::a_folder_without_a_crate_is_named", no_crate),
+        fact("authoring::a_workspace_is_told_which_folder_to_name", workspace),
         fact("authoring::a_crate_of_another_type_is_told_what_to_write", wrong_type),
         fact("authoring::a_missing_toolchain_is_told_how_to_get_it", no_toolchain),
         fact("authoring::what_does_not_compile_fails_with_what_the_compiler_says", broken),
@@ -56,22 +58,31 @@ fn no_toolchain() {
     );
     answer.failure(&["`cargo` is not installed, or not on the PATH", "https://rustup.rs"]);
 
-    // a compiler that has never heard of components
-    let rustc = author.flowctl.write("tools/rustc", "#!/bin/sh\necho /nowhere\n");
-    std::fs::set_permissions(&rustc, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = std::env::var_os("PATH").unwrap();
-    let found = std::env::split_paths(&path).find(|folder| folder.join("cargo").exists()).unwrap();
-    std::os::unix::fs::symlink(found.join("cargo"), author.flowctl.path("tools/cargo")).unwrap();
-    let before = std::env::join_paths([author.flowctl.path("tools")].into_iter().chain(std::env::split_paths(&path)));
-    let mut command = author.command("processors build no-tools");
-    let answer = Answer::of(command.env("PATH", before.unwrap()).env("RUSTC", real_rustc()).output().unwrap());
+    // a compiler that is whole but for that
+    let script =
+        format!("#!/bin/sh\ncase \"$*\" in *target-libdir*) echo /nowhere ;; *) exec {} \"$@\" ;; esac\n", rustc());
+    let incomplete = author.flowctl.write("rustc", script);
+    std::fs::set_permissions(&incomplete, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let answer = Answer::of(author.command("processors build no-tools").env("RUSTC", incomplete).output().unwrap());
     answer.failure(&["has no target wasm32-wasip2", "rustup target add wasm32-wasip2"]);
 }
 
-/// The compiler that cargo is to use all the same.
-fn real_rustc() -> String {
-    let output = std::process::Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+/// The compiler's own path.
+fn rustc() -> String {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
     format!("{}/bin/rustc", String::from_utf8(output.stdout).unwrap().trim())
+}
+
+fn workspace() {
+    let author = Author::of_orders("member");
+    let manifest = author.flowctl.read("member/Cargo.toml").replace("[workspace]\n", "");
+    author.flowctl.write("member/Cargo.toml", manifest);
+    author.flowctl.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"member\"]\n");
+    author.flowctl.write("Cargo.lock", include_str!("../../../Cargo.lock"));
+    let answer = author
+        .run("processors build")
+        .failure(&["`.` is a workspace, and no crate itself", "name the folder of one: "]);
+    assert!(answer.stderr.trim_end().ends_with("/member"), "{}", answer.stderr);
 }
 
 fn broken() {

@@ -12,6 +12,7 @@ use crate::flowctl::Flowctl;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("authoring::dev_swaps_what_builds_takes_back_what_fails_and_loses_nothing", life),
+        fact("authoring::dev_hands_the_state_over_and_refuses_what_cannot_take_it", stateful),
         fact("authoring::dev_finds_the_crate_by_name_and_follows_the_pipeline's_file", by_name),
         fact("authoring::dev_refuses_a_pipeline_that_does_not_run_the_crate", another),
     ]
@@ -113,6 +114,73 @@ spec:
     let said = flowctl.read("said");
     assert!(said.contains("Stopped `shop`") && !said.contains("panicked at host"), "{said}");
     assert!(!flowctl.path("shop.lock").exists(), "what is being written is not locked");
+}
+
+/// Writes a processor that numbers orders from 0 on, and notes `word` with the number.
+fn write_counter(author: &Author, word: &str) {
+    author.flowctl.write(
+        "counted-orders/src/lib.rs",
+        format!(
+            "#[flowctl_sdk::processor(input = \"example.order.v1\", output = \"example.order.v1\")]
+pub mod counted_orders {{
+    /// Numbers orders.
+    pub struct CountedOrders {{ next: u64 }}
+
+    impl CountedOrders {{
+        fn new() -> Self {{ Self {{ next: 0 }} }}
+
+        fn process(&mut self, order: Order, out: &mut Emitter<Order>) {{
+            out.emit(Order {{ note: Some(format!(\"{word} {{}}\", self.next)), ..order }});
+            self.next += 1;
+        }}
+    }}
+
+    impl State for CountedOrders {{
+        fn save(&self, parts: &mut Parts) {{ parts.put(\"\", &self.next); }}
+
+        fn restore(&mut self, _: &str, parts: &Parts) -> Result<(), String> {{
+            for next in parts.entries::<u64>() {{ self.next = next?; }}
+            Ok(())
+        }}
+    }}
+}}
+"
+        ),
+    );
+}
+
+fn stateful() {
+    let author = Author::of_orders("counted-orders");
+    let flowctl = &author.flowctl;
+    write_counter(&author, "old");
+    flowctl.write(
+        "shop.yaml",
+        "apiVersion: flowctl/v1
+kind: Pipeline
+metadata: {name: shop}
+spec:
+  checkpoint: {interval: 100ms}
+  sources: [{id: orders, type: generate, config: {type: example.order.v1, rate: 500}}]
+  processors: [{id: counted, plugin: counted-orders, inputs: [orders]}]
+  sinks: [{id: out, type: sqlite, config: {path: shop.db}, inputs: [counted]}]
+",
+    );
+    let dev = Dev::start(&author, "", "shop.yaml --crate counted-orders");
+    let has = |word: &str| until(word, || rows(flowctl).iter().any(|row| row.1.starts_with(word)).then_some(()));
+    has("old");
+    write_counter(&author, "new");
+    has("new");
+    says(flowctl, "✓ kept");
+    author.write_processor("counted-orders", &noted("nothing"));
+    let said = says(flowctl, "the pipeline goes on as it was");
+    assert!(said.contains("state"), "{said}");
+    dev.interrupt(flowctl);
+
+    let notes: Vec<String> = rows(flowctl).into_iter().map(|row| row.1).collect();
+    let n_old = notes.iter().filter(|note| note.starts_with("old")).count();
+    let word = |number: usize| if number < n_old { "old" } else { "new" };
+    let expected: Vec<String> = (0..notes.len()).map(|number| format!("{} {number}", word(number))).collect();
+    assert_eq!(notes, expected, "the new one counts on where the old one was");
 }
 
 fn by_name() {

@@ -17,9 +17,13 @@ use crate::fact;
 use crate::flowctl::Answer;
 
 const GUIDE: &str = include_str!("../../../docs/authoring.md");
+const README: &str = include_str!("../../../README.md");
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![fact("authoring::the_guide_is_right_in_every_block", followed)]
+    vec![
+        fact("authoring::the_guide_is_right_in_every_block", followed),
+        fact("authoring::the_four_commands_of_the_readme_run", four_commands),
+    ]
 }
 
 /// Somebody who follows the guide.
@@ -30,11 +34,17 @@ struct Reader {
     dev: Option<Dev>,
 }
 
+fn four_commands() {
+    let block = README.split("```console\n").find(|text| text.starts_with("$ flowctl processors init ")).unwrap();
+    let block = block.split("```").next().unwrap();
+    assert_eq!(block.matches("$ ").count(), 4, "{block}");
+    let mut reader = Reader::new();
+    reader.console(block);
+    reader.console("");
+}
+
 fn followed() {
-    let author = Author::new();
-    std::os::unix::fs::symlink(CHECKOUT, author.flowctl.path("flowctl")).unwrap();
-    std::fs::create_dir(author.flowctl.path("work")).unwrap();
-    let mut reader = Reader { author, here: "work".to_owned(), dev: None };
+    let mut reader = Reader::new();
     let mut n_blocks = 0;
     for block in GUIDE.split("```").skip(1).step_by(2) {
         let (head, body) = block.split_once('\n').unwrap();
@@ -50,6 +60,14 @@ fn followed() {
 }
 
 impl Reader {
+    /// One with an empty folder beside a checkout.
+    fn new() -> Self {
+        let author = Author::new();
+        std::os::unix::fs::symlink(CHECKOUT, author.flowctl.path("flowctl")).unwrap();
+        std::fs::create_dir(author.flowctl.path("work")).unwrap();
+        Self { author, here: "work".to_owned(), dev: None }
+    }
+
     fn console(&mut self, text: &str) {
         if let Some(dev) = self.dev.take() {
             dev.interrupt(&self.author.flowctl);

@@ -64,7 +64,8 @@ impl Author {
     }
 
     /// Has a crate build with the versions that this repository is locked to, so that nothing
-    /// new is fetched, into a folder that all cases share, so that its dependencies are built once.
+    /// new is fetched, into a folder that all cases share, so that its dependencies are built
+    /// once. Two cases that run at one time need crates of different names.
     pub(crate) fn ready(&self, folder: &str) {
         self.flowctl.write(&format!("{folder}/Cargo.lock"), include_str!("../../../Cargo.lock"));
         let shared = target().join("authoring");

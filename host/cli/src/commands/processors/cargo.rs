@@ -191,7 +191,8 @@ impl Crate {
 
 async fn metadata<T: DeserializeOwned>(manifest: &Path) -> Result<T> {
     let mut command = Command::new("cargo");
-    command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest);
+    // what other platforms need is not asked for: it may have to be fetched
+    command.args(["metadata", "--format-version", "1", "--filter-platform", TARGET, "--manifest-path"]).arg(manifest);
     let output = run(&mut command, Say::OnFailure).await?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -248,7 +249,8 @@ fn no_package(path: &Path, metadata: &Metadata) -> anyhow::Error {
 /// Checks that the toolchain of the crate can build components.
 async fn check_target(manifest: &Path) -> Result<()> {
     let folder = manifest.parent().unwrap_or(Path::new("."));
-    let mut command = Command::new("rustc");
+    // the one that cargo takes
+    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(folder);
     let output = run(&mut command, Say::OnFailure).await?;
     let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -90,10 +90,9 @@ impl Init {
                 schema.event_type()
             ));
         }
-        let folder = folder.display();
-        status::say(&format!(
-            "Next:\n  cd {folder}\n  flowctl processors test\n  flowctl processors dev pipeline.yaml"
-        ));
+        let is_here = folder == Path::new(".");
+        let go = if is_here { String::new() } else { format!("  cd {}\n", folder.display()) };
+        status::say(&format!("Next:\n{go}  flowctl processors test\n  flowctl processors dev pipeline.yaml"));
         Ok(ExitCode::SUCCESS)
     }
 }

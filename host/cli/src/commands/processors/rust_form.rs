@@ -238,7 +238,7 @@ fn collect(ty: &Type, names: &mut BTreeSet<String>) {
         Type::Tuple(types) => types.iter().for_each(|ty| collect(ty, names)),
         Type::Record(record) => record.fields.iter().for_each(|field| collect(&field.ty, names)),
         Type::Variant(variant) => {
-            variant.cases.iter().filter_map(|case| case.ty.as_ref()).for_each(|ty| collect(ty, names))
+            variant.cases.iter().filter_map(|case| case.ty.as_ref()).for_each(|ty| collect(ty, names));
         }
         _ => {}
     }
