@@ -188,7 +188,7 @@ pub(super) fn json_value(ty: &Type, name: &str, flavour: Flavour) -> String {
         Type::String | Type::Bytes => "\"\"".to_owned(),
         Type::List(_) => "[]".to_owned(),
         Type::Option(_) => "null".to_owned(),
-        Type::Result { ok: None, .. } => "\"ok\"".to_owned(),
+        Type::Result { ok: None, .. } => "{\"ok\":null}".to_owned(),
         Type::Result { ok: Some(ok), .. } => format!("{{\"ok\":{}}}", json_value(ok, name, flavour)),
         Type::Tuple(types) => {
             let values: Vec<String> = types.iter().map(|ty| json_value(ty, name, flavour)).collect();
@@ -253,7 +253,7 @@ mod tests {
         variant choice { number(u64), none }
         record part { colour: colour, %type: string }
         record thing { id: string, n: s64, f: f32, c: char, part: part, choice: choice, maybe: option<part>,
-                       list: list<part>, both: tuple<u8, bool>, res: result<string, u8>, done: result }
+                       many: list<part>, both: tuple<u8, bool>, res: result<string, u8>, done: result }
     }";
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
         let rust = RustForm::short(&schema).event(Flavour::Sample, "", |name| (name == "n").then(|| "order.n".into()));
         let expected = "Thing {\n    id: \"id\".to_owned(),\n    n: order.n,\n    f: 1.0,\n    c: 'a',\n    \
                         part: Part { colour: Colour::DarkRed, type_: \"type\".to_owned() },\n    \
-                        choice: Choice::Number(1),\n    maybe: None,\n    list: Vec::new(),\n    both: (1, true),\n    \
+                        choice: Choice::Number(1),\n    maybe: None,\n    many: Vec::new(),\n    both: (1, true),\n    \
                         res: Ok(\"res\".to_owned()),\n    done: Ok(()),\n}";
         assert_eq!(rust, expected);
         for flavour in [Flavour::Sample, Flavour::Blank] {
