@@ -28,6 +28,7 @@ interface event {
     first: part,
     note: option<string>,
     outcome: result<string, u8>,
+    done: result,
     ratio: f64,
     raw: list<u8>,
   }
@@ -40,6 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("authoring::a_new_crate_builds_and_passes_both_kinds_of_tests", passes),
         fact("authoring::types_of_files_and_of_plugins_become_part_of_the_crate", own_types),
+        fact("authoring::two_majors_of_one_type_are_told_apart", two_majors),
         fact("authoring::bytes_become_records", bytes),
         fact("authoring::a_type_that_nobody_knows_is_an_error_that_names_near_ones", unknown_type),
         fact("authoring::nothing_is_overwritten", no_overwriting),
@@ -101,6 +103,18 @@ fn own_types() {
     author
         .run("topology suggest --from example.order.v1 --source generate --to acme.alert.v1 --plugins plugins")
         .success();
+}
+
+/// Both have types of the same names.
+fn two_majors() {
+    let author = Author::new();
+    let next = "package example:order@2.0.0; interface event { enum status { open, closed }
+        record order { id: string, status: status, total-cents: u64 } }";
+    author.flowctl.write("next.wit", next);
+    author.init("next-orders", "--input example.order.v1 --output example.order.v2 --types next.wit").success();
+    let text = author.flowctl.read("next-orders/src/lib.rs");
+    assert!(text.contains("total_cents: order.total_cents"), "{text}");
+    check(&author, "next-orders");
 }
 
 fn bytes() {
