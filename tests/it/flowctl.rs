@@ -154,7 +154,8 @@ fn cache() -> PathBuf {
     target().join("test-cache")
 }
 
-fn target() -> PathBuf {
+/// The folder that cargo builds the tests in, which is kept from run to run.
+pub(crate) fn target() -> PathBuf {
     // target/debug/flowctl
     Path::new(env!("CARGO_BIN_EXE_flowctl")).ancestors().nth(2).unwrap().to_owned()
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod artifacts;
+mod authoring;
 mod bad_input;
 mod commands;
 mod control_plane;
@@ -45,6 +46,7 @@ fn main() -> std::process::ExitCode {
         crash_points::trials(),
         resumes::trials(),
         tutorial::trials(),
+        authoring::trials(),
         observability::trials(),
         swaps::trials(),
         types::trials(),

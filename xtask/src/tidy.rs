@@ -25,6 +25,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["host/connectors", "host/oci"]),
     ("rustls", &["host/connectors", "host/control-plane", "host/oci", "tests/support"]),
     ("rustls-platform-verifier", &["host/connectors", "host/oci"]),
+    ("similar", &["host/cli"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
     ("tokio-postgres", &["host/connectors", "tests/support"]),

@@ -41,7 +41,7 @@ enum Command {
     /// Find and show the graph of nodes that a pipeline becomes
     #[command(subcommand)]
     Topology(topology::Topology),
-    /// List, find and show what can be a node
+    /// List, find and show what can be a node; make, build and test processors
     #[command(subcommand)]
     Processors(processors::Processors),
     /// List, show and put back the events that a pipeline set aside

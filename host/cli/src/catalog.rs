@@ -27,8 +27,8 @@ const WELL_KNOWN: [(&str, &str); 5] = [
     ("flowctl/stellar-volume.wit", include_str!("../../../wit/events/stellar-volume/event.wit")),
 ];
 
-/// The event types of [`WELL_KNOWN`], parsed once.
-fn well_known() -> &'static [Schema] {
+/// The event types of [`WELL_KNOWN`], which the SDK has built in, parsed once.
+pub(crate) fn well_known() -> &'static [Schema] {
     static PARSED: OnceLock<Vec<Schema>> = OnceLock::new();
     let schemas = |(_, text): &(&str, &str)| Schema::from_wit(text).expect("the first-party WIT is checked by tests");
     PARSED.get_or_init(|| WELL_KNOWN.iter().flat_map(schemas).collect())

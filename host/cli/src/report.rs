@@ -55,7 +55,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The whole report, without a line break at its end.
-fn text(error: &anyhow::Error) -> String {
+pub(crate) fn text(error: &anyhow::Error) -> String {
     if let Some(faults) = error.downcast_ref::<Faults>() {
         return faults.to_string();
     }

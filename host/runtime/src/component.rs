@@ -221,6 +221,20 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// What happened, and the last lines that the component wrote, where it crashed: the
+    /// text of a panic is among them.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        match self {
+            Self::Crashed { reason, log_tail } if !log_tail.is_empty() => {
+                format!("{reason}\nlast lines of its log:\n{}", log_tail.trim_end())
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Makes the components of a topology's nodes.
 ///
 /// Everything that can fail for reasons known beforehand fails here: files that are

@@ -198,7 +198,7 @@ impl Worker {
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Input(fault) => fault.fmt(f),
+            Self::Input(fault) => f.write_str(&fault.in_full()),
             Self::Node(error) => error.fmt(f),
         }
     }

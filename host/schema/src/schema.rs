@@ -74,6 +74,13 @@ impl Schema {
         crate::wit::schemas(&files.into_iter().collect::<Vec<_>>())
     }
 
+    /// The WIT text of a package that defines this type and uses no other: what it takes from
+    /// other packages is written out.
+    #[must_use]
+    pub fn to_wit(&self) -> String {
+        crate::wit::package(self)
+    }
+
     /// The structure of a type of which the name alone is known: bytes.
     #[must_use]
     pub fn opaque(event_type: EventType) -> Self {

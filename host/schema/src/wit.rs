@@ -6,6 +6,7 @@
 mod definitions;
 mod error;
 mod packages;
+mod print;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use definitions::{Text, docs};
 
 pub use error::{WitError, WitPlace};
 pub use packages::{WitFile, WitPackage, event_types};
+pub(crate) use print::package;
 
 /// Longest WIT text that is parsed: 1 MiB.
 pub(crate) const MAX_TEXT_BYTES: usize = 1 << 20;

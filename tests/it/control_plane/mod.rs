@@ -10,7 +10,7 @@ mod policies;
 mod python;
 mod restarts;
 mod runs;
-mod server;
+pub(crate) mod server;
 mod tenants;
 mod topology;
 

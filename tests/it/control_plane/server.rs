@@ -198,7 +198,8 @@ pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within_patience(look).unwrap_or_else(|| panic!("waited in vain: {what}"))
 }
 
-fn within_patience<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+/// Looks until there is something; none where that takes too long.
+pub(crate) fn within_patience<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match look() {

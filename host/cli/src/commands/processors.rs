@@ -1,4 +1,17 @@
-//! `flowctl processors list | find | show`.
+//! `flowctl processors list | find | show`, and what makes processors: `init | build | test | dev`.
+
+mod build;
+mod cargo;
+mod cases;
+mod compare;
+mod dev;
+mod init;
+mod rig;
+mod rust_form;
+mod scaffold;
+mod test;
+mod watch;
+pub(super) mod workbench;
 
 use std::borrow::Borrow;
 use std::process::ExitCode;
@@ -10,6 +23,10 @@ use flowctl_schema::Schema;
 use flowctl_types::EventType;
 use serde::Serialize;
 
+use self::build::Build;
+use self::dev::Dev;
+use self::init::Init;
+use self::test::Test;
 use crate::args::{PluginArgs, key_value};
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
@@ -28,6 +45,33 @@ pub(crate) enum Processors {
     Find(Find),
     /// Show all that is known of one
     Show(Show),
+    /// Make the crate of a new processor
+    ///
+    /// The crate builds, and its tests pass: a processor that passes events on, or makes others of them, with what both
+    /// types have in common; a native test; a golden case below `cases/`; and a pipeline that runs it on events that
+    /// flowctl makes up. Types that the SDK has not built in become files of WIT in it. Nothing is ever overwritten.
+    Init(Box<Init>),
+    /// Build a processor to a component
+    ///
+    /// What is missing of the toolchain, or wrong in Cargo.toml, is named with what mends it.
+    Build(Build),
+    /// Run a processor's golden cases, in the sandbox
+    ///
+    /// The crate is built, and its component run on each folder below `cases/`: `input.jsonl` has the events that go in,
+    /// `expected.jsonl` what has to come of them, `config.yaml` the configuration, if any. A refused event is a line
+    /// `{"$rejected": "the reason", "line": 2}` behind those that came out. Event times are 0, 1, 2, … ns, and nothing is
+    /// granted, so that what comes out depends on the case alone.
+    Test(Test),
+    /// Run a pipeline, and its processors anew whenever their source changes
+    ///
+    /// The crates are built, and the pipeline is run in this process. When the source of a crate changes, it is built
+    /// again and takes its place in the pipeline while events flow, without losing one, and with the state of the one
+    /// before. A crate that does not build changes nothing; one that traps, stalls or refuses most of its events on trial
+    /// is taken back. Changes of the pipeline's file take effect as well. Ctrl-C drains the pipeline, a second one stops
+    /// it at once.
+    ///
+    /// A node runs a crate where it names the crate's processor, or a file of the name that the component has.
+    Dev(Box<Dev>),
 }
 
 /// Arguments of `processors list`.
@@ -88,9 +132,9 @@ struct Row {
 impl Processors {
     /// Prints what was asked for.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let artifacts = Artifacts::new(RegistryArgs::default())?;
         match self {
             Self::List(list) => {
+                let artifacts = Artifacts::new(RegistryArgs::default())?;
                 let registry = catalog::load(
                     &list.plugins.plugins,
                     &artifacts,
@@ -103,6 +147,7 @@ impl Processors {
                 print(list.output, registry.all_entries().filter(|entry| list.all || entry.is_healthy()))
             }
             Self::Find(find) => {
+                let artifacts = Artifacts::new(RegistryArgs::default())?;
                 let registry = catalog::load(
                     &find.plugins.plugins,
                     &artifacts,
@@ -121,6 +166,7 @@ impl Processors {
                 print(find.format, registry.all_entries().filter(|entry| find.matches(entry, input)))
             }
             Self::Show(show) => {
+                let artifacts = Artifacts::new(RegistryArgs::default())?;
                 let registry = catalog::load(
                     &show.plugins.plugins,
                     &artifacts,
@@ -141,6 +187,10 @@ impl Processors {
                 output::value(show.output, &description, || description.text())?;
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Init(init) => init.run(),
+            Self::Build(build) => build.run(),
+            Self::Test(test) => test.run(),
+            Self::Dev(dev) => dev.run(),
         }
     }
 }

@@ -16,6 +16,7 @@ use flowctl_topology::render;
 use flowctl_types::NodeId;
 use tokio::runtime::Runtime;
 
+use super::processors::workbench::Workbench;
 use super::topology::follow;
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
@@ -44,40 +45,43 @@ use crate::{paths, pipeline, status, traces};
 pub(crate) struct Run {
     /// The pipeline; `-` is stdin
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    pub(super) file: PathBuf,
     #[command(flatten)]
-    plugins: PluginArgs,
+    pub(super) plugins: PluginArgs,
     /// Run only what the pipeline's lock file says
     #[arg(long)]
-    locked: bool,
+    pub(super) locked: bool,
     #[command(flatten)]
-    registry: RegistryArgs,
+    pub(super) registry: RegistryArgs,
     #[command(flatten)]
-    index: IndexArgs,
+    pub(super) index: IndexArgs,
     /// Write what the run did to this file, as one JSON object
     #[arg(long, value_name = "FILE")]
-    summary: Option<PathBuf>,
+    pub(super) summary: Option<PathBuf>,
     #[command(flatten)]
-    state: StateArgs,
+    pub(super) state: StateArgs,
     /// Start over from the beginning of the sources, without what the pipeline had reached
     #[arg(long)]
-    fresh: bool,
+    pub(super) fresh: bool,
     /// Go on although the last checkpoint keeps something of nodes that the pipeline no longer has; that is lost
     #[arg(long, conflicts_with = "fresh")]
-    discard_state: bool,
+    pub(super) discard_state: bool,
     /// Return when the pipeline runs, and leave it to the control plane
     #[arg(long)]
-    detach: bool,
+    pub(super) detach: bool,
     /// Change the pipeline whenever its file changes, while it runs; a file that has faults changes nothing
     #[arg(long, conflicts_with = "detach")]
-    watch: bool,
+    pub(super) watch: bool,
     /// Where this process runs the pipeline: the port of the loopback interface at which components register and the
     /// run can be watched; 0 is any that is free
     #[arg(long, value_name = "PORT", default_value_t = 0)]
-    control_plane_port: u16,
+    pub(super) control_plane_port: u16,
     /// Show no live figures and no status, only faults
     #[arg(short, long)]
-    quiet: bool,
+    pub(super) quiet: bool,
+    /// The crates whose processors it runs while they are written
+    #[arg(skip)]
+    pub(super) bench: Option<Arc<Workbench>>,
 }
 
 impl Run {
@@ -117,6 +121,9 @@ impl Run {
     /// The control plane that is to run the pipeline, and whether its chain is discovered;
     /// none where this process is to.
     async fn control_plane(&self, text: &str) -> Result<Option<(Client, bool)>> {
+        if self.bench.is_some() {
+            return Ok(None);
+        }
         let Some(client) = self.plugins.plane.find().await? else { return Ok(None) };
         let environment = |name: &str| std::env::var(name).ok();
         let (document, _) = flowctl_intent::read("", text, &environment);
@@ -154,11 +161,14 @@ impl Run {
         Ok(code)
     }
 
-    fn embedded(&self, text: &str, runtime: &Runtime) -> Result<ExitCode> {
+    fn embedded(&self, written: &str, runtime: &Runtime) -> Result<ExitCode> {
         let voice = self.voice();
+        let built = self.bench.as_deref().map(|bench| (bench.text(written), bench.components()));
+        let (text, components) = built.unwrap_or_else(|| (written.to_owned(), Vec::new()));
+        let folders: Vec<PathBuf> = components.iter().chain(&self.plugins.plugins).cloned().collect();
         let artifacts = Artifacts::new(self.registry.clone())?.with_indexes(self.index.clone());
         let supply = Supply {
-            folders: &self.plugins.plugins,
+            folders: &folders,
             artifacts: &artifacts,
             reach: Reach::Network,
             locking: if self.locked { Locking::Strict } else { Locking::Prefer },
@@ -166,16 +176,19 @@ impl Run {
             base_dir: None,
             live: &self.plugins.plane.live()?,
         };
-        let planned = pipeline::load_text(&self.file, text, &supply)?;
-        planned.keep_lock(&self.file, supply.locking, self.quiet)?;
+        let planned = pipeline::load_text(&self.file, &text, &supply)?;
         let (name, topology) = (&planned.document.name, &planned.topology);
+        match &self.bench {
+            Some(bench) => bench.check(topology)?,
+            None => planned.keep_lock(&self.file, supply.locking, self.quiet)?,
+        }
         session::check_available(topology)?;
         let state = open_state(&self.state, self.fresh, name, voice)?;
         if let Intent::Discover(_) = planned.document.intent {
             voice.say(&format!("Discovered chain: {}", render::line(topology)));
         }
         voice.say("Starting topology...");
-        let summary = runtime.block_on(self.drive(&planned, text, &state))?;
+        let summary = runtime.block_on(self.drive(&planned, (written, &text), components, &state))?;
         self.write_summary(&serde_json::to_value(&summary).context("cannot write JSON")?)?;
         session::say_end(name, &summary, voice);
         if summary.rejected > 0 && topology.dead_letter.is_none() {
@@ -185,7 +198,16 @@ impl Run {
     }
 
     /// Runs the pipeline, with a control plane that shows it to others.
-    async fn drive(&self, planned: &Planned, text: &str, state: &PipelineState) -> Result<Summary> {
+    ///
+    /// Its text is given as it is written and as it is run; `components` are files of plugins
+    /// that belong to it.
+    async fn drive(
+        &self,
+        planned: &Planned,
+        (written, text): (&str, &str),
+        components: Vec<PathBuf>,
+        state: &PipelineState,
+    ) -> Result<Summary> {
         let signals = Signals::install()?;
         let (name, topology) = (&planned.document.name, &planned.topology);
         let engine = session::start_run_engine()?;
@@ -193,7 +215,7 @@ impl Run {
         let engine = planner.engine();
         let plane = Embedded::start(&self.state.base()?, state.dir(), self.control_plane_port, planner).await?;
         let file = self.file.to_string_lossy();
-        let mut run = plane.adopt((&file, text), planned).await?;
+        let mut run = plane.adopt((&file, text), components, planned).await?;
         let running = Arc::new(Running::default());
         let peers = Peers::new(Some(Arc::new(plane.children(run.id(), &running))));
         let tenant = flowctl_engine::Tenant::new(name.as_str(), session::MAX_RUN_MEMORY_BYTES);
@@ -216,7 +238,7 @@ impl Run {
         let voice = self.voice();
         let driven = tokio::select! {
             driven = session::drive(topology, made, options, voice, (signals, pending()), started) => driven,
-            never = self.watched_here(plane.address(), text) => match never {},
+            never = self.watched_here(plane.address(), written) => match never {},
         };
         match &driven {
             Ok(summary) => run.ended(summary).await,
@@ -245,9 +267,17 @@ impl Run {
         }
     }
 
-    /// Has the pipeline follow its file, where that is asked for. Never ends.
+    /// Has the pipeline follow its file, and the source of its processors, where that is asked
+    /// for. Never ends.
     async fn watched(&self, client: Client, text: String) -> Infallible {
-        if self.watch { follow::file(&client, &self.file, text).await } else { pending().await }
+        match &self.bench {
+            _ if !self.watch => pending().await,
+            None => follow::file(&client, &self.file, text, None).await,
+            Some(bench) => tokio::select! {
+                never = follow::file(&client, &self.file, text, Some(bench)) => never,
+                never = bench.rebuild() => never,
+            },
+        }
     }
 
     fn voice(&self) -> Voice {

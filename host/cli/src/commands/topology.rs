@@ -145,7 +145,7 @@ impl Suggest {
         let stored: Vec<_> = catalog::stored(&artifacts)?.into_iter().map(|(entry, _)| entry).collect();
         let live = self.plugins.plane.live()?;
         let mut registry = local.registry(Vec::new(), stored.clone(), &live, declarations.clone());
-        all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))?;
+        check_declared(&registry)?;
         let source = self.source.clone();
         let from: Vec<Endpoint> =
             self.from.into_iter().map(|event_type| Endpoint { event_type, source: source.clone() }).collect();
@@ -174,6 +174,15 @@ impl Suggest {
         output::value(self.output, &chains.names(), || chains.to_string())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Refuses event types of one's own that cannot be used.
+///
+/// # Errors
+///
+/// All that is wrong with them.
+pub(super) fn check_declared(registry: &Registry) -> Result<()> {
+    all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))
 }
 
 /// Every error that there is, as one, with the first hint.

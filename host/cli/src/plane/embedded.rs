@@ -76,12 +76,18 @@ impl Embedded {
         Ok(Self { controller, directory, address, stop: Some(stop), serving, endpoint })
     }
 
-    /// Writes down that the run of what was planned from `file`, name and text, starts.
+    /// Writes down that the run of what was planned from `file`, name and text, starts;
+    /// `components` are files of plugins that belong to it.
     ///
     /// # Errors
     ///
     /// When the database fails, or the lock file cannot be made text.
-    pub(crate) async fn adopt(&self, file: (&str, &str), planned: &pipeline::Planned) -> Result<Adopted> {
+    pub(crate) async fn adopt(
+        &self,
+        file: (&str, &str),
+        components: Vec<PathBuf>,
+        planned: &pipeline::Planned,
+    ) -> Result<Adopted> {
         let topology = &planned.topology;
         let plan = PlanRequest {
             tenant: Tenant::unnamed(),
@@ -92,7 +98,7 @@ impl Embedded {
                 // that of this process, when the pipeline is changed
                 variables: Variables::Host,
                 base_dir: std::env::current_dir().context("cannot find the working directory")?,
-                plugins: Vec::new(),
+                plugins: components,
                 lock: None,
             },
             locking: Locking::Follow,

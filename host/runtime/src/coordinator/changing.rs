@@ -237,7 +237,7 @@ impl Coordinator {
     pub(super) fn take_back_change(&mut self, setback: &Setback, sinks: &mut BTreeMap<NodeId, Box<dyn Sink>>) -> bool {
         let Some(changing) = self.changing.take() else { return false };
         sinks.retain(|id, _| !changing.made.contains(id) && changing.before.node(id).is_some());
-        let reason = format!("node `{}`: {}", setback.node, setback.fault);
+        let reason = format!("node `{}`: {}", setback.node, setback.fault.in_full());
         self.restore(changing, reason);
         true
     }

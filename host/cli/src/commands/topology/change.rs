@@ -175,7 +175,7 @@ pub(super) struct Shown {
     changes: Vec<String>,
     plan_hash: String,
     is_at_checkpoint: bool,
-    is_made: bool,
+    pub(super) is_made: bool,
     chain: String,
     revision: u64,
     pause_ms: f64,
@@ -385,7 +385,7 @@ pub(super) async fn pipeline(client: &Client, named: Option<&str>) -> Result<Str
 }
 
 /// Waits until a change is kept or rolled back; answers whether it is kept.
-async fn settle(client: &Client, shown: &mut Shown) -> Result<bool> {
+pub(super) async fn settle(client: &Client, shown: &mut Shown) -> Result<bool> {
     loop {
         let revisions = client.revisions(&shown.pipeline).await.map_err(refused)?;
         let revision = revisions.into_iter().find(|revision| revision.number == shown.revision);
