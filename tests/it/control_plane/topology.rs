@@ -231,11 +231,17 @@ spec:
 fn embedded() {
     let flowctl = Flowctl::new();
     shop(&flowctl);
+    let granted = flowctl.read("shop.yaml").replace("plugin: order-filter,", "plugin: order-filter, allow: {dirs: [.]},");
+    flowctl.write("shop.yaml", granted);
     let mut command = flowctl.command("run shop.yaml");
     command.env("FLOWCTL_PLUGINS", plugins()).stdout(Stdio::null()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     until("orders are in the database", || (!rows(&flowctl).is_empty()).then_some(()));
-    let mut change = flowctl.command("topology add order-filter --id second --after filter --config minimum=0 --wait");
+    let add = "topology add order-filter --id second --after filter --config minimum=0";
+    let plan = flowctl.command(&format!("{add} --dry-run")).env_remove("FLOWCTL_ENDPOINT").output().unwrap();
+    let plan = Answer::of(plan).success().stdout;
+    assert!(plan.contains("+ second") && !plan.contains("~ filter"), "{plan}");
+    let mut change = flowctl.command(&format!("{add} --wait"));
     // the run's own port is found where no control plane answers at the default one
     let answer = Answer::of(change.env_remove("FLOWCTL_ENDPOINT").output().unwrap()).success();
     assert!(answer.stderr.contains("✓ Topology updated: orders → filter → second → out"), "{}", answer.stderr);

@@ -176,7 +176,10 @@ impl Run {
             base_dir: None,
             live: &self.plugins.plane.live()?,
         };
-        let planned = pipeline::load_text(&self.file, &text, &supply)?;
+        let mut planned = pipeline::load_text(&self.file, &text, &supply)?;
+        // as a control plane has them, so that a live change finds them the same
+        let here = std::env::current_dir().context("cannot find the working directory")?;
+        planned.topology = planned.topology.with_dirs_below(&here);
         let (name, topology) = (&planned.document.name, &planned.topology);
         match &self.bench {
             Some(bench) => bench.check(topology)?,

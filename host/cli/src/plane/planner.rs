@@ -239,11 +239,7 @@ impl Inner {
         let submitted = Submitted { name: &file.name, text: &file.text, locked, environment };
         let mut planned = plan_submitted(submitted, &supply)?;
         crate::session::check_available(&planned.topology)?;
-        for node in &mut planned.topology.nodes {
-            for dir in &mut node.grants.dirs {
-                *dir = file.base_dir.join(&dir);
-            }
-        }
+        planned.topology = planned.topology.with_dirs_below(&file.base_dir);
         reach::check_planned(&request.policy, &planned.topology, &file.base_dir)?;
         reach::check_lock(&request.policy, &planned.lock)?;
         let topology = planned.topology;
