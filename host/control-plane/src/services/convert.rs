@@ -98,7 +98,8 @@ fn node(figures: &NodeFigures) -> admin::NodeFigures {
 }
 
 fn latency(figures: &LatencyFigures) -> admin::Latency {
-    let bucket = |&(seconds, count): &(f64, u64)| admin::LatencyBucket { up_to_us: (seconds * 1e6).round() as u64, count };
+    let bucket =
+        |&(seconds, count): &(f64, u64)| admin::LatencyBucket { up_to_us: (seconds * 1e6).round() as u64, count };
     admin::Latency {
         buckets: figures.buckets.iter().map(bucket).collect(),
         sum_ns: (figures.sum_seconds * 1e9).round() as u64,
@@ -188,7 +189,8 @@ mod tests {
 
     #[test]
     fn latencies_are_told_in_whole_microseconds() {
-        let figures = LatencyFigures { buckets: vec![(0.0001, 2), (0.00025, 0), (10.0, 1)], sum_seconds: 9.5, count: 4 };
+        let figures =
+            LatencyFigures { buckets: vec![(0.0001, 2), (0.00025, 0), (10.0, 1)], sum_seconds: 9.5, count: 4 };
         let told = latency(&figures);
         let buckets: Vec<_> = told.buckets.iter().map(|bucket| (bucket.up_to_us, bucket.count)).collect();
         assert_eq!(buckets, [(100, 2), (250, 0), (10_000_000, 1)]);
