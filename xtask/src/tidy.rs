@@ -27,6 +27,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls-platform-verifier", &["host/connectors", "host/oci"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
+    ("ratatui", &["host/tui"]),
+    ("crossterm", &["host/tui"]),
     ("tokio-postgres", &["host/connectors"]),
     ("opentelemetry-otlp", &["host/cli"]),
 ];

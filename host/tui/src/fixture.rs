@@ -127,7 +127,7 @@ fn pipelines(second: u64) -> Vec<admin::Pipeline> {
 /// The same with the pipeline `orders` open, seen for ten seconds.
 pub(crate) fn opened() -> Model {
     let mut model = model();
-    model.presses("jjj");
+    model.presses("jjjj");
     model.press_code(KeyCode::Enter);
     for second in 1..=10 {
         let news = News::Run(Box::new(run("orders", second, 2_000 + 10 * second)));

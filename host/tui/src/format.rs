@@ -45,6 +45,7 @@ pub(crate) fn bytes(n: u64) -> String {
 pub(crate) fn latency(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     match micros {
+        us if us < 0.5 => "< 1 µs".to_owned(),
         us if us < 99.5 => format!("{us:.0} µs"),
         us if us < 9_950.0 => format!("{:.2} ms", us / 1e3),
         us if us < 999_500.0 => format!("{:.0} ms", us / 1e3),

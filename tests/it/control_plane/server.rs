@@ -189,7 +189,8 @@ pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within_patience(look).unwrap_or_else(|| panic!("waited in vain: {what}"))
 }
 
-fn within_patience<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+/// The same; none where it was waited for in vain.
+pub(crate) fn within_patience<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match look() {

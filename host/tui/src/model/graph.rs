@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn whatever_comes_has_a_place() {
-        check("a-b b-a", &expect!["a,b; "]);
+        check("a-b b-a", &expect![" | a,b; "]);
         check("a-a", &expect!["a; "]);
         check("a-b zdead", &expect!["a | b,zdead; 0.0>0"]);
         assert_eq!(Graph::new(&[], &[("a", "b")]), Graph::default());

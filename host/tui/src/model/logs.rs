@@ -121,6 +121,13 @@ impl Line for TappedEvent {
 }
 
 impl Logs {
+    /// Adds what happened, but for what is there: a task that was just ended may have sent the same.
+    pub(crate) fn extend(&mut self, mut events: Vec<RunEvent>) {
+        let last = self.lines.lines.back().map_or(0, |event| event.number);
+        events.retain(|event| event.number > last);
+        self.lines.extend(events);
+    }
+
     /// The node whose events are asked for; none for all.
     pub(crate) fn node(&self, chosen: &Option<String>) -> Option<String> {
         chosen.clone().filter(|_| !self.is_of_all)

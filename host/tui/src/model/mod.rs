@@ -79,7 +79,6 @@ pub(crate) struct Filter {
 #[derive(Debug)]
 pub(crate) struct Notice {
     pub(crate) text: String,
-    pub(crate) is_bad: bool,
     pub(crate) until: Duration,
 }
 
@@ -130,7 +129,7 @@ impl Model {
 
     /// Tells something.
     pub(crate) fn tell(&mut self, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), is_bad: false, until: self.now + Self::NOTICE });
+        self.notice = Some(Notice { text: text.into(), until: self.now + Self::NOTICE });
     }
 
     /// Whether something on the screen changes by itself as time passes.

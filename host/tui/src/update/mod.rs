@@ -51,7 +51,7 @@ impl Model {
             (News::Runs(runs), Some(detail)) => detail.runs = runs,
             (News::Runs(runs), None) => self.runs = runs,
             (News::Revisions(revisions), Some(detail)) => detail.revisions = revisions,
-            (News::Events(events), Some(detail)) => detail.logs.lines.extend(events),
+            (News::Events(events), Some(detail)) => detail.logs.extend(events),
             (News::Tapped(events), Some(detail)) => detail.tap.lines.extend(events),
             (News::Run(_) | News::Revisions(_) | News::Events(_) | News::Tapped(_), None) => {}
         }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Padding, Paragraph};
 
 use super::change;
-use super::parts::{fold, keys, middle, safe};
+use super::parts::{keys, middle, safe, words};
 use super::theme::Theme;
 use crate::message::Trouble;
 use crate::model::dialog::Dialog;
@@ -136,21 +136,4 @@ fn help(scroll: u16, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let title = if most > 0 { "Help: ↓ shows more, esc closes" } else { "Help: esc closes" };
     frame.render_widget(Clear, place);
     frame.render_widget(Paragraph::new(lines).scroll((scroll.min(most), 0)).block(block(title, theme)), place);
-}
-
-/// `text` in rows of whole words, as far as words fit.
-fn words(text: &str, width: usize) -> Vec<String> {
-    let mut rows: Vec<String> = vec![String::new()];
-    let indent: String = text.chars().take_while(|c| *c == ' ').collect();
-    for word in text.split_whitespace() {
-        let row = rows.last().map_or(0, |row| row.chars().count());
-        if row > indent.len() && row + 1 + word.chars().count() > width {
-            rows.push(String::new());
-        }
-        if let Some(row) = rows.last_mut() {
-            row.push_str(if row.is_empty() { &indent } else { " " });
-            row.push_str(word);
-        }
-    }
-    rows.iter().flat_map(|row| fold(row, width, usize::MAX)).collect()
 }

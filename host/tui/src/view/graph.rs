@@ -17,9 +17,9 @@ use crate::model::track::Track;
 /// Heights of a box, the best first.
 const HEIGHTS: [i32; 4] = [6, 5, 4, 3];
 /// Widths of a box.
-const WIDTHS: (i32, i32) = (18, 30);
+const WIDTHS: (i32, i32) = (16, 30);
 /// The least columns between two layers.
-const GAP: i32 = 4;
+const GAP: i32 = 3;
 /// Columns at each side.
 const MARGIN: i32 = 1;
 
@@ -224,12 +224,17 @@ fn rows(track: &Track, node: &Node<'_>, theme: Theme, width: u16) -> [Line<'stat
     let is_going = node.detail.is_going();
     let rate = track.flow().per_second().filter(|_| is_going);
     let mut first = Line::from(Span::styled(format::rate_or_unknown(rate), theme.strong()));
-    first.push_span(Span::styled("/s", theme.dim()));
     let latency = track.latencies.mean().filter(|_| is_going).map_or_else(String::new, format::latency);
     let right = Line::styled(latency, theme.dim());
-    let gap = between(&first, &right, width);
-    first.push_span(gap);
-    first.extend(right);
+    let room = usize::from(width).saturating_sub(first.width() + right.width());
+    if room > "/s".len() {
+        first.push_span(Span::styled("/s", theme.dim()));
+    }
+    if room > 0 {
+        let gap = between(&first, &right, width);
+        first.push_span(gap);
+        first.extend(right);
+    }
     let component = node.detail.components.get(node.id).map_or("", |component| component.name.as_str());
     let what = Line::styled(safe(component), theme.dim());
     let second = match track.queue {

@@ -78,17 +78,21 @@ fn pipelines(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let aligned = |line: Line<'static>, column: &Column| {
         Cell::from(line.alignment(if column.is_number { Alignment::Right } else { Alignment::Left }))
     };
+    let chart = if area.width >= 160 { 40 } else { 12 };
     let chosen = listed.iter().position(|pipeline| Some(&pipeline.wire.name) == model.chosen.as_ref());
     let height = usize::from(area.height.saturating_sub(1));
     let first = first_row(chosen.unwrap_or(0), listed.len(), height);
     let rows = listed.iter().enumerate().skip(first).take(height).map(|(index, pipeline)| {
         let mark = Cell::from(if Some(index) == chosen { "▸" } else { "" });
-        let cells = columns.iter().map(|column| aligned((column.cell)(pipeline, theme, 12), column));
+        let cells = columns.iter().map(|column| aligned((column.cell)(pipeline, theme, usize::from(chart)), column));
         let row = Row::new(std::iter::once(mark).chain(cells));
         if Some(index) == chosen { row.style(theme.chosen()) } else { row }
     });
     let names = columns.iter().map(|column| aligned(Line::styled(column.name, theme.dim()), column));
-    let widths = std::iter::once(Constraint::Length(1)).chain(columns.iter().map(|column| column.width));
+    let widths = std::iter::once(Constraint::Length(1)).chain(columns.iter().map(|column| match column.name {
+        "" => Constraint::Length(chart),
+        _ => column.width,
+    }));
     let table = Table::new(rows, widths).header(Row::new(std::iter::once(Cell::from("")).chain(names)));
     frame.render_widget(table, area);
 }

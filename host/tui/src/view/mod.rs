@@ -17,7 +17,7 @@ use flowctl_client::admin;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Paragraph;
+use ratatui::widgets::{Clear, Paragraph};
 
 use self::parts::{between, keys, safe};
 pub(crate) use self::theme::Theme;
@@ -36,16 +36,17 @@ pub(crate) fn draw(model: &Model, theme: &Theme, frame: &mut Frame<'_>) {
         frame.render_widget(Paragraph::new(text), area);
         return;
     }
-    let said = said(model, theme);
-    let rows =
-        [Constraint::Length(1), Constraint::Min(0), Constraint::Length(said.is_some().into()), Constraint::Length(1)];
-    let [head, body, note, foot] = Layout::vertical(rows).areas(area);
+    let rows = [Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)];
+    let [head, body, foot] = Layout::vertical(rows).areas(area);
     frame.render_widget(header(model, theme, head), head);
     match &model.detail {
         Some(detail) => detail::draw(detail, model, theme, frame, body),
         None => list::draw(model, theme, frame, body),
     }
-    if let Some(said) = said {
+    // over what is there: a note that comes and goes must not move everything else
+    if let Some(said) = said(model, theme) {
+        let note = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
+        frame.render_widget(Clear, note);
         frame.render_widget(said, note);
     }
     frame.render_widget(footer(model, theme, foot), foot);
@@ -85,8 +86,7 @@ fn said(model: &Model, theme: Theme) -> Option<Line<'static>> {
         return Some(Line::styled(text, theme.bad()));
     }
     let notice = model.notice.as_ref()?;
-    let style = if notice.is_bad { theme.bad() } else { theme.good() };
-    Some(Line::styled(format!(" {}", safe(&notice.text)), style))
+    Some(Line::styled(format!(" {}", safe(&notice.text)), theme.good()))
 }
 
 /// What can be done here.

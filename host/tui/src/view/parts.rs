@@ -88,6 +88,23 @@ pub(super) fn fold(text: &str, width: usize, most: usize) -> Vec<String> {
     rows
 }
 
+/// `text` in rows of whole words, as far as words fit.
+pub(super) fn words(text: &str, width: usize) -> Vec<String> {
+    let mut rows: Vec<String> = vec![String::new()];
+    let indent: String = text.chars().take_while(|c| *c == ' ').collect();
+    for word in text.split_whitespace() {
+        let row = rows.last().map_or(0, |row| row.chars().count());
+        if row > indent.len() && row + 1 + word.chars().count() > width {
+            rows.push(String::new());
+        }
+        if let Some(row) = rows.last_mut() {
+            row.push_str(if row.is_empty() { &indent } else { " " });
+            row.push_str(word);
+        }
+    }
+    rows.iter().flat_map(|row| fold(row, width, usize::MAX)).collect()
+}
+
 /// A line across the screen, with a title in it.
 pub(super) fn rule(title: Vec<Span<'static>>, width: u16, theme: Theme) -> Line<'static> {
     let mut line = Line::from(Span::styled("── ", theme.dim()));
@@ -125,6 +142,7 @@ mod tests {
         assert_eq!(fold("世界世界", 5, 9), ["世界", "世界"]);
         assert_eq!(fold("abcdefghi", 3, 2), ["abc", "de…"]);
         assert_eq!(fold("", 0, 1), [""]);
+        assert_eq!(words("ab cd efghijkl", 5), ["ab cd", "efghi", "jkl"]);
     }
 
     #[test]

@@ -24,14 +24,70 @@ fn the_list_shows_every_pipeline_and_the_runs_of_the_chosen_one() {
         Interest::Runs("billing".to_owned()),
         News::Runs(vec![run("billing", 3, 40), run("billing", 60, 7)]),
     );
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+        " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+        " 6 pipelines   2 running   1 failed   2.40k events/s                            "
+        "                                                                                "
+        "  PIPELINE                    STATUS      EVENTS/S                   IN REJECTED"
+        "  archive                     ◌ stopping         0    ▁▁▁▁▁▁▁▁▁       0       12"
+        "▸ billing                     ✗ failed           –                  120       12"
+        "  never                       ○ never run        –                    –        –"
+        "  nightly                     ✓ completed        –                1.23M       12"
+        "  orders                      ● running      2.00k    ▇▇▇▇▇▇▇▇▇   20.0k       12"
+        "  transfers                   ● running        400    ▂▂▃▃▄▅▆▇▇    2500       12"
+        "                                                                                "
+        "                                                                                "
+        "                                                                                "
+        "                                                                                "
+        "                                                                                "
+        "                                                                                "
+        "── runs of billing ─────────────────────────────────────────────────────────────"
+        " ✗ node `pg`: cannot connect to `db.example:5432`: connection refused           "
+        "  ● running   11-14 22:13:20       3s     120 in     120 out    12 rejected     "
+        "  ● running   11-14 22:13:20    1m 0s     420 in     420 out    12 rejected     "
+        "                                                                                "
+        "                                                                                "
+        "                                                                                "
+        " ? help  ↑↓ choose  enter open  / filter  s stop  q quit                        "
+    "#]],
+    );
     expect_file!["pictures/list-wide.txt"].assert_eq(&picture(&model, 200, 50));
 }
 
 #[test]
 fn a_pipeline_is_a_graph_with_figures_on_each_node() {
     let model = opened();
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ┏ orders ━━━━━━━━━━━━━┓   ╭ filter ─────────────╮ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " ┃ 2.16k/s     0.34 ms ┃   │ 2.16k/s     0.34 ms │ │  │ waits: for the data │   "
+            " ┃ source              ┃──▶│ queue ━━━────── 25% │─┤  ╰─────────────────────╯   "
+            " ┃           ▇▇▇▇▇▇▇▇▇ ┃   │           ▇▇▇▇▇▇▇▇▇ │ │  ╭ audit ──────────────╮   "
+            " ┃ generate            ┃   │ 12 rejected         │ │  │ 2.16k/s     0.34 ms │   "
+            " ┗━━━━━━━━━━━━━━━━━━━━━┛   ╰─────────────────────╯ ╰─▶│ queue ────────── 0% │   "
+            "                                                      │           ▇▇▇▇▇▇▇▇▇ │   "
+            "                                                      │ file                │   "
+            "                                                      ╰─────────────────────╯   "
+            "── 1 Node ─ 2 Logs ─ 3 Tap ─ 4 History ─ 5 Runs ─ orders ───────────────────────"
+            " source     generate · built-in                      events/s, up to 2.16k      "
+            " emits      21.0k · 2.16k/s · 1.8 MiB                                           "
+            " latency    mean 0.34 ms · half ≤ 0.50 ms · 99 % ≤                    ▂▂▂▂▃▃▃▄▄ "
+            "            1.00 ms                                                   █████████ "
+            " rejected   0 · 0 restarts                                            █████████ "
+            " writes     example.order.v1                                          █████████ "
+            "                                                                      █████████ "
+            "                                                                      █████████ "
+            " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
+        "#]],
+    );
     expect_file!["pictures/nodes-wide.txt"].assert_eq(&picture(&model, 200, 50));
 }
 
@@ -52,9 +108,65 @@ fn logs_are_read_from_the_end_and_filtered() {
     events.push(event(31, "error", "out", &"the database is away ".repeat(8)));
     let interest = Interest::Events { run: "run-of-orders".to_owned(), node: None };
     model.sees(10, interest, News::Events(events));
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ╭ orders ─────────────╮   ┏ filter ━━━━━━━━━━━━━┓ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " │ 2.16k/s     0.34 ms │   ┃ 2.16k/s     0.34 ms ┃ │  │ waits: for the data │   "
+            " │ source              │──▶┃ queue ━━━────── 25% ┃─┤  ╰─────────────────────╯   "
+            " │           ▇▇▇▇▇▇▇▇▇ │   ┃           ▇▇▇▇▇▇▇▇▇ ┃ │  ╭ audit ──────────────╮   "
+            " │ generate            │   ┃ 12 rejected         ┃ │  │ 2.16k/s     0.34 ms │   "
+            " ╰─────────────────────╯   ┗━━━━━━━━━━━━━━━━━━━━━┛ ╰─▶│ queue ────────── 0% │   "
+            "                                                      │           ▇▇▇▇▇▇▇▇▇ │   "
+            "                                                      │ file                │   "
+            "                                                      ╰─────────────────────╯   "
+            "── 1 Node ─ 2 Logs ─ 3 Tap ─ 4 History ─ 5 Runs ─ all nodes ────────────────────"
+            " 22:13:48 info  log filter  order 28 is small                                   "
+            " 22:13:49 info  log filter  order 29 is small                                   "
+            " 22:13:50 warn  log filter  a long message                                      "
+            "                            with a second line, and with �[31mescapes           "
+            " 22:13:51 error log out  the database is away the database is away the database "
+            "                          is away the database is away the database is away the "
+            "                          database is away the database is away the database is "
+            "                          away                                                  "
+            " ? help  esc back  ←↑↓→ node  / filter  n all nodes  pgup older  1-5 panel      "
+        "#]],
+    );
     model.presses("/order 2");
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ╭ orders ─────────────╮   ┏ filter ━━━━━━━━━━━━━┓ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " │ 2.16k/s     0.34 ms │   ┃ 2.16k/s     0.34 ms ┃ │  │ waits: for the data │   "
+            " │ source              │──▶┃ queue ━━━────── 25% ┃─┤  ╰─────────────────────╯   "
+            " │           ▇▇▇▇▇▇▇▇▇ │   ┃           ▇▇▇▇▇▇▇▇▇ ┃ │  ╭ audit ──────────────╮   "
+            " │ generate            │   ┃ 12 rejected         ┃ │  │ 2.16k/s     0.34 ms │   "
+            " ╰─────────────────────╯   ┗━━━━━━━━━━━━━━━━━━━━━┛ ╰─▶│ queue ────────── 0% │   "
+            "                                                      │           ▇▇▇▇▇▇▇▇▇ │   "
+            "                                                      │ file                │   "
+            "                                                      ╰─────────────────────╯   "
+            "── 1 Node ─ 2 Logs ─ 3 Tap ─ 4 History ─ 5 Runs ─ all nodes only `order 2` ─────"
+            " 22:13:42 info  log filter  order 22 is small                                   "
+            " 22:13:43 info  log filter  order 23 is small                                   "
+            " 22:13:44 info  log filter  order 24 is small                                   "
+            " 22:13:45 info  log filter  order 25 is small                                   "
+            " 22:13:46 info  log filter  order 26 is small                                   "
+            " 22:13:47 info  log filter  order 27 is small                                   "
+            " 22:13:48 info  log filter  order 28 is small                                   "
+            " 22:13:49 info  log filter  order 29 is small                                   "
+            " / order 2    enter keep · esc clear                                            "
+        "#]],
+    );
 }
 
 #[test]
@@ -73,7 +185,35 @@ fn tapped_events_are_shown_as_json() {
     };
     let interest = Interest::Tap { pipeline: "orders".to_owned(), node: "filter".to_owned() };
     model.sees(10, interest, News::Tapped((1..9).map(event).collect()));
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ╭ orders ─────────────╮   ┏ filter ━━━━━━━━━━━━━┓ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " │ 2.16k/s     0.34 ms │   ┃ 2.16k/s     0.34 ms ┃ │  │ waits: for the data │   "
+            " │ source              │──▶┃ queue ━━━────── 25% ┃─┤  ╰─────────────────────╯   "
+            " │           ▇▇▇▇▇▇▇▇▇ │   ┃           ▇▇▇▇▇▇▇▇▇ ┃ │  ╭ audit ──────────────╮   "
+            " │ generate            │   ┃ 12 rejected         ┃ │  │ 2.16k/s     0.34 ms │   "
+            " ╰─────────────────────╯   ┗━━━━━━━━━━━━━━━━━━━━━┛ ╰─▶│ queue ────────── 0% │   "
+            "                                                      │           ▇▇▇▇▇▇▇▇▇ │   "
+            "                                                      │ file                │   "
+            "                                                      ╰─────────────────────╯   "
+            "── 1 Node ─ 2 Logs ─ 3 Tap ─ 4 History ─ 5 Runs ─ of filter ────────────────────"
+            " 22:13:25 {"id":"order-5","customer":"customer-17","amount":35,"items":["a","b" "
+            "          ,"c"]}                                                                "
+            " 22:13:26 {"id":"order-6","customer":"customer-17","amount":42,"items":["a","b" "
+            "          ,"c"]}                                                                "
+            " 22:13:27 {"id":"order-7","customer":"customer-17","amount":49,"items":["a","b" "
+            "          ,"c"]}                                                                "
+            " 22:13:28 {"id":"order-8","customer":"customer-17","amount":56,"items":["a","b" "
+            "          ,"c"]}                                                                "
+            " ? help  esc back  ←↑↓→ node  / filter  space freeze  pgup older  1-5 panel     "
+        "#]],
+    );
 }
 
 #[test]
@@ -99,7 +239,35 @@ fn the_history_says_what_changed_and_what_became_of_it() {
         revision(1, "started", "", short, false),
     ];
     model.sees(10, Interest::Revisions("orders".to_owned()), News::Revisions(revisions));
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ┏ orders ━━━━━━━━━━━━━┓   ╭ filter ─────────────╮ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " ┃ 2.16k/s     0.34 ms ┃   │ 2.16k/s     0.34 ms │ │  │ waits: for the data │   "
+            " ┃ source              ┃──▶│ queue ━━━────── 25% │─┤  ╰─────────────────────╯   "
+            " ┃           ▇▇▇▇▇▇▇▇▇ ┃   │           ▇▇▇▇▇▇▇▇▇ │ │  ╭ audit ──────────────╮   "
+            " ┃ generate            ┃   │ 12 rejected         │ │  │ 2.16k/s     0.34 ms │   "
+            " ┗━━━━━━━━━━━━━━━━━━━━━┛   ╰─────────────────────╯ ╰─▶│ queue ────────── 0% │   "
+            "                                                      │           ▇▇▇▇▇▇▇▇▇ │   "
+            "                                                      │ file                │   "
+            "                                                      ╰─────────────────────╯   "
+            "── 1 Node ─ 2 Logs ─ 3 Tap ─ 4 History ─ 5 Runs ─ of orders ────────────────────"
+            "▸  4 11-14 22:17:20 on-trial    orders → second → filter → out  pause 0.12 ms   "
+            "      + second: order-filter 0.1.0                                              "
+            "      ~ filter: reads from second                                               "
+            "   3 11-14 22:16:20 rolled-back orders → second → filter → out  pause 0.12 ms   "
+            "      node `second` trapped: the order has no customer                          "
+            "   2 11-14 22:15:20 kept        orders → filter → out  pause 0.12 ms            "
+            "      back to revision 1                                                        "
+            "   1 11-14 22:14:20 started     orders → filter → out                           "
+            " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
+        "#]],
+    );
 }
 
 #[test]
@@ -115,7 +283,12 @@ fn a_control_plane_that_is_away_leaves_the_last_picture() {
     model.update(std::time::Duration::from_secs(15), Message::Lost(Interest::Overview, trouble));
     let picture = picture(&model, 80, 24);
     let lines: Vec<&str> = picture.lines().collect();
-    expect![[""]].assert_eq(&[lines[0], lines[1], lines[7], lines[22]].join("\n"));
+    expect![[r#"
+        " flowctl 127.0.0.1:8080 · default as admin         ✗ reconnecting, try 3 in 2 s "
+        " 6 pipelines   2 running   1 failed   2.40k events/s                            "
+        "  nightly                     ✓ completed        –                1.23M       12"
+        " as it was 3s ago: the connection to the control plane broke: Connection refused""#]]
+    .assert_eq(&[lines[0], lines[1], lines[7], lines[22]].join("\n"));
 }
 
 #[test]
@@ -137,7 +310,35 @@ fn a_change_is_shown_as_a_plan_before_it_is_made() {
     ];
     model.update(model.now, Message::Answered(Answer::Components(Ok(plugins))));
     model.press_code(KeyCode::Down);
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ╭ orders ─────────────╮   ┏ filter ━━━━━━━━━━━━━┓ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " │ 2.16k/s     0.34 ms │   ┃ 2.16k/s     0.34 ms ┃ │  │ waits: for the data │   "
+            " │ source              │──▶┃ queue ━━━────── 25% ┃─┤  ╰─────────────────────╯   "
+            " │╭ Replace `filter` ────────────────────────────────────────────────────────╮  "
+            " ││ component                                                                │  "
+            " ╰│                                                                          │  "
+            "  │  ✓ order-filter  0.1.0 example.order.v1 → example.order.v1               │  "
+            "  │  · ttp-processor 0.1.0 stellar.ledger.v1 → stellar.token.transfer.v1     │  "
+            "  │                                                                          │  "
+            "──│  ↑↓ choose  enter plan it  esc leave it                                  │──"
+            " p╰──────────────────────────────────────────────────────────────────────────╯  "
+            "            sha256:6b7f9a1f6b7f9a1f6b7f9a1f6b7f9a1f                             "
+            "            6b7f9a1f6b7f9a1f6b7f9a1f6b7f9a1f                          ▂▂▂▂▃▃▃▄▄ "
+            " takes      21.0k · 2.16k/s · 2.0 MiB                                 █████████ "
+            " emits      21.0k · 2.16k/s · 1.8 MiB                                 █████████ "
+            " queue      2 of 8 batches · 8.0 KiB · 25 % full                      █████████ "
+            " latency    mean 0.34 ms · half ≤ 0.50 ms · 99 % ≤                    █████████ "
+            "            1.00 ms                                                   █████████ "
+            " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
+        "#]],
+    );
     model.press_code(KeyCode::Enter);
     let plan = admin::ChangeTopologyResponse {
         changes: vec!["~ filter: order-filter 0.1.0 → order-filter 0.2.0".to_owned()],
@@ -149,7 +350,35 @@ fn a_change_is_shown_as_a_plan_before_it_is_made() {
         ..admin::ChangeTopologyResponse::default()
     };
     model.update(model.now, Message::Answered(Answer::Planned(Ok(plan))));
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ╭ orders ─────────────╮   ┏ filter ━━━━━━━━━━━━━┓ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " │ 2.16k/s     0.34 ms │   ┃ 2.16k/s     0.34 ms ┃ │  │ waits: for the data │   "
+            " │╭ Replace `filter` ────────────────────────────────────────────────────────╮  "
+            " ││ ~ filter: order-filter 0.1.0 → order-filter 0.2.0                        │  "
+            " ││                                                                          │  "
+            " ╰│ takes effect in place, between two batches                               │  "
+            "  │ then: orders → filter → out, audit                                       │  "
+            "  │ plan hash: 5b6c1de0c2f4a9aa                                              │  "
+            "  │ It is on trial first; what fails is taken back by itself.                │  "
+            "──│                                                                          │──"
+            " p│  y make it  esc leave it                                                 │  "
+            "  ╰──────────────────────────────────────────────────────────────────────────╯  "
+            "            6b7f9a1f6b7f9a1f6b7f9a1f6b7f9a1f                          ▂▂▂▂▃▃▃▄▄ "
+            " takes      21.0k · 2.16k/s · 2.0 MiB                                 █████████ "
+            " emits      21.0k · 2.16k/s · 1.8 MiB                                 █████████ "
+            " queue      2 of 8 batches · 8.0 KiB · 25 % full                      █████████ "
+            " latency    mean 0.34 ms · half ≤ 0.50 ms · 99 % ≤                    █████████ "
+            "            1.00 ms                                                   █████████ "
+            " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
+        "#]],
+    );
 }
 
 #[test]
@@ -163,7 +392,35 @@ fn what_is_refused_is_told_with_its_hint() {
         again_in: None,
     };
     model.update(model.now, Message::Answered(Answer::Planned(Err(trouble))));
-    check(&model, &expect![[""]]);
+    check(
+        &model,
+        &expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " orders ● running for 10s             2.16k/s  21.0k in  21.0k out  12 rejected "
+            "                                                      ╭ out ────────────────╮   "
+            "                                                      │ 2.16k/s     0.34 ms │   "
+            "                                                   ╭─▶│ queue ━━━━━━━━ 100% │   "
+            " ┏ orders ━━━━━━━━━━━━━┓   ╭ filter ─────────────╮ │  │           ▇▇▇▇▇▇▇▇▇ │   "
+            " ┃ 2.16k/s     0.34 ms ┃   │ 2.16k/s     0.34 ms │ │  │ waits: for the data │   "
+            " ┃ source              ┃──▶│ queue ━━━────── 25% │─┤  ╰─────────────────────╯   "
+            " ┃╭ Remove `orders` ─────────────────────────────────────────────────────────╮  "
+            " ┃│ node `orders` is a source of the pipeline, and a pipeline needs one: it  │  "
+            " ┗│ cannot be removed                                                        │  "
+            "  │                                                                          │  "
+            "  │ hint: `flowctl pipelines stop orders` stops the pipeline                 │  "
+            "  │                                                                          │  "
+            "──│  enter try another  esc leave it                                         │──"
+            " s╰──────────────────────────────────────────────────────────────────────────╯  "
+            " emits      21.0k · 2.16k/s · 1.8 MiB                                           "
+            " latency    mean 0.34 ms · half ≤ 0.50 ms · 99 % ≤                    ▂▂▂▂▃▃▃▄▄ "
+            "            1.00 ms                                                   █████████ "
+            " rejected   0 · 0 restarts                                            █████████ "
+            " writes     example.order.v1                                          █████████ "
+            "                                                                      █████████ "
+            "                                                                      █████████ "
+            " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
+        "#]],
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Sparkline};
 
-use super::super::parts::{fold, safe};
+use super::super::parts::{safe, words};
 use super::super::theme::Theme;
 use super::nothing;
 use crate::format::{self, bytes, count, rate_or_unknown};
@@ -90,7 +90,7 @@ fn facts(detail: &Detail, track: &Track, theme: Theme, width: u16) -> Vec<Line<'
     }
     let room = usize::from(width).saturating_sub(NAMES + 1);
     let row = |(name, text): (&str, String)| {
-        fold(&safe(&text), room, 3).into_iter().enumerate().map({
+        words(&safe(&text), room).into_iter().take(3).enumerate().map({
             let name = name.to_owned();
             move |(row, text)| {
                 let name = if row == 0 { name.as_str() } else { "" };
