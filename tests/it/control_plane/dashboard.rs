@@ -12,6 +12,7 @@ use crate::flowctl::{Flowctl, guests, plugins};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("dashboard::an_operator_watches_changes_and_stops_a_pipeline", operate),
+        fact("dashboard::keys_are_heard_while_the_control_plane_hangs", hanging),
         fact("dashboard::whatever_ends_it_gives_the_terminal_back", ended),
         fact("dashboard::without_a_terminal_it_says_so", no_terminal),
     ]
@@ -164,6 +165,23 @@ fn operate() {
     terminal.press("q");
     let screen = terminal.shows(&["next>"]);
     assert!(!screen.contains("stopped"), "the screen is as it was before:\n{screen}");
+}
+
+fn hanging() {
+    let flowctl = Flowctl::new();
+    let server = server(&flowctl);
+    let terminal = Terminal::new(&flowctl);
+    terminal.start(&server.command_at("dashboard bytes"));
+    terminal.shows(&["bytes ● running", "guest", "● connected"]);
+    signal(server.pid(), "-STOP");
+    terminal.press("2");
+    terminal.shows(&["of numbers"]);
+    terminal.press("?");
+    terminal.shows(&["Help", "● connected"]);
+    terminal.press("Escape");
+    terminal.shows(&["reconnecting, try", "the control plane does not answer", "guest"]);
+    signal(server.pid(), "-CONT");
+    terminal.shows(&["● connected"]);
 }
 
 fn ended() {

@@ -58,7 +58,7 @@ pub(crate) enum Stage {
     /// It is being planned.
     Planning,
     /// It could be made.
-    Planned { order: Order, plan: ChangeTopologyResponse },
+    Planned { order: Order, plan: Box<ChangeTopologyResponse> },
     /// It is being made.
     Making,
     /// It cannot be made.

@@ -89,7 +89,7 @@ impl Model {
             return;
         }
         dialog.stage = match (planned, dialog.order()) {
-            (Ok(plan), Ok(order)) => Stage::Planned { order, plan },
+            (Ok(plan), Ok(order)) => Stage::Planned { order, plan: Box::new(plan) },
             (Err(trouble), _) => Stage::Refused(trouble),
             (Ok(_), Err(complaint)) => {
                 dialog.complaint = Some(complaint);

@@ -17,7 +17,7 @@ use crate::model::track::Track;
 /// Columns of the names of facts.
 const NAMES: usize = 11;
 /// Rows of the chart, at most.
-const CHART: u16 = 8;
+const CHART: u16 = 14;
 
 pub(super) fn draw(detail: &Detail, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let Some(track) = detail.track() else { return nothing("No node is chosen.", theme, frame, area) };
@@ -94,7 +94,7 @@ fn facts(detail: &Detail, track: &Track, theme: Theme, width: u16) -> Vec<Line<'
             let name = name.to_owned();
             move |(row, text)| {
                 let name = if row == 0 { name.as_str() } else { "" };
-                Line::from(vec![Span::styled(format!(" {name:<width$}", width = NAMES), theme.dim()), Span::raw(text)])
+                Line::from(vec![Span::styled(format!(" {name:<NAMES$}"), theme.dim()), Span::raw(text)])
             }
         })
     };
