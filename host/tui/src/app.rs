@@ -104,6 +104,7 @@ impl Screen {
     }
 
     fn draw(&mut self, model: &Model) -> std::io::Result<()> {
+        self.terminal.check()?;
         self.terminal.draw(|frame| view::draw(model, &self.theme, frame))?;
         (self.drawn_at, self.due) = (Instant::now(), None);
         Ok(())

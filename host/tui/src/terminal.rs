@@ -2,7 +2,9 @@
 
 use std::io::{self, Stdout, stdout};
 use std::ops::{Deref, DerefMut};
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::Show;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
@@ -13,8 +15,13 @@ use ratatui::backend::CrosstermBackend;
 /// The terminal while the dashboard has it. Dropped, it is as it was before; a panic gives it back before it speaks.
 pub(crate) struct Terminal {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
-    hook: Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>,
+    /// Whether a panic gave it back.
+    is_lost: Arc<AtomicBool>,
+    hook: Arc<Hook>,
 }
+
+/// What a panic is told by.
+type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 
 impl Terminal {
     /// Takes the terminal over.
@@ -23,9 +30,11 @@ impl Terminal {
     ///
     /// When it is none, or does not do what it is told; it is given back then.
     pub(crate) fn take() -> io::Result<Self> {
-        let hook: Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync> = Arc::from(std::panic::take_hook());
-        let then = Arc::clone(&hook);
+        let hook: Arc<Hook> = Arc::from(std::panic::take_hook());
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let (then, lost) = (Arc::clone(&hook), Arc::clone(&is_lost));
         std::panic::set_hook(Box::new(move |info| {
+            lost.store(true, Ordering::Relaxed);
             give_back();
             then(info);
         }));
@@ -35,11 +44,23 @@ impl Terminal {
             ratatui::Terminal::new(CrosstermBackend::new(stdout()))
         })();
         match taken {
-            Ok(terminal) => Ok(Self { terminal, hook }),
+            Ok(terminal) => Ok(Self { terminal, is_lost, hook }),
             Err(error) => {
                 give_back();
                 Err(error)
             }
+        }
+    }
+
+    /// Whether it is still the dashboard's: a task that panicked gave it back, and nothing may be drawn any more.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self.is_lost.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("a part of the dashboard broke")),
+            false => Ok(()),
         }
     }
 }

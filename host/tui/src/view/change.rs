@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use flowctl_client::admin::ChangeTopologyResponse;
 
 use super::dialog::{text, told, window};
-use super::parts::{first_row, keys, safe, typed};
+use super::parts::{chosen, first_row, keys, safe, typed};
 use super::theme::Theme;
 use crate::model::dialog::{ChangeDialog, Field, Stage};
 use crate::model::input::Input;
@@ -73,7 +73,7 @@ fn asking(dialog: &ChangeDialog, theme: Theme, area: Rect) -> Vec<Line<'static>>
                     Span::styled(name, if choice.fits { theme.strong() } else { theme.dim() }),
                     Span::styled(safe(&types), theme.dim()),
                 ]);
-                lines.push(if dialog.marked == Some(index) { line.style(theme.chosen()) } else { line });
+                lines.push(if dialog.marked == Some(index) { chosen(line, theme) } else { line });
             }
             let rest = listed.len().saturating_sub(first + room);
             if rest > 0 {

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::lines::{Drawing, Point};
-use super::parts::{between, gauge, safe, sparkline};
+use super::parts::{between, cut, gauge, safe, sparkline};
 use super::theme::Theme;
 use crate::format::{self, count};
 use crate::model::detail::Detail;
@@ -17,7 +17,7 @@ use crate::model::track::Track;
 /// Heights of a box, the best first.
 const HEIGHTS: [i32; 4] = [6, 5, 4, 3];
 /// Widths of a box.
-const WIDTHS: (i32, i32) = (16, 30);
+const WIDTHS: (i32, i32) = (15, 30);
 /// The least columns between two layers.
 const GAP: i32 = 3;
 /// Columns at each side.
@@ -200,10 +200,7 @@ fn node(drawing: &mut Drawing<'_>, (x, y): Point, plan: &Plan, theme: Theme, nod
     let (signs, style) = if node.is_chosen { (HEAVY, style.patch(theme.strong())) } else { (LIGHT, style) };
     drawing.frame((x, y), width, height, signs, style);
     let inner = u16::try_from(width - 4).unwrap_or(0);
-    let mut name = safe(node.id);
-    if name.chars().count() > usize::from(inner) {
-        name = name.chars().take(usize::from(inner).saturating_sub(1)).chain(['…']).collect();
-    }
+    let name = cut(&safe(node.id), inner);
     let title = if node.is_chosen { theme.chosen().patch(theme.strong()) } else { theme.strong() };
     drawing.write((x + 1, y), &Line::styled(format!(" {name} "), title), inner + 2);
     let Some(track) = node.track else { return };
@@ -236,7 +233,7 @@ fn rows(track: &Track, node: &Node<'_>, theme: Theme, width: u16) -> [Line<'stat
         first.extend(right);
     }
     let component = node.detail.components.get(node.id).map_or("", |component| component.name.as_str());
-    let what = Line::styled(safe(component), theme.dim());
+    let what = Line::styled(cut(&safe(component), width), theme.dim());
     let second = match track.queue {
         None => Line::styled(if track.figures.role == "source" { "source" } else { "" }, theme.dim()),
         Some(queue) => {
@@ -251,7 +248,7 @@ fn rows(track: &Track, node: &Node<'_>, theme: Theme, width: u16) -> [Line<'stat
     let third = Line::styled(sparkline(track.flow(), usize::from(width)), theme.chart());
     let figures = &track.figures;
     let fourth = if !figures.waiting.is_empty() {
-        Line::styled(format!("waits: {}", safe(&figures.waiting)), theme.warn())
+        Line::styled(cut(&format!("waits: {}", safe(&figures.waiting)), width), theme.warn())
     } else if figures.rejected > 0 {
         Line::styled(format!("{} rejected", count(figures.rejected)), theme.warn())
     } else if figures.restarts > 0 {

@@ -6,7 +6,7 @@ use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
-use super::parts::{first_row, fold, rule, safe, sparkline};
+use super::parts::{self, first_row, fold, rule, safe, sparkline};
 use super::status;
 use super::theme::Theme;
 use crate::format::{self, count, rate_or_unknown};
@@ -83,10 +83,13 @@ fn pipelines(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let height = usize::from(area.height.saturating_sub(1));
     let first = first_row(chosen.unwrap_or(0), listed.len(), height);
     let rows = listed.iter().enumerate().skip(first).take(height).map(|(index, pipeline)| {
-        let mark = Cell::from(if Some(index) == chosen { "▸" } else { "" });
-        let cells = columns.iter().map(|column| aligned((column.cell)(pipeline, theme, usize::from(chart)), column));
-        let row = Row::new(std::iter::once(mark).chain(cells));
-        if Some(index) == chosen { row.style(theme.chosen()) } else { row }
+        let is_chosen = Some(index) == chosen;
+        let cells = columns.iter().map(|column| {
+            let line = (column.cell)(pipeline, theme, usize::from(chart));
+            aligned(if is_chosen { parts::chosen(line, theme) } else { line }, column)
+        });
+        let row = Row::new(std::iter::once(Cell::from(if is_chosen { "▸" } else { "" })).chain(cells));
+        if is_chosen { row.style(theme.chosen()) } else { row }
     });
     let names = columns.iter().map(|column| aligned(Line::styled(column.name, theme.dim()), column));
     let widths = std::iter::once(Constraint::Length(1)).chain(columns.iter().map(|column| match column.name {

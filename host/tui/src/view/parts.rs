@@ -1,7 +1,7 @@
 //! Small things that several views are made of.
 
 use flowctl_client::plain;
-use ratatui::layout::{Constraint, Rect};
+use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthChar as _;
@@ -11,11 +11,16 @@ use crate::model::input::Input;
 use crate::model::rates::Rate;
 
 /// Parts of a sparkline's height.
-const STEPS: [&str; 7] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇"];
+const STEPS: [&str; 6] = ["▁", "▂", "▃", "▄", "▅", "▆"];
 
 /// `text` on one line, as it is safe to show.
 pub(super) fn safe(text: &str) -> String {
     plain(text).replace(['\n', '\t'], " ")
+}
+
+/// `text` on one row of `width` columns; more is cut with `…`.
+pub(super) fn cut(text: &str, width: u16) -> String {
+    fold(text, usize::from(width), 1).swap_remove(0)
 }
 
 /// The last of a rate's history as a line of bars, `width` wide; the highest is the tallest.
@@ -114,6 +119,12 @@ pub(super) fn rule(title: Vec<Span<'static>>, width: u16, theme: Theme) -> Line<
     line
 }
 
+/// `line` as one that is chosen: its colours would be backgrounds.
+pub(super) fn chosen(line: Line<'static>, theme: Theme) -> Line<'static> {
+    let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
+    Line::styled(text, theme.chosen()).alignment(line.alignment.unwrap_or(Alignment::Left))
+}
+
 /// Spaces, so that what follows ends at the right.
 pub(super) fn between(left: &Line<'_>, right: &Line<'_>, width: u16) -> Span<'static> {
     Span::raw(" ".repeat(usize::from(width).saturating_sub(left.width() + right.width())))
@@ -152,7 +163,7 @@ mod tests {
         for (second, count) in [(0, 0), (4, 0), (8, 40), (12, 120)] {
             rate.see(Duration::from_secs(second), count);
         }
-        assert_eq!(sparkline(&rate, 5), "  ▁▄▇");
+        assert_eq!(sparkline(&rate, 5), "  ▁▃▆");
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Theme {
         match role {
             "source" => self.colour(Color::Green),
             "sink" => self.colour(Color::Magenta),
-            _ => self.colour(Color::Blue),
+            _ => self.colour(Color::LightBlue),
         }
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Sparkline};
+use ratatui::widgets::{Axis, Block, Borders, Chart, Dataset, GraphType, Paragraph};
 
 use super::super::parts::{safe, words};
 use super::super::theme::Theme;
@@ -15,13 +16,13 @@ use crate::model::detail::Detail;
 use crate::model::track::Track;
 
 /// Columns of the names of facts.
-const NAMES: usize = 11;
+const NAMES: usize = 10;
 /// Rows of the chart, at most.
 const CHART: u16 = 14;
 
 pub(super) fn draw(detail: &Detail, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let Some(track) = detail.track() else { return nothing("No node is chosen.", theme, frame, area) };
-    let chart = if area.width >= 70 && area.height >= 4 { (area.width / 3).min(80) } else { 0 };
+    let chart = if area.width >= 70 && area.height >= 4 { (area.width * 3 / 10).min(80) } else { 0 };
     let [left, _, right, _] = Layout::horizontal([
         Constraint::Min(0),
         Constraint::Length(2),
@@ -103,7 +104,7 @@ fn facts(detail: &Detail, track: &Track, theme: Theme, width: u16) -> Vec<Line<'
 
 /// How long a batch takes; none where none came of late.
 fn latency(track: &Track) -> Option<String> {
-    let mut text = format!("mean {}", format::latency(track.latencies.mean()?));
+    let mut text = format::latency(track.latencies.mean()?);
     for (share, words) in [(0.5, "half"), (0.99, "99 %")] {
         if let Some(bound) = track.latencies.at_most(share) {
             text.push_str(&format!(" · {words} ≤ {}", format::latency(bound)));
@@ -116,15 +117,19 @@ fn draw_chart(track: &Track, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
     let [top, chart] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(area.height.saturating_sub(1).min(CHART))])
             .areas(area);
-    let values: Vec<f64> = track.flow().last(usize::from(chart.width)).collect();
+    // a sign has two columns of dots; the latest is at the right
+    let n_points = usize::from(chart.width) * 2;
+    let values: Vec<f64> = track.flow().last(n_points).collect();
     let most = values.iter().copied().fold(0.0, f64::max);
     let title = vec![Span::styled("events/s, up to ", theme.dim()), Span::styled(format::rate(most), theme.strong())];
     frame.render_widget(Line::from(title), top);
-    // the latest at the right
-    let n_columns = u16::try_from(values.len()).unwrap_or(chart.width).min(chart.width);
-    let [_, chart] = Layout::horizontal([Constraint::Min(0), Constraint::Length(n_columns)]).areas(chart);
-    // a little room above, so that a steady flow is a line and no wall
-    let bars: Vec<u64> = values.iter().map(|value| (value * 1_000.0) as u64).collect();
-    let top = ((most * 1_250.0) as u64).max(1);
-    frame.render_widget(Sparkline::default().data(&bars).max(top).style(theme.chart()), chart);
+    let begin = n_points - values.len();
+    let points: Vec<(f64, f64)> = (begin..).zip(values).map(|(x, value)| (x as f64, value)).collect();
+    let line =
+        Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).style(theme.chart()).data(&points);
+    let chart_of = Chart::new(vec![line])
+        .x_axis(Axis::default().bounds([0.0, n_points.saturating_sub(1) as f64]))
+        .y_axis(Axis::default().bounds([0.0, most.max(0.1) * 1.1]))
+        .block(Block::new().borders(Borders::BOTTOM).border_style(theme.dim()));
+    frame.render_widget(chart_of, chart);
 }
