@@ -114,6 +114,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_while_something_else_has_the_terminal_is_said_later() {
+        let is_held = || HELD.lock().unwrap().iter().flatten().any(|text| text == "later");
+        let held = hold();
+        say("later");
+        assert!(is_held());
+        drop(held);
+        assert!(!is_held() && HELD.lock().unwrap().is_none());
+    }
+
+    #[test]
     fn log_records_are_taken_whole_whatever_becomes_of_them() {
         assert_eq!(Log.write(b"WARN guest: \xff\n").unwrap(), 14);
     }

@@ -1,8 +1,8 @@
 //! `flowctl dashboard`: the pipelines of a control plane on a terminal, live.
 //!
-//! Three parts that know little of each other: the [`model`] is what is known and what is shown; [`update`] says what
-//! a key or news do to it; [`view`] draws it, and is a function of the model alone. What talks to the control plane
-//! is in [`feeds`]; [`app`] holds all of it together.
+//! Three parts that know little of each other: the `model` is what is known and what is shown; `update` says what
+//! a key or news do to it; `view` draws it, and is a function of the model alone. What talks to the control plane
+//! is in `feeds`; `app` holds all of it together.
 //!
 //! Invariants: nothing that is shown waits for the network; what is looked at is asked for, and nothing else; and
 //! nothing of a pipeline is changed that was not asked for twice.

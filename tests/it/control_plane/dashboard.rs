@@ -132,7 +132,7 @@ fn operate() {
     terminal.shows(&["Help", "stop the pipeline; asked first"]);
     terminal.press("Escape");
     terminal.press("Enter");
-    terminal.shows(&["numbers", "guest", "out", "/s", "queue", "1 Node", "latency"]);
+    terminal.shows(&["numbers", "guest", "out", "/s", "queue", "1 Node", "half ≤"]);
 
     // the plan comes first; what fails on trial is taken back
     terminal.press("Right");

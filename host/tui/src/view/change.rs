@@ -73,7 +73,7 @@ fn asking(dialog: &ChangeDialog, theme: Theme, area: Rect) -> Vec<Line<'static>>
                     Span::styled(name, if choice.fits { theme.strong() } else { theme.dim() }),
                     Span::styled(safe(&types), theme.dim()),
                 ]);
-                lines.push(if dialog.marked == Some(index) { chosen(line, theme) } else { line });
+                lines.push(if dialog.marked == Some(index) { chosen(&line, theme) } else { line });
             }
             let rest = listed.len().saturating_sub(first + room);
             if rest > 0 {

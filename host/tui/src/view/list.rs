@@ -86,7 +86,7 @@ fn pipelines(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         let is_chosen = Some(index) == chosen;
         let cells = columns.iter().map(|column| {
             let line = (column.cell)(pipeline, theme, usize::from(chart));
-            aligned(if is_chosen { parts::chosen(line, theme) } else { line }, column)
+            aligned(if is_chosen { parts::chosen(&line, theme) } else { line }, column)
         });
         let row = Row::new(std::iter::once(Cell::from(if is_chosen { "▸" } else { "" })).chain(cells));
         if is_chosen { row.style(theme.chosen()) } else { row }

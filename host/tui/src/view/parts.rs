@@ -120,7 +120,7 @@ pub(super) fn rule(title: Vec<Span<'static>>, width: u16, theme: Theme) -> Line<
 }
 
 /// `line` as one that is chosen: its colours would be backgrounds.
-pub(super) fn chosen(line: Line<'static>, theme: Theme) -> Line<'static> {
+pub(super) fn chosen(line: &Line<'_>, theme: Theme) -> Line<'static> {
     let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
     Line::styled(text, theme.chosen()).alignment(line.alignment.unwrap_or(Alignment::Left))
 }
