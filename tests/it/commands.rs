@@ -31,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 "serve",
                 "validate",
                 "status",
+                "dashboard",
                 "pipelines",
                 "tap",
                 "tokens",

@@ -36,10 +36,11 @@ struct Program {
     name: &'static str,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program { package: "postgresql", name: "initdb" },
     Program { package: REGISTRY, name: REGISTRY },
     Program { package: "skopeo", name: "skopeo" },
+    Program { package: "tmux", name: "tmux" },
     Program { package: PYTHON, name: PYTHON },
 ];
 

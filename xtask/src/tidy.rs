@@ -28,6 +28,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("similar", &["host/cli"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
     ("indicatif", &["host/cli"]),
+    ("ratatui", &["host/tui"]),
+    ("crossterm", &["host/tui"]),
     ("tokio-postgres", &["host/connectors", "tests/support"]),
     ("opentelemetry-otlp", &["host/cli"]),
 ];

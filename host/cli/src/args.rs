@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use flowctl_types::units;
 
 use crate::commands::{
-    completions, dead_letters, index, inspect, lock, login, pipelines, plugins, processors, pull, push, run, search,
-    serve, status, tap, tokens, topology, validate,
+    completions, dashboard, dead_letters, index, inspect, lock, login, pipelines, plugins, processors, pull, push, run,
+    search, serve, status, tap, tokens, topology, validate,
 };
 use crate::plane::ControlPlaneArgs;
 
@@ -30,6 +30,7 @@ enum Command {
     Serve(serve::Serve),
     Validate(validate::Validate),
     Status(status::Status),
+    Dashboard(dashboard::Dashboard),
     /// List, show and stop the pipelines of a control plane
     #[command(subcommand)]
     Pipelines(pipelines::Pipelines),
@@ -88,6 +89,7 @@ impl Arguments {
             Command::Serve(serve) => serve.run(),
             Command::Validate(validate) => validate.run(),
             Command::Status(status) => status.run(),
+            Command::Dashboard(dashboard) => dashboard.run(),
             Command::Pipelines(pipelines) => pipelines.run(),
             Command::Tap(tap) => tap.run(),
             Command::Tokens(tokens) => tokens.run(),

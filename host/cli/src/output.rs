@@ -1,10 +1,10 @@
 //! What commands print to stdout: tables for people, JSON and YAML for programs.
 
-use std::borrow::Cow;
 use std::io::Write as _;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+pub(crate) use flowctl_client::plain;
 use serde::Serialize;
 
 /// How a list or an object is printed.
@@ -17,18 +17,6 @@ pub(crate) enum Format {
     Json,
     /// One YAML document
     Yaml,
-}
-
-/// `text` without what acts on a terminal: what registries and files say is shown to people.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let acts = |c: char| {
-        c.is_control() && !matches!(c, '\n' | '\t')
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    match text.contains(acts) {
-        true => Cow::Owned(text.replace(acts, "\u{fffd}")),
-        false => Cow::Borrowed(text),
-    }
 }
 
 /// Writes `text` and a line break to stdout.
@@ -71,12 +59,6 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_is_shown_acts_on_a_terminal() {
-        assert_eq!(plain("a\u{1b}[31mb\n\tc\r\u{202e}"), "a\u{fffd}[31mb\n\tc\u{fffd}\u{fffd}");
-        assert!(matches!(plain("→ ttp ✓"), Cow::Borrowed(_)));
-    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -6,7 +6,7 @@
 //! lost with it: data goes to stdout.
 
 use std::io::{self, Write};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use indicatif::MultiProgress;
 
@@ -14,6 +14,28 @@ use crate::output;
 
 /// The live lines on the terminal, while there are some.
 static LIVE: RwLock<Option<MultiProgress>> = RwLock::new(None);
+
+/// What is to be said once the terminal is free again; none where it is free.
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Texts that are held back; what comes after them is lost.
+const MAX_HELD: usize = 100;
+
+/// Holds back what is said while it lives.
+pub(crate) struct Held;
+
+/// Holds back what is said from here on: something else has the terminal.
+pub(crate) fn hold() -> Held {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    Held
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let held = HELD.lock().unwrap_or_else(PoisonError::into_inner).take();
+        held.into_iter().flatten().for_each(|text| say_as_it_is(&text));
+    }
+}
 
 /// Writes `text` and a line break to stderr, above the live lines. That it cannot be
 /// written is ignored: there is nobody left to tell.
@@ -24,6 +46,12 @@ pub(crate) fn say(text: &str) {
 }
 
 fn say_as_it_is(text: &str) {
+    if let Some(held) = HELD.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if held.len() < MAX_HELD {
+            held.push(text.to_owned());
+        }
+        return;
+    }
     let live = LIVE.read().unwrap_or_else(PoisonError::into_inner);
     say_above(live.as_ref(), text);
 }
@@ -83,6 +111,16 @@ mod tests {
         say_above(Some(&lines), "Draining; once more to stop at once");
         bar.tick();
         assert_eq!(terminal.contents(), "Draining; once more to stop at once\norders  7 events");
+    }
+
+    #[test]
+    fn what_is_said_while_something_else_has_the_terminal_is_said_later() {
+        let is_held = || HELD.lock().unwrap().iter().flatten().any(|text| text == "later");
+        let held = hold();
+        say("later");
+        assert!(is_held());
+        drop(held);
+        assert!(!is_held() && HELD.lock().unwrap().is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod commands;
 mod components;
+mod dashboard;
 mod demonstration;
 mod faults;
 mod mixed;
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         mixed::trials(),
         faults::trials(),
         commands::trials(),
+        dashboard::trials(),
         python::trials(),
         restarts::trials(),
         runs::trials(),

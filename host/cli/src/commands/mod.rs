@@ -2,6 +2,7 @@
 
 mod artifact_row;
 pub(crate) mod completions;
+pub(crate) mod dashboard;
 pub(crate) mod dead_letters;
 mod describe;
 pub(crate) mod index;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use flowctl_client::admin::RunStatus;
 use flowctl_client::{Client, ClientError, Target, Tls};
+pub(crate) use flowctl_client::{is_over, status_word};
 
 use crate::paths;
 use crate::report::{Hinted, hinted};
@@ -176,24 +176,6 @@ pub(crate) fn refused(error: ClientError) -> anyhow::Error {
         return anyhow::Error::new(RemoteFaults(Arc::from(faults.join("\n"))));
     }
     hinted(error.hint(), error)
-}
-
-/// A run's status in a word.
-pub(crate) fn status_word(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Unspecified => "unknown",
-        RunStatus::Starting => "starting",
-        RunStatus::Running => "running",
-        RunStatus::Stopping => "stopping",
-        RunStatus::Completed => "completed",
-        RunStatus::Failed => "failed",
-        RunStatus::Stopped => "stopped",
-    }
-}
-
-/// Whether nothing comes after this status.
-pub(crate) fn is_over(status: RunStatus) -> bool {
-    matches!(status, RunStatus::Completed | RunStatus::Failed | RunStatus::Stopped)
 }
 
 /// Runs `work` to its end.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flowctl_proto::admin::{self, RunStatus as Wire};
+use flowctl_runtime::LatencyFigures;
 use flowctl_store::{EventLevel, EventRow, PipelineRow, RunStatus};
 use jiff::Timestamp;
 
@@ -92,6 +93,17 @@ fn node(figures: &NodeFigures) -> admin::NodeFigures {
         memory_bytes: figures.memory_bytes,
         cpu_ns: figures.cpu_ns,
         waiting: figures.waiting.clone(),
+        latency: (figures.latency.count > 0).then(|| latency(&figures.latency)),
+    }
+}
+
+fn latency(figures: &LatencyFigures) -> admin::Latency {
+    let bucket =
+        |&(seconds, count): &(f64, u64)| admin::LatencyBucket { up_to_us: (seconds * 1e6).round() as u64, count };
+    admin::Latency {
+        buckets: figures.buckets.iter().map(bucket).collect(),
+        sum_ns: (figures.sum_seconds * 1e9).round() as u64,
+        count: figures.count,
     }
 }
 
@@ -174,6 +186,16 @@ pub(super) fn component(component: &Component) -> admin::Plugin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn latencies_are_told_in_whole_microseconds() {
+        let figures =
+            LatencyFigures { buckets: vec![(0.0001, 2), (0.00025, 0), (10.0, 1)], sum_seconds: 9.5, count: 4 };
+        let told = latency(&figures);
+        let buckets: Vec<_> = told.buckets.iter().map(|bucket| (bucket.up_to_us, bucket.count)).collect();
+        assert_eq!(buckets, [(100, 2), (250, 0), (10_000_000, 1)]);
+        assert_eq!((told.sum_ns, told.count), (9_500_000_000, 4));
+    }
 
     #[test]
     fn durations_that_the_protocol_does_not_know_are_none() {

@@ -352,7 +352,7 @@ pub struct Run {
     #[prost(string, tag = "18")]
     pub dead_letters: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct NodeFigures {
     #[prost(string, tag = "1")]
     pub node: ::prost::alloc::string::String,
@@ -391,6 +391,28 @@ pub struct NodeFigures {
     /// Why it waits, such as for an unhealthy component; empty where it does not.
     #[prost(string, tag = "15")]
     pub waiting: ::prost::alloc::string::String,
+    /// How long its component's calls with a batch took, since its run began. None in a run that has ended.
+    #[prost(message, optional, tag = "16")]
+    pub latency: ::core::option::Option<Latency>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Latency {
+    #[prost(message, repeated, tag = "1")]
+    pub buckets: ::prost::alloc::vec::Vec<LatencyBucket>,
+    /// Time of all calls together.
+    #[prost(uint64, tag = "2")]
+    pub sum_ns: u64,
+    /// How many there were, those beyond the last bucket too.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+}
+/// Calls that took at most `up_to_us` microseconds, and longer than the bucket before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LatencyBucket {
+    #[prost(uint64, tag = "1")]
+    pub up_to_us: u64,
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EdgeFigures {

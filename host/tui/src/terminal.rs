@@ -1,0 +1,97 @@
+//! The terminal: taken over, and given back however the dashboard ends.
+
+use std::io::{self, Stdout, stdout};
+use std::ops::{Deref, DerefMut};
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::execute;
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::backend::CrosstermBackend;
+
+/// The terminal while the dashboard has it. Dropped, it is as it was before; a panic gives it back before it speaks.
+pub(crate) struct Terminal {
+    terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    /// Whether a panic gave it back.
+    is_lost: Arc<AtomicBool>,
+    hook: Arc<Hook>,
+}
+
+/// What a panic is told by.
+type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
+
+impl Terminal {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or does not do what it is told; it is given back then.
+    pub(crate) fn take() -> io::Result<Self> {
+        let hook: Arc<Hook> = Arc::from(std::panic::take_hook());
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let (then, lost) = (Arc::clone(&hook), Arc::clone(&is_lost));
+        std::panic::set_hook(Box::new(move |info| {
+            lost.store(true, Ordering::Relaxed);
+            give_back();
+            then(info);
+        }));
+        let taken = (|| {
+            enable_raw_mode()?;
+            execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
+            ratatui::Terminal::new(CrosstermBackend::new(stdout()))
+        })();
+        match taken {
+            Ok(terminal) => Ok(Self { terminal, is_lost, hook }),
+            Err(error) => {
+                give_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether it is still the dashboard's: a task that panicked gave it back, and nothing may be drawn any more.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self.is_lost.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("a part of the dashboard broke")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Deref for Terminal {
+    type Target = ratatui::Terminal<CrosstermBackend<Stdout>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.terminal
+    }
+}
+
+impl DerefMut for Terminal {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.terminal
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        give_back();
+        // a thread that panics may not touch the hook
+        if !std::thread::panicking() {
+            let hook = Arc::clone(&self.hook);
+            std::panic::set_hook(Box::new(move |info| hook(info)));
+        }
+    }
+}
+
+/// Does what can be done: a terminal that is gone needs nothing.
+fn give_back() {
+    let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}

@@ -1,0 +1,220 @@
+//! `flowctl dashboard` on a terminal: one that `tmux` emulates.
+
+use std::process::Command;
+
+use libtest_mimic::Trial;
+
+use super::policies::everything_at;
+use super::server::{Server, signal, until, within_patience};
+use crate::fact;
+use crate::flowctl::{Flowctl, guests, plugins};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        fact("dashboard::an_operator_watches_changes_and_stops_a_pipeline", operate),
+        fact("dashboard::keys_are_heard_while_the_control_plane_hangs", hanging),
+        fact("dashboard::whatever_ends_it_gives_the_terminal_back", ended),
+        fact("dashboard::without_a_terminal_it_says_so", no_terminal),
+    ]
+}
+
+/// What the shell asks with.
+const PROMPT: &str = "next> ";
+
+/// A terminal with a shell in it. Dropped, it is gone, with what runs in it.
+struct Terminal<'f> {
+    flowctl: &'f Flowctl,
+}
+
+impl<'f> Terminal<'f> {
+    /// 80×24, and nothing runs in it.
+    fn new(flowctl: &'f Flowctl) -> Self {
+        let terminal = Self { flowctl };
+        let shell = "env -i PATH=\"$PATH\" TERM=\"$TERM\" sh";
+        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", shell]);
+        terminal.types(&format!("PS1='{PROMPT}'; clear"));
+        terminal.press("Enter");
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(self.flowctl.path("tmux")).args(arguments).env_remove("TMUX");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Types a command, and starts it.
+    fn start(&self, command: &Command) {
+        let mut line = format!("cd '{}'; env", self.flowctl.path("").display());
+        for (name, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            line.push_str(&format!(" {}='{}'", name.display(), value.display()));
+        }
+        line.push_str(&format!(" '{}'", command.get_program().display()));
+        for argument in command.get_args() {
+            line.push_str(&format!(" '{}'", argument.display()));
+        }
+        self.flowctl.write("start.sh", line);
+        self.types(&format!(". '{}'", self.flowctl.path("start.sh").display()));
+        self.press("Enter");
+    }
+
+    /// Presses a key, by its name.
+    fn press(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    fn types(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
+    /// What runs in the shell.
+    fn children(&self) -> Vec<u32> {
+        let shell = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+        let shell = shell.trim();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Waits until the screen has all of these.
+    #[track_caller]
+    fn shows(&self, wanted: &[&str]) -> String {
+        let mut screen = String::new();
+        let is_shown = |screen: &str| wanted.iter().all(|text| screen.contains(text));
+        let found = within_patience(|| {
+            screen = self.tmux(&["capture-pane", "-p"]);
+            is_shown(&screen).then_some(())
+        });
+        assert!(found.is_some(), "no {wanted:?} on the screen:\n{screen}");
+        screen
+    }
+}
+
+impl Drop for Terminal<'_> {
+    fn drop(&mut self) {
+        let mut command = Command::new("tmux");
+        let _ = command.arg("-S").arg(self.flowctl.path("tmux")).arg("kill-server").output();
+    }
+}
+
+/// `flowctl serve`, and a pipeline of bytes that runs.
+fn server(flowctl: &Flowctl) -> Server<'_> {
+    flowctl.write("policy.yaml", everything_at(1_000_000));
+    let server = Server::new(flowctl, "--policy policy.yaml");
+    let server = server.env("FLOWCTL_PLUGINS", &plugins().display().to_string()).and_start();
+    flowctl.write(
+        "bytes.yaml",
+        format!(
+            "apiVersion: flowctl/v1
+kind: Pipeline
+metadata: {{name: bytes}}
+spec:
+  checkpoint: {{interval: 100ms}}
+  sources: [{{id: numbers, type: generate, config: {{type: test.bytes.v1, rate: 1000}}}}]
+  processors: [{{id: guest, plugin: '{}', inputs: [numbers]}}]
+  sinks: [{{id: out, type: blackhole, inputs: [guest]}}]
+",
+            guests().join("identity.wasm").display()
+        ),
+    );
+    server.run("run bytes.yaml --detach").success();
+    server
+}
+
+fn operate() {
+    let flowctl = Flowctl::new();
+    let mut server = server(&flowctl);
+    let terminal = Terminal::new(&flowctl);
+    terminal.start(&server.command_at("dashboard"));
+    terminal.shows(&["● connected", "▸ bytes", "● running", "1 pipeline", "runs of bytes"]);
+    terminal.press("?");
+    terminal.shows(&["Help", "stop the pipeline; asked first"]);
+    terminal.press("Escape");
+    terminal.press("Enter");
+    terminal.shows(&["numbers", "guest", "out", "/s", "queue", "1 Node", "half ≤"]);
+
+    // the plan comes first; what fails on trial is taken back
+    terminal.press("Right");
+    terminal.press("r");
+    terminal.shows(&["Replace `guest`", "component"]);
+    terminal.types(&guests().join("panics.wasm").display().to_string());
+    terminal.press("Enter");
+    terminal.shows(&["~ guest", "plan hash: ", "y make it"]);
+    assert_eq!(server.json("topology history").as_array().unwrap().len(), 1, "a plan changes nothing");
+    terminal.press("y");
+    terminal.shows(&["4 History", "rolled-back"]);
+    terminal.press("a");
+    terminal.types(&guests().join("identity.wasm").display().to_string());
+    terminal.press("Enter");
+    terminal.shows(&["Add a processor behind `guest`", "+ identity", "y make it"]);
+    terminal.press("y");
+    terminal.shows(&["kept", "guest → identity → out"]);
+
+    terminal.press("3");
+    terminal.shows(&["of guest", "\""]);
+    server.kill();
+    terminal.shows(&["reconnecting, try", "as it was", "guest"]);
+    server.restart();
+    terminal.shows(&["● connected", "● running"]);
+    terminal.press("s");
+    terminal.shows(&["Stop `bytes`?"]);
+    terminal.press("y");
+    terminal.shows(&["■ stopped"]);
+    server.info_at("bytes", "stopped");
+    terminal.press("q");
+    let screen = terminal.shows(&["next>"]);
+    assert!(!screen.contains("stopped"), "the screen is as it was before:\n{screen}");
+}
+
+fn hanging() {
+    let flowctl = Flowctl::new();
+    let server = server(&flowctl);
+    let terminal = Terminal::new(&flowctl);
+    terminal.start(&server.command_at("dashboard bytes"));
+    terminal.shows(&["bytes ● running", "guest", "● connected"]);
+    signal(server.pid(), "-STOP");
+    terminal.press("2");
+    terminal.shows(&["of numbers"]);
+    terminal.press("?");
+    terminal.shows(&["Help"]);
+    terminal.press("Escape");
+    terminal.shows(&["reconnecting, try", "the control plane does not answer", "guest"]);
+    signal(server.pid(), "-CONT");
+    terminal.shows(&["● connected"]);
+}
+
+fn ended() {
+    let flowctl = Flowctl::new();
+    let server = server(&flowctl);
+    let terminal = Terminal::new(&flowctl);
+    let is_cooked = || {
+        until("it has ended", || terminal.children().is_empty().then_some(()));
+        terminal.types("stty -a | grep -o '[-]*icanon'; echo state: $?");
+        terminal.press("Enter");
+        let screen = terminal.shows(&["state: 0"]);
+        assert!(screen.lines().any(|line| line == "icanon"), "the terminal is still raw:\n{screen}");
+        terminal.types("clear");
+        terminal.press("Enter");
+    };
+    terminal.start(&server.command_at("dashboard bytes"));
+    terminal.shows(&["bytes ● running", "guest"]);
+    for (width, height) in [("200", "50"), ("20", "5"), ("40", "10"), ("3", "1"), ("80", "24")] {
+        terminal.tmux(&["resize-window", "-x", width, "-y", height]);
+    }
+    terminal.shows(&["bytes ● running", "guest", "1 Node"]);
+    signal(terminal.children()[0], "-TERM");
+    is_cooked();
+    terminal.start(&server.command_at("dashboard bytes"));
+    terminal.shows(&["bytes ● running"]);
+    terminal.press("C-c");
+    is_cooked();
+    terminal.start(&server.command_at("dashboard nothing"));
+    terminal.shows(&["error: ", "no pipeline `nothing`"]);
+}
+
+fn no_terminal() {
+    let flowctl = Flowctl::new();
+    let answer = flowctl.run("dashboard");
+    answer.failure(&["the dashboard needs a terminal", "hint: ", "flowctl status --watch"]);
+}
