@@ -231,7 +231,8 @@ spec:
 fn embedded() {
     let flowctl = Flowctl::new();
     shop(&flowctl);
-    let granted = flowctl.read("shop.yaml").replace("plugin: order-filter,", "plugin: order-filter, allow: {dirs: [.]},");
+    let granted =
+        flowctl.read("shop.yaml").replace("plugin: order-filter,", "plugin: order-filter, allow: {dirs: [.]},");
     flowctl.write("shop.yaml", granted);
     let mut command = flowctl.command("run shop.yaml");
     command.env("FLOWCTL_PLUGINS", plugins()).stdout(Stdio::null()).stderr(Stdio::piped());
