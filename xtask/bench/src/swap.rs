@@ -327,6 +327,7 @@ struct Paced {
 impl Paced {
     /// Begins now. A thread of its own beats, since the runtime's timers know whole
     /// milliseconds only, which is what is to be seen.
+    #[allow(clippy::disallowed_methods, reason = "what is waited for is the time itself")]
     fn start() -> Self {
         let (began, beats) = (Instant::now(), Arc::new(Notify::new()));
         let beaten = Arc::downgrade(&beats);
