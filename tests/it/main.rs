@@ -13,6 +13,7 @@ mod delivery;
 mod flowctl;
 mod hostile;
 mod kills;
+mod languages;
 mod observability;
 mod pipelines;
 mod resumes;
@@ -48,6 +49,7 @@ fn main() -> std::process::ExitCode {
         observability::trials(),
         swaps::trials(),
         types::trials(),
+        languages::trials(),
         artifacts::trials(),
         control_plane::trials(),
     ]

@@ -19,6 +19,8 @@ export const { handler, config } = processor({
   },
 
   process({ id, totalCents, status }, out) {
+    // an error that is no Reject sets the event aside too, with the place where it was thrown
+    if (id === "") throw new RangeError("an order has no id");
     if (status === "cancelled") return;
     if (totalCents >= minimum) out.emit({ order: id, totalCents });
   },

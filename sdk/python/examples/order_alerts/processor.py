@@ -22,6 +22,9 @@ class OrderAlerts(Processor):
         log.info(f"alerts from {self.minimum} cents")
 
     def process(self, order, out):
+        # an error that is no Reject sets the event aside too, with the place where it was raised
+        if not order.id:
+            raise ValueError("an order has no id")
         if order.status != "cancelled" and order.total_cents >= self.minimum:
             out.emit(Alert(order.id, order.total_cents))
 
