@@ -107,7 +107,7 @@ fn reasons(letters: &str) -> Vec<String> {
 
 fn alerts(language: &str) {
     let flowctl = pipeline(&example(language, "order-alerts"), "{minimum: 700}", "", &orders());
-    let answer = flowctl.run("run p.yaml").success();
+    let answer = Answer::of(flowctl.command("run p.yaml").env("FLOWCTL_LOG", "info").output().unwrap()).success();
     let is_alert = |order: &&Value| order["status"] != "cancelled" && order["total_cents"].as_u64() >= Some(700);
     let alert = |order: &Value| json!({"order": order["id"], "total_cents": order["total_cents"]});
     let expected: Vec<Value> = orders().iter().filter(is_alert).map(alert).collect();
@@ -117,7 +117,7 @@ fn alerts(language: &str) {
     assert_eq!(found, expected);
     // what it logs is told with the node's name
     let line = answer.stderr.lines().find(|line| line.contains("alerts from 700 cents"));
-    assert!(line.is_some_and(|line| line.contains("node")), "{}", answer.stderr);
+    assert!(line.is_some_and(|line| line.contains("node=node")), "{}", answer.stderr);
 }
 
 fn refused_settings(language: &str) {
