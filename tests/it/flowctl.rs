@@ -136,17 +136,18 @@ impl Answer {
 
 /// The folder of the first-party plugins.
 pub(crate) fn plugins() -> PathBuf {
-    built("FLOWCTL_TEST_PLUGINS", "plugins")
+    built("FLOWCTL_TEST_PLUGINS", "plugins", "cargo xtask guests")
 }
 
 /// The folder of the misbehaving guests.
 pub(crate) fn guests() -> PathBuf {
-    built("FLOWCTL_TEST_GUESTS", "wasm32-wasip2/guest/examples")
+    built("FLOWCTL_TEST_GUESTS", "wasm32-wasip2/guest/examples", "cargo xtask guests")
 }
 
-fn built(variable: &str, below_target: &str) -> PathBuf {
+/// A folder that `command` builds below the target directory, or that the variable names.
+pub(crate) fn built(variable: &str, below_target: &str, command: &str) -> PathBuf {
     let folder = std::env::var_os(variable).map_or_else(|| target().join(below_target), PathBuf::from);
-    assert!(folder.is_dir(), "`{}` is missing: run `cargo xtask guests`", folder.display());
+    assert!(folder.is_dir(), "`{}` is missing: run `{command}`", folder.display());
     folder
 }
 

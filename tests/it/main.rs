@@ -14,6 +14,7 @@ mod delivery;
 mod flowctl;
 mod hostile;
 mod kills;
+mod languages;
 mod observability;
 mod pipelines;
 mod resumes;
@@ -50,6 +51,7 @@ fn main() -> std::process::ExitCode {
         observability::trials(),
         swaps::trials(),
         types::trials(),
+        languages::trials(),
         artifacts::trials(),
         control_plane::trials(),
     ]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::guests::languages;
 use crate::shell::Workspace;
 use crate::{bench, checks, demo, guests, setup, soak, test, tidy, wit};
 
@@ -18,10 +19,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what building and testing need: the wasm target, cargo-deny, wkg, servers, Python
+    /// Install what building and testing need: the wasm target, cargo-deny, wkg, servers, Python, Node
     Setup,
     /// Build the guests; leave the first-party plugins in one folder and print its path
     Guests,
+    /// Build the example processors in JavaScript and Python; print their folder's path
+    Languages,
     /// Run everything that continuous integration runs
     Test,
     /// Run the flagship pipeline: Stellar ledgers to token transfers
@@ -47,7 +50,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Compare the SDK's copies of the WIT packages with wit/
+    /// Compare the SDKs' copies of the WIT packages with wit/
     Wit {
         /// Write the copies anew
         #[arg(long)]
@@ -77,6 +80,11 @@ pub(crate) fn run() -> Result<()> {
         Command::Setup => setup::run(&workspace),
         Command::Guests => {
             let folder = guests::build(&workspace)?;
+            println!("{}", folder.display());
+            Ok(())
+        }
+        Command::Languages => {
+            let folder = languages::build(&workspace)?;
             println!("{}", folder.display());
             Ok(())
         }

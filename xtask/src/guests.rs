@@ -1,6 +1,8 @@
 //! Builds everything that runs in the sandbox: the first-party plugins and the
 //! misbehaving guests of the tests.
 
+pub(crate) mod languages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

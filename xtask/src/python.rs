@@ -1,5 +1,6 @@
 //! The Python packages that the components of tests are written with.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,6 +26,16 @@ pub(crate) fn packages(workspace: &Workspace) -> Result<PathBuf> {
     if are_there(&folder) {
         return Ok(folder);
     }
+    install(&folder, &[format!("grpcio=={GRPCIO}"), format!("protobuf=={PROTOBUF}")])
+        .context("cannot install grpcio and protobuf for Python")?;
+    if !are_there(&folder) {
+        bail!("grpcio and protobuf were installed in `{}`, but cannot be imported from there", folder.display());
+    }
+    Ok(folder)
+}
+
+/// Fills `folder` with what pip makes of these arguments, and nothing else.
+pub(crate) fn install<S: AsRef<OsStr>>(folder: &Path, wanted: &[S]) -> Result<()> {
     let has_pip = || shell::succeeds(Command::new(PYTHON).args(["-m", "pip", "--version"]));
     if !has_pip() {
         setup::debian_packages(&[PIP])?;
@@ -34,18 +45,14 @@ pub(crate) fn packages(workspace: &Workspace) -> Result<PathBuf> {
     }
     if folder.exists() {
         // of another version, or for another Python
-        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty `{}`", folder.display()))?;
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty `{}`", folder.display()))?;
     }
     let mut install = Command::new(PYTHON);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     // a folder of its own harms no package of the system, whoever owns it
     install.env("PIP_ROOT_USER_ACTION", "ignore");
-    install.arg("--target").arg(&folder).args([format!("grpcio=={GRPCIO}"), format!("protobuf=={PROTOBUF}")]);
-    shell::run(&mut install).context("cannot install grpcio and protobuf for Python")?;
-    if !are_there(&folder) {
-        bail!("grpcio and protobuf were installed in `{}`, but cannot be imported from there", folder.display());
-    }
-    Ok(folder)
+    install.arg("--target").arg(folder).args(wanted);
+    shell::run(&mut install)
 }
 
 fn are_there(folder: &Path) -> bool {

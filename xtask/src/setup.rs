@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::guests::languages;
 use crate::python::{self, PYTHON};
 use crate::shell::{self, Workspace};
 
@@ -55,7 +56,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     cargo_deny(workspace)?;
     wkg(workspace)?;
     programs()?;
-    python::packages(workspace).map(drop)
+    python::packages(workspace)?;
+    languages::tools(workspace).map(drop)
 }
 
 /// Makes sure that the servers, clients and the interpreter are installed that tests

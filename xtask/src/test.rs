@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::guests::languages;
 use crate::shell::{Workspace, run};
 use crate::{checks, guests, python, setup, tidy, wit};
 
@@ -47,9 +48,13 @@ fn run_tests(workspace: &Workspace) -> Result<()> {
     setup::programs()?;
     let wkg = setup::wkg(workspace)?;
     let python = python::packages(workspace)?;
+    let languages = languages::build(workspace)?;
     let with_guests = |mut command: std::process::Command| {
         guests::name_folders(workspace, &mut command);
-        command.env("FLOWCTL_TEST_WKG", &wkg).env("FLOWCTL_TEST_PYTHON", &python);
+        command
+            .env("FLOWCTL_TEST_WKG", &wkg)
+            .env("FLOWCTL_TEST_PYTHON", &python)
+            .env("FLOWCTL_TEST_LANGUAGES", &languages);
         command
     };
     run(&mut with_guests(workspace.cargo(["test"])))?;

@@ -1,6 +1,6 @@
-//! Holds the SDK's copies of the WIT packages equal to `wit/`.
+//! Holds the SDKs' copies of the WIT packages equal to `wit/`.
 //!
-//! The SDK is packaged without this repository, so it carries the contract and the
+//! Each SDK is packaged without this repository, so it carries the contract and the
 //! first-party event types itself. `wit/` is the truth.
 
 use std::collections::BTreeMap;
@@ -12,36 +12,38 @@ use anyhow::{Context, Result, bail};
 use crate::shell::Workspace;
 
 const TRUTH: &str = "wit";
-const COPY: &str = "sdk/flowctl-sdk-macros/wit";
+const COPIES: [&str; 3] = ["sdk/flowctl-sdk-macros/wit", "sdk/javascript/wit", "sdk/python/flowctl_sdk/wit"];
 
 /// Compares the copies.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let truth = read(&workspace.root.join(TRUTH))?;
-    let copy = read(&workspace.root.join(COPY))?;
-    let names = truth.keys().chain(copy.keys()).collect::<std::collections::BTreeSet<_>>();
-    let differing: Vec<String> = names
-        .into_iter()
-        .filter(|name| truth.get(*name) != copy.get(*name))
-        .map(|name| name.display().to_string())
-        .collect();
-    if !differing.is_empty() {
-        bail!("`{COPY}` differs from `{TRUTH}` in {}: run `cargo xtask wit --update`", differing.join(", "));
+    let mut differing = Vec::new();
+    for folder in COPIES {
+        let copy = read(&workspace.root.join(folder))?;
+        let names = truth.keys().chain(copy.keys()).collect::<std::collections::BTreeSet<_>>();
+        let unequal = names.into_iter().filter(|name| truth.get(*name) != copy.get(*name));
+        differing.extend(unequal.map(|name| Path::new(folder).join(name).display().to_string()));
     }
-    println!("{} WIT files, the SDK's copies equal them", truth.len());
+    if !differing.is_empty() {
+        bail!("{} differs from `{TRUTH}`: run `cargo xtask wit --update`", differing.join(", "));
+    }
+    println!("{} WIT files, the SDKs' copies equal them", truth.len());
     Ok(())
 }
 
 /// Writes the copies anew.
 pub(crate) fn update(workspace: &Workspace) -> Result<()> {
-    let copy = workspace.root.join(COPY);
-    if copy.exists() {
-        fs::remove_dir_all(&copy).with_context(|| format!("cannot remove `{}`", copy.display()))?;
-    }
-    for (name, text) in read(&workspace.root.join(TRUTH))? {
-        let path = copy.join(name);
-        let folder = path.parent().context("a WIT file lies in a folder")?;
-        fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+    let truth = read(&workspace.root.join(TRUTH))?;
+    for copy in COPIES.map(|copy| workspace.root.join(copy)) {
+        if copy.exists() {
+            fs::remove_dir_all(&copy).with_context(|| format!("cannot remove `{}`", copy.display()))?;
+        }
+        for (name, text) in &truth {
+            let path = copy.join(name);
+            let folder = path.parent().context("a WIT file lies in a folder")?;
+            fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+            fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        }
     }
     check(workspace)
 }
