@@ -26,7 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("languages::a_fault_in_python_is_told_with_its_message_and_place", || {
             fault("python", "ValueError: an order has no id (processor.py:");
         }),
-        fact("languages::a_memory_limit_below_their_start_names_the_setting", || {
+        fact("languages::a_memory_limit_below_their_start_is_told_with_the_node", || {
             small_memory("javascript");
             small_memory("python");
         }),
