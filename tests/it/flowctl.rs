@@ -41,7 +41,14 @@ impl Flowctl {
 
     /// `flowctl` with these arguments, split at white space.
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowctl"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_flowctl"));
+        command.args(arguments.split_whitespace());
+        command
+    }
+
+    /// A program in the environment that `flowctl` is given here.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         // what a developer has set must not matter
         for name in [
             "FLOWCTL_PLUGINS",
@@ -66,7 +73,6 @@ impl Flowctl {
             command.env_remove(name);
         }
         command
-            .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("XDG_STATE_HOME", self.path("state"))

@@ -12,6 +12,7 @@ mod control_plane;
 mod crash_points;
 mod delivery;
 mod flowctl;
+mod guide;
 mod hostile;
 mod kills;
 mod languages;
@@ -20,7 +21,6 @@ mod pipelines;
 mod resumes;
 mod stellar;
 mod swaps;
-mod tutorial;
 mod types;
 
 use libtest_mimic::{Arguments, Trial};
@@ -46,7 +46,7 @@ fn main() -> std::process::ExitCode {
         kills::trials(),
         crash_points::trials(),
         resumes::trials(),
-        tutorial::trials(),
+        guide::trials(),
         authoring::trials(),
         observability::trials(),
         swaps::trials(),

@@ -39,6 +39,15 @@ pub(crate) fn doc(workspace: &Workspace) -> Result<()> {
     run(workspace.cargo(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
+/// Makes the guide's book, below the target directory.
+pub(crate) fn book(workspace: &Workspace) -> Result<()> {
+    let program = setup::mdbook(workspace)?;
+    let book = workspace.target.join("book");
+    run(Command::new(program).arg("build").arg("docs").arg("--dest-dir").arg(&book).current_dir(&workspace.root))?;
+    println!("{}", book.join("index.html").display());
+    Ok(())
+}
+
 /// Checks licences, bans and sources, and advisories where their database answers.
 pub(crate) fn deny(workspace: &Workspace) -> Result<()> {
     let program = setup::cargo_deny(workspace)?;

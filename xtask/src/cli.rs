@@ -66,6 +66,8 @@ enum Command {
     Tests,
     /// Build the documentation, warnings denied
     Doc,
+    /// Make a book of the guide in docs/; print its first page's path
+    Book,
     /// Check licences, bans and sources of dependencies; advisories where reachable
     Deny,
     /// Package the SDK as an author would get it, and build the package
@@ -99,6 +101,7 @@ pub(crate) fn run() -> Result<()> {
         Command::Clippy => checks::clippy(&workspace),
         Command::Tests => test::tests(&workspace),
         Command::Doc => checks::doc(&workspace),
+        Command::Book => checks::book(&workspace),
         Command::Deny => checks::deny(&workspace),
         Command::Package => checks::package(&workspace),
     }

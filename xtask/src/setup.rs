@@ -31,17 +31,26 @@ const WKG: Tool = Tool {
     environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")],
 };
 
+/// Makes a book of the guide. It neither serves nor searches here.
+const MDBOOK: Tool = Tool {
+    name: "mdbook",
+    version: "0.5.4",
+    options: &["--no-default-features"],
+    environment: &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")],
+};
+
 /// A program that tests start, and the Debian package that has it.
 struct Program {
     package: &'static str,
     name: &'static str,
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     Program { package: "postgresql", name: "initdb" },
     Program { package: REGISTRY, name: REGISTRY },
     Program { package: "skopeo", name: "skopeo" },
     Program { package: "tmux", name: "tmux" },
+    Program { package: "curl", name: "curl" },
     Program { package: PYTHON, name: PYTHON },
 ];
 
@@ -55,6 +64,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     wasm_target(workspace)?;
     cargo_deny(workspace)?;
     wkg(workspace)?;
+    mdbook(workspace)?;
     programs()?;
     python::packages(workspace)?;
     languages::tools(workspace).map(drop)
@@ -130,6 +140,11 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
 /// The path of wkg, installed when it is missing.
 pub(crate) fn wkg(workspace: &Workspace) -> Result<PathBuf> {
     tool(workspace, &WKG)
+}
+
+/// The path of mdbook, installed when it is missing.
+pub(crate) fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
+    tool(workspace, &MDBOOK)
 }
 
 /// The path of a tool, installed below the target directory when it is missing.

@@ -13,7 +13,7 @@ pub(crate) const TEST_SUPPORT: &str = "flowctl-test-support";
 
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("fmt", checks::fmt),
     ("tidy", tidy::check),
     ("wit", wit::check),
@@ -21,6 +21,7 @@ const STEPS: [Step; 9] = [
     ("guests", |workspace| guests::build(workspace).map(drop)),
     ("tests", run_tests),
     ("doc", checks::doc),
+    ("book", checks::book),
     ("package", checks::package),
     ("deny", checks::deny),
 ];

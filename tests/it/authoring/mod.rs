@@ -4,7 +4,6 @@
 mod build;
 mod cases;
 mod dev;
-mod guide;
 mod init;
 
 use std::path::PathBuf;
@@ -15,10 +14,10 @@ use libtest_mimic::Trial;
 use crate::flowctl::{Answer, Flowctl, target};
 
 /// A checkout of flowctl: this one.
-const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+pub(crate) const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [init::trials(), build::trials(), cases::trials(), dev::trials(), guide::trials()].into_iter().flatten().collect()
+    [init::trials(), build::trials(), cases::trials(), dev::trials()].into_iter().flatten().collect()
 }
 
 /// Somebody who writes a processor, with a folder of their own.
@@ -40,7 +39,14 @@ impl Author {
 
     /// `flowctl` with these arguments, which finds the toolchain that built the tests.
     pub(crate) fn command(&self, arguments: &str) -> Command {
-        let mut command = self.flowctl.command(arguments);
+        let mut command = self.program(env!("CARGO_BIN_EXE_flowctl"));
+        command.args(arguments.split_whitespace());
+        command
+    }
+
+    /// A program that finds the toolchain.
+    pub(crate) fn program(&self, program: &str) -> Command {
+        let mut command = self.flowctl.program(program);
         let home = PathBuf::from(std::env::var_os("HOME").unwrap());
         for (variable, below_home) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             command.env(variable, std::env::var_os(variable).map_or_else(|| home.join(below_home), PathBuf::from));
@@ -67,10 +73,10 @@ impl Author {
     /// new is fetched, into a folder that all cases share, so that its dependencies are built
     /// once. Two cases that run at one time need crates of different names.
     pub(crate) fn ready(&self, folder: &str) {
-        self.flowctl.write(&format!("{folder}/Cargo.lock"), include_str!("../../../Cargo.lock"));
-        let shared = target().join("authoring");
+        let (folder, shared) = (self.flowctl.path(folder), target().join("authoring"));
+        std::fs::write(folder.join("Cargo.lock"), include_str!("../../../Cargo.lock")).unwrap();
         std::fs::create_dir_all(&shared).unwrap();
-        std::os::unix::fs::symlink(shared, self.flowctl.path(&format!("{folder}/target"))).unwrap();
+        std::os::unix::fs::symlink(shared, folder.join("target")).unwrap();
     }
 
     /// Writes the processor of a crate of orders: `process` is what it does with each.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use flowctl_test_support::components::Role;
@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("topology::a_component_that_fails_on_trial_is_taken_back_by_itself", on_trial),
         fact("topology::a_run_without_a_server_is_changed_from_another_terminal", embedded),
         fact("topology::a_pipeline_follows_its_file", watched),
+        fact("topology::a_file_that_is_followed_keeps_the_plugins_that_it_was_run_with", watched_with_plugins),
         Trial::test("topology::wherever_it_is_killed_in_a_change_every_event_is_there_once", || killed(&OF_PROCESSORS)),
         Trial::test("topology::wherever_it_is_killed_in_a_change_of_sinks_every_event_is_in_each_once", || {
             killed(&OF_SINKS)
@@ -140,7 +141,7 @@ fn life() {
     let again = server.run("topology sync shop.yaml").success().stdout;
     assert_eq!(again, "nothing would change\n");
 
-    let history = server.json("topology history");
+    let history = server.json("topology history --pipeline shop");
     let history = history.as_array().unwrap();
     let statuses: Vec<&str> = history.iter().map(|row| row["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["kept", "kept", "kept", "kept", "kept", "started"], "{history:#?}");
@@ -184,7 +185,7 @@ fn refused() {
     assert_eq!(server.json("topology show --live"), before);
     let broken = guests().join("slow_configure.wasm");
     server.run(&format!("topology add {} --after orders", broken.display())).failure(&[]);
-    assert_eq!(server.json("topology history").as_array().unwrap().len(), 1, "nothing was made");
+    assert_eq!(server.json("topology history --pipeline shop").as_array().unwrap().len(), 1, "nothing was made");
     server.run("pipelines stop shop").success();
     let info = server.info_at("shop", "stopped");
     assert_eq!(info["events_in"], info["events_out"], "{info:#}");
@@ -219,7 +220,7 @@ spec:
         assert!(answer.stderr.contains("panic"), "{}", answer.stderr);
         assert_eq!(nodes(&server), ["guest", "out", "source"].map(ToOwned::to_owned).into());
     }
-    let history = server.json("topology history");
+    let history = server.json("topology history --pipeline shop");
     let latest = &history[0];
     assert_eq!((&latest["status"], &latest["is_current"]), (&"kept".into(), &true.into()), "{history:#}");
     assert!(latest["reason"].as_str().unwrap().contains("was rolled back"), "{history:#}");
@@ -256,10 +257,25 @@ fn embedded() {
 fn watched() {
     let flowctl = Flowctl::new();
     shop(&flowctl);
-    let said = std::fs::File::create(flowctl.path("said")).unwrap();
     let mut command = flowctl.command("run shop.yaml --watch");
-    command.env("FLOWCTL_PLUGINS", plugins()).stdout(Stdio::null()).stderr(said);
-    let mut child = command.spawn().unwrap();
+    command.env("FLOWCTL_PLUGINS", plugins());
+    follows(&flowctl, command);
+    flowctl.run("run - --watch").failure(&["standard input cannot be watched"]);
+}
+
+fn watched_with_plugins() {
+    let flowctl = Flowctl::new();
+    let server = Server::start(&flowctl);
+    shop(&flowctl);
+    follows(&flowctl, server.command_at(&format!("run shop.yaml --watch --plugins {}", plugins().display())));
+    let listed = server.json("topology history --pipeline shop");
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed:#}");
+}
+
+/// Changes the file while `command` runs and follows it.
+fn follows(flowctl: &Flowctl, mut command: Command) {
+    let said = std::fs::File::create(flowctl.path("said")).unwrap();
+    let mut child = command.stdout(Stdio::null()).stderr(said).spawn().unwrap();
     let says = |words: &str| until(words, || flowctl.read("said").contains(words).then_some(()));
     says("✓ All components running");
     let file = flowctl.read("shop.yaml");
@@ -271,7 +287,6 @@ fn watched() {
     assert!(child.wait().unwrap().success(), "{}", flowctl.read("said"));
     let said = flowctl.read("said");
     assert!(said.contains("minimum") && said.contains("Stopped `shop`"), "{said}");
-    flowctl.run("run - --watch").failure(&["standard input cannot be watched"]);
 }
 
 /// A pipeline whose control plane is killed while it changes.

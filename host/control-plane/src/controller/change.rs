@@ -195,8 +195,11 @@ impl Inner {
                 planned
             }
             Target::File(file) => {
-                let variables = file.variables.clone();
-                plan.file = PipelineFile { variables, ..(**file).clone() };
+                let mut file = (**file).clone();
+                if file.plugins.is_empty() {
+                    file.plugins.clone_from(&plan.file.plugins);
+                }
+                plan.file = file;
                 self.planned(&plan).await?
             }
             Target::Revision(number) => {
