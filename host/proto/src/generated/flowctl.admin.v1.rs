@@ -1258,7 +1258,8 @@ pub struct PipelineFile {
     /// What relative paths in the file start from: an absolute path on the control plane's machine.
     #[prost(string, tag = "4")]
     pub base_dir: ::prost::alloc::string::String,
-    /// Folders of plugins, or `.wasm` files, on the control plane's machine.
+    /// Folders of plugins, or `.wasm` files, on the control plane's machine. A change of a pipeline
+    /// that names none keeps those that it has.
     #[prost(string, repeated, tag = "5")]
     pub plugins: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The lock file's text; empty where there is none.
