@@ -11,8 +11,9 @@ mod shell;
 use std::cell::OnceCell;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use flowctl_test_support::postgres::Postgres;
+use flowctl_test_support::postgres;
 use flowctl_test_support::registry::Registry;
 use libtest_mimic::Trial;
 
@@ -75,6 +76,8 @@ struct Reader {
     author: Author,
     ports: [u16; 2],
     registry: OnceCell<Registry>,
+    // for as long as the page is followed
+    _database: Option<Arc<postgres::Server>>,
 }
 
 fn follow(name: &str, page: &str) {
@@ -102,8 +105,8 @@ impl Reader {
         std::fs::create_dir(flowctl.path("work")).unwrap();
         let mut bash = author.program("bash");
         let mut path = vec![Path::new(env!("CARGO_BIN_EXE_flowctl")).parent().unwrap().to_owned()];
-        if page.contains("DATABASE_URL") {
-            let server = Postgres::shared();
+        let database = page.contains("DATABASE_URL").then(postgres::Server::shared);
+        if let Some(server) = &database {
             path.push(server.psql_program().parent().unwrap().to_owned());
             bash.env("DATABASE_URL", server.create_database(&format!("guide_{name}")));
         }
@@ -115,7 +118,7 @@ impl Reader {
         // both are held until both are known, so that they differ
         let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
-        Self { shell, author, ports, registry: OnceCell::new() }
+        Self { shell, author, ports, registry: OnceCell::new(), _database: database }
     }
 
     fn write(&self, path: &str, text: &str) {
