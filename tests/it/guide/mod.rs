@@ -113,7 +113,9 @@ impl Reader {
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
         // fetched once for all runs
         bash.env("npm_config_cache", target().join("guide/npm")).env("PIP_CACHE_DIR", target().join("guide/pip"));
-        bash.env("npm_config_prefer_offline", "true").env("PATH", std::env::join_paths(path).unwrap()).env("FLOWCTL_PLUGINS", plugins());
+        bash.env("npm_config_prefer_offline", "true")
+            .env("PATH", std::env::join_paths(path).unwrap())
+            .env("FLOWCTL_PLUGINS", plugins());
         let shell = Shell::start(bash, flowctl.path("notes"), flowctl.path("work"));
         // both are held until both are known, so that they differ
         let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
