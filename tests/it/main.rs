@@ -8,19 +8,24 @@ mod artifacts;
 mod authoring;
 mod bad_input;
 mod commands;
+mod completions;
 mod control_plane;
 mod crash_points;
 mod delivery;
 mod flowctl;
 mod guide;
+mod help;
 mod hostile;
 mod kills;
 mod languages;
+mod manual;
+mod misspelled;
 mod observability;
 mod pipelines;
 mod resumes;
 mod stellar;
 mod swaps;
+mod terminal;
 mod types;
 
 use libtest_mimic::{Arguments, Trial};
@@ -40,6 +45,10 @@ fn main() -> std::process::ExitCode {
         stellar::trials(),
         pipelines::trials(),
         commands::trials(),
+        help::trials(),
+        misspelled::trials(),
+        completions::trials(),
+        manual::trials(),
         bad_input::trials(),
         hostile::trials(),
         delivery::trials(),

@@ -1,5 +1,5 @@
-//! What a fresh machine lacks: the wasm target, cargo's tools, and the servers, clients
-//! and interpreter that tests run against.
+//! What a fresh machine lacks: the wasm target, cargo's tools, and the servers, clients,
+//! shells and interpreter that tests run against.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,12 +45,16 @@ struct Program {
     name: &'static str,
 }
 
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 10] = [
     Program { package: "postgresql", name: "initdb" },
     Program { package: REGISTRY, name: REGISTRY },
     Program { package: "skopeo", name: "skopeo" },
     Program { package: "tmux", name: "tmux" },
     Program { package: "curl", name: "curl" },
+    Program { package: "bash", name: "bash" },
+    Program { package: "zsh", name: "zsh" },
+    Program { package: "fish", name: "fish" },
+    Program { package: "mandoc", name: "mandoc" },
     Program { package: PYTHON, name: PYTHON },
 ];
 

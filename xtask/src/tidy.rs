@@ -27,6 +27,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls-platform-verifier", &["host/connectors", "host/oci"]),
     ("similar", &["host/cli"]),
     ("clap", &["host/cli", "xtask", "xtask/bench"]),
+    ("clap_complete", &["host/cli"]),
+    ("clap_mangen", &["host/cli"]),
     ("indicatif", &["host/cli"]),
     ("ratatui", &["host/tui"]),
     ("crossterm", &["host/tui"]),

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use flowctl_types::units;
+use clap::{Args, Parser, Subcommand, ValueEnum as _};
+use flowctl_types::{EventType, EventTypeError, units};
 
 use crate::commands::{
-    completions, dashboard, dead_letters, index, inspect, lock, login, pipelines, plugins, processors, pull, push, run,
-    search, serve, status, tap, tokens, topology, validate,
+    completions, dashboard, dead_letters, index, inspect, lock, login, man, pipelines, plugins, processors, pull, push,
+    run, search, serve, status, tap, tokens, topology, validate,
 };
+use crate::help;
+use crate::output::Format;
 use crate::plane::ControlPlaneArgs;
+use crate::report;
 
 /// A host for event pipelines made of WebAssembly components
 ///
@@ -19,6 +22,7 @@ use crate::plane::ControlPlaneArgs;
 /// takes what comes out, and runs them in a sandbox.
 #[derive(Parser)]
 #[command(name = "flowctl", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = help::first_steps(), after_long_help = help::first_steps() + "\n\n" + &help::environment())]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -61,6 +65,7 @@ enum Command {
     #[command(subcommand)]
     Index(index::Index),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Where plugins, and components of other processes, are looked for.
@@ -81,9 +86,14 @@ pub(crate) fn of_environment() -> Vec<PathBuf> {
     std::env::split_paths(&said).filter(|part| !part.as_os_str().is_empty()).collect()
 }
 
+/// Reads the command line, and does what it says. An error is said.
+pub(crate) fn run() -> ExitCode {
+    Arguments::parse().run().unwrap_or_else(|error| report::failure(&error))
+}
+
 impl Arguments {
     /// Does what the arguments say.
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
@@ -106,8 +116,17 @@ impl Arguments {
             Command::Search(search) => search.run(),
             Command::Index(index) => index.run(),
             Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
         }
     }
+}
+
+/// Reads `--output` of what finds components by it, which is the format everywhere else.
+pub(crate) fn emitted_type(text: &str) -> Result<EventType, String> {
+    if Format::from_str(text, true).is_ok() {
+        return Err(format!("here it names an event type; for the format write `-o {text}` or `--format {text}`"));
+    }
+    text.parse().map_err(|error: EventTypeError| error.to_string())
 }
 
 /// Splits `KEY=VALUE`.

@@ -4,6 +4,8 @@ mod args;
 mod artifacts;
 mod catalog;
 mod commands;
+mod complete;
+mod help;
 mod logs;
 mod output;
 mod paths;
@@ -17,14 +19,12 @@ mod traces;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    logs::start();
-    if std::env::args_os().nth(1).is_some_and(|first| first == session::COMPILE) {
-        return flowctl_engine::compile_child_main(std::env::args_os().skip(2));
+    if let Some(code) = complete::answer().or_else(session::compile_child) {
+        return code;
     }
-    let code = args::Arguments::parse().run().unwrap_or_else(|error| report::failure(&error));
+    logs::start();
+    let code = args::run();
     traces::finish();
     code
 }

@@ -1,6 +1,6 @@
 //! Where a pipeline's state lies, and opening it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -20,6 +20,11 @@ pub(crate) struct StateArgs {
 }
 
 impl StateArgs {
+    /// Of the folder `dir`; as if nothing was said, where there is none.
+    pub(crate) const fn at(dir: Option<PathBuf>) -> Self {
+        Self { state_dir: dir }
+    }
+
     /// The folder of all of it. It may not exist.
     pub(crate) fn base(&self) -> Result<PathBuf> {
         self.state_dir.clone().or_else(paths::state).ok_or_else(|| {
@@ -36,6 +41,14 @@ impl StateArgs {
     pub(crate) fn open(&self, name: &NodeId) -> Result<PipelineState> {
         PipelineState::open(&self.dir(name)?, name).map_err(unusable)
     }
+}
+
+/// The names of the pipelines that have their state in a folder.
+pub(crate) fn names_in(base: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(base).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+    // what else lies there has no name of a pipeline, but `tenants`
+    names.filter(|name| name != "tenants" && name.parse::<NodeId>().is_ok()).collect()
 }
 
 /// How far the pipeline got.

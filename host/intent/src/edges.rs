@@ -5,10 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, nearest};
 
 use crate::component::Role;
-use crate::nearest;
 use crate::options::DEAD_LETTER_ID;
 use crate::reader::Reader;
 use crate::tree::{Kind, Node};
@@ -130,8 +129,8 @@ fn nearest_node<'a>(nodes: &[Declared<'a>], reading: &Declared<'_>, input: &Node
     let own = reading.id.map(|(id, _)| id);
     let others = nodes.iter().filter(|node| node.role != Role::Sink).filter_map(|node| node.id);
     let others: Vec<(&NodeId, &Node)> = others.filter(|(id, _)| Some(*id) != own).collect();
-    let near = nearest(input.as_str(), others.iter().map(|(id, _)| id.as_str()))?;
-    others.iter().find(|(id, _)| id.as_str() == near).map(|(_, place)| *place)
+    let near = nearest(input.as_str(), others.iter().map(|(id, _)| id.as_str()));
+    others.iter().find(|(id, _)| near.first() == Some(&id.as_str())).map(|(_, place)| *place)
 }
 
 /// Walks from every node to its inputs, depth first. A cycle is noted once, at the

@@ -5,11 +5,11 @@
 //! it was planned to. What comes out is read and checked like any other file, so an edit
 //! refuses only what it cannot do at all.
 
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, nearest};
 use serde_json::{Map, Value, json};
 
 use crate::scalar::Side;
-use crate::{Document, Intent, nearest};
+use crate::{Document, Intent};
 
 /// The lists of nodes in a document.
 const LISTS: [&str; 3] = ["sources", "processors", "sinks"];
@@ -67,12 +67,12 @@ pub struct Addition {
 #[non_exhaustive]
 pub enum EditError {
     /// There is no such node.
-    #[error("the pipeline has no node `{node}`{}", .nearest.as_ref().map_or_else(String::new, |near| format!(": is `{near}` meant?")))]
+    #[error("the pipeline has no node `{node}`")]
     NoNode {
         /// What was asked for.
         node: String,
-        /// The node whose name is nearest.
-        nearest: Option<String>,
+        /// Nodes with names that are near, nearest first.
+        nearest: Vec<String>,
     },
     /// There is one already.
     #[error("the pipeline has a node `{node}` already")]
@@ -227,7 +227,7 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// [`EditError::NoNode`] with the nearest where there is none.
+    /// [`EditError::NoNode`] with those that are near.
     pub fn check(&self, id: &str) -> Result<(), EditError> {
         self.node(id).map(drop)
     }
@@ -262,12 +262,12 @@ impl Draft {
         let nodes = self.spec.iter_mut().filter(|(list, _)| LISTS.contains(&list.as_str()));
         let mut nodes = nodes.filter_map(|(_, list)| list.as_array_mut()).flatten();
         let found = nodes.find(|node| name_of(node) == Some(id)).and_then(Value::as_object_mut);
-        found.ok_or_else(|| EditError::NoNode { node: id.to_owned(), nearest: None })
+        found.ok_or_else(|| EditError::NoNode { node: id.to_owned(), nearest: Vec::new() })
     }
 
     fn no_node(&self, id: &str) -> EditError {
-        let near = nearest(id, self.nodes().filter_map(name_of)).map(ToOwned::to_owned);
-        EditError::NoNode { node: id.to_owned(), nearest: near }
+        let near = nearest(id, self.nodes().filter_map(name_of));
+        EditError::NoNode { node: id.to_owned(), nearest: near.into_iter().map(str::to_owned).collect() }
     }
 }
 
@@ -442,7 +442,7 @@ spec:
         let mut draft = draft(V1);
         let before = draft.to_value();
         for (error, said) in [
-            (draft.remove("ou"), "the pipeline has no node `ou`: is `out` meant?"),
+            (draft.remove("ou"), "the pipeline has no node `ou`"),
             (draft.add(&addition("p", Place::Processor, &["s"], &[])), "the pipeline has a node `p` already"),
             (draft.add(&addition("x", Place::Processor, &["s"], &["out"])), "`out` does not read from `s`"),
             (

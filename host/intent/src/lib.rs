@@ -19,7 +19,6 @@ mod holes;
 mod interpolate;
 mod json_schema;
 mod model;
-mod nearest;
 mod options;
 mod reader;
 mod scalar;
@@ -35,5 +34,4 @@ pub use model::{
     Component, DiscoverIntent, Endpoint, ExplicitIntent, Grants, Intent, NodeOptions, ProcessorSpec, SinkSpec,
     SourceSpec,
 };
-pub use nearest::nearest;
 pub use settings::{Batching, Limits, OnFailure, Overrides, Retry, Settings};

@@ -8,13 +8,13 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use flowctl_types::NodeId;
 use flowctl_types::units::{duration_text, parse_duration, parse_size, size_text};
+use flowctl_types::{NodeId, did_you_mean};
 
 use crate::fault::{Problem, Span};
 use crate::scalar::Side;
 use crate::tree::{Entry, Kind, Node, Scalar, shorten};
-use crate::{Config, Interpolated, nearest};
+use crate::{Config, Interpolated};
 
 /// Collects problems while values are read.
 #[derive(Default)]
@@ -67,10 +67,8 @@ impl Reader {
         for entry in entries {
             let name = entry.name.as_str();
             if !known.contains(&name) && !refused.contains(&name) {
-                let hint = match nearest(&entry.name, known.iter().copied()) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("known here: {}", quoted(known)),
-                };
+                let near = did_you_mean(&entry.name, known.iter().copied());
+                let hint = near.unwrap_or_else(|| format!("known here: {}", quoted(known)));
                 self.fault(entry.span, format!("unknown key `{}` in {what}", shorten(&entry.name)), hint);
             }
         }
@@ -157,8 +155,8 @@ impl Reader {
         let text = self.text(node, what)?;
         let index = known.iter().position(|name| *name == text);
         if index.is_none() {
-            let hint = match nearest(text, known.iter().copied()) {
-                Some(name) => format!("did you mean `{name}`? Known: {}", quoted(known)),
+            let hint = match did_you_mean(text, known.iter().copied()) {
+                Some(near) => format!("{near} Known: {}", quoted(known)),
                 None => format!("known: {}", quoted(known)),
             };
             self.fault(node.span, format!("unknown {} `{}`", what.trim_matches('`'), node.shown()), hint);

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowctl_schema::{Role, Schema};
-use flowctl_types::EventType;
+use flowctl_types::{EventType, all_of};
 
 use crate::graph::Link;
 use crate::search::{Candidates, Found, Search};
-use crate::{Accepts, ChainError, Emits, Entry, LookupError, Refusal, Registry, all_of, kind, less_version};
+use crate::{Accepts, ChainError, Emits, Entry, LookupError, Refusal, Registry, kind, less_version};
 
 /// Most processors in a chain, unless the caller says otherwise.
 pub const MAX_HOPS: usize = 8;

@@ -1,9 +1,9 @@
 //! Why there is no chain, and what to do about it.
 
 use flowctl_schema::Mismatch;
-use flowctl_types::EventType;
+use flowctl_types::{EventType, all_of, one_of};
 
-use crate::{LookupError, all_of, one_of};
+use crate::LookupError;
 
 /// Why there is no chain, or not one alone.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -15,7 +15,6 @@ mod entry;
 mod graph;
 mod live;
 mod lookup;
-mod nearest;
 mod registry;
 mod search;
 
@@ -25,5 +24,4 @@ pub use declare::{DeclarationError, DeclarationFault, Declarations};
 pub use entry::{Accepts, Emits, Entry, Origin, Refusal};
 pub use live::{LiveComponent, LiveOrigin};
 pub use lookup::{LookupError, kind, less_version};
-pub use nearest::{all_of, nearest, one_of};
 pub use registry::{ConfigCheck, Conflict, Registry};

@@ -8,9 +8,9 @@
 //! near.
 
 use flowctl_schema::Role;
-use flowctl_types::{Digest, Reference};
+use flowctl_types::{Digest, Reference, nearest, one_of};
 
-use crate::{Conflict, Entry, Registry, nearest, one_of};
+use crate::{Conflict, Entry, Registry};
 
 /// Why a name stands for no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -264,7 +264,11 @@ impl Registry {
         }
         let of_role = self.entries().filter(|entry| entry.role == role);
         let known = of_role.flat_map(|entry| [entry.name.as_str(), kind(entry)]);
-        Err(LookupError::Unknown { role, name: name.to_owned(), nearest: nearest(name, known) })
+        Err(LookupError::Unknown {
+            role,
+            name: name.to_owned(),
+            nearest: nearest(name, known).into_iter().map(str::to_owned).collect(),
+        })
     }
 
     fn find_version(&self, role: Role, name: &str, version: &str, scope: Scope) -> Result<&Entry, LookupError> {

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use flowctl_schema::{ConfigFault, Role, Schema};
-use flowctl_types::{Digest, EventType, Reference};
+use flowctl_types::{Digest, EventType, Reference, nearest};
 
 use crate::graph::TypeGraph;
-use crate::{ChainError, DeclarationFault, Declarations, Entry, Origin, nearest};
+use crate::{ChainError, DeclarationFault, Declarations, Entry, Origin};
 
 /// Plugins and connectors, and the graph of types that they span.
 #[derive(Debug, Clone)]
@@ -186,7 +186,10 @@ impl Registry {
     pub fn event_type(&self, event_type: &EventType) -> Result<&Schema, ChainError> {
         self.types.get(event_type).ok_or_else(|| ChainError::UnknownType {
             event_type: event_type.clone(),
-            nearest: nearest(event_type.as_str(), self.types.keys().map(EventType::as_str)),
+            nearest: nearest(event_type.as_str(), self.types.keys().map(EventType::as_str))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
         })
     }
 

@@ -7,8 +7,9 @@
 //! Invariant: the text was checked to be UTF-8 as a whole before parsing starts, and
 //! recursion is as deep as the type, never as deep as the text.
 
+use flowctl_types::did_you_mean;
+
 use crate::fault::{Fault, MAX_EVENT_BYTES, Outcome};
-use crate::nearest::nearest;
 use crate::plan::{Cases, FieldPlan, Names, Plan, RecordPlan};
 use crate::{text, varint};
 
@@ -375,8 +376,8 @@ impl<'a> JsonReader<'a> {
 #[cold]
 fn unknown_name<'a>(what: &str, name: &str, offset: usize, known: impl Iterator<Item = &'a str> + Clone) -> Box<Fault> {
     let shown: String = name.chars().take(64).collect();
-    let reason = match nearest(name, known.clone()) {
-        Some(near) => format!("unknown {what} `{shown}`, did you mean `{near}`?"),
+    let reason = match did_you_mean(name, known.clone()) {
+        Some(near) => format!("unknown {what} `{shown}`, {near}"),
         None => {
             let names: Vec<_> = known.take(8).map(|name| format!("`{name}`")).collect();
             format!("unknown {what} `{shown}`, there are {}", names.join(", "))

@@ -17,7 +17,6 @@ mod fault;
 mod json;
 mod listing;
 mod lower;
-mod nearest;
 mod payload;
 mod plan;
 mod row;

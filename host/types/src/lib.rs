@@ -1,5 +1,5 @@
 //! Words that every flowctl crate shares: event types, batches, event ids,
-//! digests, references, node ids, durations and sizes as text.
+//! digests, references, node ids, durations and sizes as text, and names that are near.
 //!
 //! Invariant: a value of one of these types is valid by construction; whoever
 //! holds an [`EventType`] or a [`NodeId`] need not check its spelling again. No
@@ -11,6 +11,7 @@ mod digest;
 mod event_type;
 mod ids;
 mod names;
+mod near;
 mod reference;
 pub mod units;
 
@@ -20,4 +21,5 @@ pub use digest::{Digest, DigestError};
 pub use event_type::{EventType, EventTypeError};
 pub use ids::{Description, Ids};
 pub use names::{NameError, NodeId};
+pub use near::{all_of, did_you_mean, nearest, one_of};
 pub use reference::{Reference, ReferenceError, is_tag};

@@ -14,6 +14,7 @@ mod runs;
 pub(crate) mod server;
 mod tenants;
 mod topology;
+mod watches;
 
 use libtest_mimic::Trial;
 
@@ -30,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         policies::trials(),
         tenants::trials(),
         topology::trials(),
+        watches::trials(),
     ]
     .into_iter()
     .flatten()

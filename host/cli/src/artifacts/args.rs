@@ -23,7 +23,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "FILE", help_heading = "Registry")]
     pub(crate) ca_file: Vec<PathBuf>,
     /// Name to log in with, for this command alone
-    #[arg(long, value_name = "NAME", requires = "password_stdin", help_heading = "Registry")]
+    #[arg(short, long, value_name = "NAME", requires = "password_stdin", help_heading = "Registry")]
     username: Option<String>,
     /// Read the password of `--username` from standard input
     #[arg(long, requires = "username", conflicts_with = "token_stdin", help_heading = "Registry")]

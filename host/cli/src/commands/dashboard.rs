@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use flowctl_tui::{Colours, Options};
 
+use crate::help::examples;
 use crate::plane::{self, ControlPlaneArgs, attached, refused};
 use crate::report::Hinted;
 use crate::status;
@@ -18,9 +19,12 @@ use crate::status;
 /// added and removed, after the plan was shown. When the control plane goes away, the last picture stays until it is
 /// back. `?` shows the keys.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  flowctl dashboard\n  flowctl dashboard transfers\n  \
-                        FLOWCTL_TOKEN=… flowctl dashboard --control-plane https://flowctl.example:8443\n  \
-                        NO_COLOR=1 flowctl dashboard")]
+#[command(after_help = examples(&[
+    ("flowctl dashboard", "all pipelines"),
+    ("flowctl dashboard transfers", "one of them"),
+    ("FLOWCTL_TOKEN=… flowctl dashboard --control-plane https://flowctl.example:8443", ""),
+    ("NO_COLOR=1 flowctl dashboard", "without colours"),
+]))]
 pub(crate) struct Dashboard {
     /// The pipeline to open [default: the list of all]
     #[arg(value_name = "PIPELINE")]

@@ -1,8 +1,9 @@
 //! `flowctl dead-letters list | show | replay`.
 
-mod letters;
+pub(crate) mod letters;
 mod replay;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,24 +11,32 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use flowctl_runtime::Status;
 use flowctl_topology::{Component, Topology};
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, did_you_mean};
 
 use self::letters::{Letter, Letters, Selection};
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::pipeline::supply::{Reach, Supply};
 use crate::report::Hinted;
 use crate::session::{self, Voice};
-use crate::state::StateArgs;
+use crate::state::{StateArgs, names_in};
 use crate::{paths, pipeline};
 
 /// Characters of a reason that the table shows.
 const REASON_CHARS: usize = 60;
 
+/// Events that the id of an unknown one is compared with.
+const MAX_COMPARED: usize = 10_000;
+
 /// The commands below `dead-letters`.
 #[derive(Subcommand)]
+#[command(after_help = examples(&[
+    ("flowctl dead-letters list transfers", ""),
+    ("flowctl dead-letters replay transfers.yaml", "put them back"),
+]))]
 pub(crate) enum DeadLetters {
     /// List the events that a pipeline set aside
     List(List),
@@ -43,6 +52,10 @@ pub(crate) enum DeadLetters {
 
 /// Arguments of `dead-letters list`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl dead-letters list transfers", "by the pipeline's name"),
+    ("flowctl dead-letters list transfers.yaml --node postgres --output json", "by its file"),
+]))]
 pub(crate) struct List {
     #[command(flatten)]
     of: Of,
@@ -58,6 +71,9 @@ pub(crate) struct List {
 
 /// Arguments of `dead-letters show`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl dead-letters show transfers ledgers/100/2", "an event of `dead-letters list`"),
+]))]
 pub(crate) struct Show {
     #[command(flatten)]
     of: Of,
@@ -71,6 +87,10 @@ pub(crate) struct Show {
 
 /// Arguments of `dead-letters replay`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl dead-letters replay transfers.yaml", "all of them"),
+    ("flowctl dead-letters replay transfers.yaml --node postgres", "those that one node refused"),
+]))]
 pub(crate) struct Replay {
     #[command(flatten)]
     of: Of,
@@ -85,7 +105,7 @@ pub(crate) struct Replay {
 #[derive(Args)]
 struct Of {
     /// The pipeline: its file, or its name where its letters go to the state directory
-    #[arg(value_name = "PIPELINE")]
+    #[arg(id = "letters_of", value_name = "FILE | PIPELINE")]
     pipeline: String,
     #[command(flatten)]
     plugins: PluginArgs,
@@ -106,10 +126,11 @@ impl DeadLetters {
 
 impl List {
     fn run(self) -> Result<ExitCode> {
-        let mut found = Vec::new();
+        let (mut found, mut nodes) = (Vec::new(), BTreeSet::new());
         let mut is_more = false;
         if let Some(mut letters) = Letters::open(&self.of.file()?, 0)? {
             while let Some((letter, _)) = letters.next()? {
+                nodes.insert(letter.node.clone());
                 if self.selection.holds(&letter) {
                     if found.len() == self.limit {
                         is_more = true;
@@ -118,6 +139,9 @@ impl List {
                     found.push(letter);
                 }
             }
+        }
+        if found.is_empty() {
+            self.selection.say_near(&nodes);
         }
         output::value(self.output, &found, || {
             let rows: Vec<_> = found.iter().map(row).collect();
@@ -133,17 +157,22 @@ impl List {
 impl Show {
     fn run(self) -> Result<ExitCode> {
         let file = self.of.file()?;
+        let mut ids = Vec::new();
         if let Some(mut letters) = Letters::open(&file, 0)? {
             while let Some((letter, _)) = letters.next()? {
                 if letter.event_id == self.event {
                     output::value(self.output, &letter, || text(&letter))?;
                     return Ok(ExitCode::SUCCESS);
                 }
+                if ids.len() < MAX_COMPARED {
+                    ids.push(letter.event_id);
+                }
             }
         }
+        let near = did_you_mean(&self.event, ids.iter().map(String::as_str));
         Err(Hinted::error(
             format!("there is no letter of event `{}` in `{}`", self.event, file.display()),
-            "`flowctl dead-letters list` shows them all",
+            near.unwrap_or_else(|| "`flowctl dead-letters list` shows them all".to_owned()),
         ))
     }
 }
@@ -167,6 +196,7 @@ impl Replay {
         let voice = if self.quiet { Voice::Quiet } else { Voice::Normal };
         let Some(replayed) = replay::run(&planned, &state, &file, &self.selection, voice)? else {
             voice.say("no letters to put back");
+            self.selection.say_near(&nodes_of(&file)?);
             return Ok(ExitCode::SUCCESS);
         };
         session::say_end(name, &replayed.summary, voice);
@@ -195,13 +225,26 @@ impl Of {
         })?;
         let dir = self.state.dir(&name)?;
         if !dir.is_dir() {
+            let folders = names_in(&self.state.base()?);
+            let near = did_you_mean(name.as_str(), folders.iter().map(String::as_str));
             return Err(Hinted::error(
                 format!("pipeline `{name}` has no state in `{}`", dir.display()),
-                "name the folder that it runs with: --state-dir",
+                near.unwrap_or_else(|| "name the folder that it runs with: --state-dir".to_owned()),
             ));
         }
         Ok(paths::dead_letters(&dir))
     }
+}
+
+/// The nodes that letters in a file are of.
+fn nodes_of(file: &Path) -> Result<BTreeSet<NodeId>> {
+    let mut nodes = BTreeSet::new();
+    if let Some(mut letters) = Letters::open(file, 0)? {
+        while let Some((letter, _)) = letters.next()? {
+            nodes.insert(letter.node);
+        }
+    }
+    Ok(nodes)
 }
 
 fn is_file(pipeline: &str) -> bool {

@@ -10,15 +10,27 @@ use flowctl_types::Reference;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
+use crate::help::examples;
 use crate::report::{Hinted, hinted};
 use crate::status;
 
 /// The commands below `index`.
 #[derive(Subcommand)]
+#[command(after_help = examples(&[
+    ("flowctl index add registry.example/plugins/ttp-processor:1.2.0", "so that others find it"),
+    ("flowctl index remove registry.example/plugins/ttp-processor:1.2.0", ""),
+]))]
 pub(crate) enum Index {
     /// List plugins in an index, which is made where there is none
+    #[command(after_help = examples(&[
+        ("flowctl index add registry.example/plugins/ttp-processor:1.2.0", "to the index of the settings"),
+        ("flowctl index add registry.example/plugins/ttp-processor:1.2.0 --index registry.example/index:latest", ""),
+    ]))]
     Add(Edit),
     /// Take plugins out of an index
+    #[command(after_help = examples(&[
+        ("flowctl index remove registry.example/plugins/ttp-processor:1.2.0", "from the index of the settings"),
+    ]))]
     Remove(Edit),
 }
 

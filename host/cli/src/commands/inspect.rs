@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::artifacts::args::RegistryArgs;
 use crate::artifacts::{Artifacts, refused};
 use crate::commands::describe::Description;
+use crate::help::examples;
 use crate::report::hinted;
 use crate::{catalog, output};
 
@@ -26,6 +27,11 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// registry or a layout: what its manifest and its configuration say, without downloading the component; `flowctl
 /// pull` holds that against the bytes.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl inspect ttp-processor.wasm", "a file"),
+    ("flowctl inspect registry.example/plugins/ttp-processor:1.2.0", "what a registry says"),
+    ("flowctl inspect oci-layout:./layout:1.2.0 --output json", "a layout on disk"),
+]))]
 pub(crate) struct Inspect {
     /// The component's file, or a reference such as `registry/repository:tag` or `oci-layout:PATH:TAG`
     #[arg(value_name = "FILE.wasm | REF")]

@@ -11,6 +11,7 @@ use flowctl_types::Reference;
 use crate::args::PluginArgs;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::artifacts::{Artifacts, refused};
+use crate::help::examples;
 use crate::pipeline::lockfile::{self, LockFile, Locked};
 use crate::pipeline::supply::{Locking, Reach, Supply};
 use crate::report::Hinted;
@@ -21,6 +22,11 @@ use crate::{pipeline, status};
 /// NAME.lock beside the pipeline's file has the digest and the types of each plugin; `flowctl run` keeps to it. What
 /// it has stays as it is; a tag that stands for something else by now is reported, and followed with `--update`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl lock transfers.yaml", "write transfers.lock"),
+    ("flowctl lock transfers.yaml --update", "follow tags that moved"),
+    ("flowctl lock transfers.yaml --check", "for continuous integration"),
+]))]
 pub(crate) struct Lock {
     /// The pipeline
     #[arg(value_name = "FILE")]

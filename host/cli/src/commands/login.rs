@@ -9,6 +9,7 @@ use flowctl_oci::auth::{AuthError, Kept, Login as Credential};
 
 use crate::artifacts::args::{RegistryArgs, secret_from_stdin};
 use crate::artifacts::{Artifacts, basic, credentials, refused};
+use crate::help::examples;
 use crate::report::{Hinted, hinted};
 use crate::status;
 
@@ -17,6 +18,10 @@ use crate::status;
 /// It is tried first, then kept where docker keeps it: by the credential helper of its configuration, or in
 /// `config.json`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl login registry.example --username ada", "the password is asked for"),
+    ("printf %s \"$PASSWORD\" | flowctl login registry.example -u ada --password-stdin", ""),
+]))]
 pub(crate) struct Login {
     /// The registry's host, and its port where it has one
     #[arg(value_name = "REGISTRY")]
@@ -40,6 +45,9 @@ pub(crate) struct Login {
 
 /// Forget the login for a registry
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl logout registry.example", ""),
+]))]
 pub(crate) struct Logout {
     /// The registry's host, and its port where it has one
     #[arg(value_name = "REGISTRY")]

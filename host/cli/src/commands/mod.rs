@@ -9,6 +9,7 @@ pub(crate) mod index;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod login;
+pub(crate) mod man;
 pub(crate) mod pipelines;
 pub(crate) mod plugins;
 pub(crate) mod processors;

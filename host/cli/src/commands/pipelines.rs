@@ -15,6 +15,7 @@ use self::info::Info;
 use self::logs::Logs;
 use self::rows::{PipelineRow, RunRow};
 use crate::args::duration;
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::plane::{self, ControlPlaneArgs, is_over, refused, status_word};
 use crate::report::Hinted;
@@ -22,6 +23,11 @@ use crate::status;
 
 /// The commands below `pipelines`.
 #[derive(Subcommand)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines list", ""),
+    ("flowctl pipelines info transfers", "its last run"),
+    ("flowctl pipelines stop transfers", ""),
+]))]
 pub(crate) enum Pipelines {
     /// List the pipelines that the control plane knows, with what became of their last run
     List(List),
@@ -41,6 +47,10 @@ pub(crate) enum Pipelines {
 
 /// Arguments of `pipelines list`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines list", ""),
+    ("flowctl pipelines list --output json", "for a program"),
+]))]
 pub(crate) struct List {
     #[command(flatten)]
     plane: ControlPlaneArgs,
@@ -51,6 +61,10 @@ pub(crate) struct List {
 
 /// Arguments of `pipelines active`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines active", ""),
+    ("flowctl pipelines active --output yaml", "for a program"),
+]))]
 pub(crate) struct Active {
     #[command(flatten)]
     list: List,
@@ -58,9 +72,13 @@ pub(crate) struct Active {
 
 /// Arguments of `pipelines runs`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines runs transfers", ""),
+    ("flowctl pipelines runs transfers --limit 5 --output json", "the last five"),
+]))]
 pub(crate) struct Runs {
     /// The pipeline
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "PIPELINE")]
     name: String,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -71,6 +89,11 @@ pub(crate) struct Runs {
 
 /// Arguments of `pipelines stop`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines stop transfers", "what is under way reaches the sinks"),
+    ("flowctl pipelines stop transfers --drain-timeout 30s", "in half a minute at most"),
+    ("flowctl pipelines stop transfers --drain-timeout 0s", "at once"),
+]))]
 pub(crate) struct Stop {
     /// The run, or the pipeline whose run is meant
     #[arg(value_name = "RUN")]
@@ -88,9 +111,12 @@ pub(crate) struct Stop {
 
 /// Arguments of `pipelines delete`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines delete transfers", ""),
+]))]
 pub(crate) struct Delete {
     /// The pipeline
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "PIPELINE")]
     name: String,
     #[command(flatten)]
     plane: ControlPlaneArgs,
@@ -201,23 +227,22 @@ async fn wait_for_end(client: &Client, mut run: admin::Run) -> Result<admin::Run
 
 /// The run of this id, or the last one of the pipeline of this name.
 async fn find_run(client: &Client, text: &str) -> Result<admin::Run> {
-    match client.run(text).await {
+    let near_run = match client.run(text).await {
         Ok(run) => return Ok(run),
-        Err(error) if error.is_not_found() => {}
+        Err(error) if error.is_not_found() => error.hint(),
         Err(error) => return Err(refused(error)),
-    }
-    let unknown = || {
-        Hinted::error(
-            format!("there is no run or pipeline `{text}`"),
-            "`flowctl pipelines list` shows the pipelines, `flowctl pipelines runs NAME` the runs of one",
-        )
+    };
+    let lists = "`flowctl pipelines list` shows the pipelines, `flowctl pipelines runs PIPELINE` the runs of one";
+    let unknown = |near: Option<String>| {
+        let hint = near.unwrap_or_else(|| lists.to_owned());
+        Hinted::error(format!("there is no run or pipeline `{text}`"), hint)
     };
     let pipeline = match client.pipeline(text).await {
         Ok(pipeline) => pipeline,
-        Err(error) if error.is_not_found() => return Err(unknown()),
+        Err(error) if error.is_not_found() => return Err(unknown(error.hint().or(near_run))),
         Err(error) => return Err(refused(error)),
     };
-    let Some(last) = pipeline.last_run else { return Err(unknown()) };
+    let Some(last) = pipeline.last_run else { return Err(unknown(None)) };
     client.run(&last.id).await.map_err(refused)
 }
 

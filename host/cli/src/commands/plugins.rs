@@ -4,19 +4,25 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use flowctl_oci::{Entry, Untagged};
-use flowctl_types::{Digest, Reference};
+use flowctl_oci::{Entry, Store, Untagged};
+use flowctl_types::{Digest, Reference, did_you_mean};
 use serde::Serialize;
 
 use crate::artifacts::args::RegistryArgs;
 use crate::artifacts::{Artifacts, trust};
 use crate::commands::artifact_row::{ArtifactRow, types};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::{Hinted, hinted};
 use crate::{catalog, status};
 
 /// The commands below `plugins`.
 #[derive(Subcommand)]
+#[command(after_help = examples(&[
+    ("flowctl plugins list", ""),
+    ("flowctl plugins remove registry.example/plugins/ttp-processor:1.2.0", ""),
+    ("flowctl plugins gc", "free their space"),
+]))]
 pub(crate) enum Plugins {
     /// List the plugins of the local store
     List(List),
@@ -28,6 +34,10 @@ pub(crate) enum Plugins {
 
 /// Arguments of `plugins list`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl plugins list", ""),
+    ("flowctl plugins list --output json", "for a program"),
+]))]
 pub(crate) struct List {
     /// How to print the list
     #[arg(short, long, value_enum, default_value_t)]
@@ -36,6 +46,9 @@ pub(crate) struct List {
 
 /// Arguments of `plugins remove`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl plugins remove registry.example/plugins/ttp-processor:1.2.0", ""),
+]))]
 pub(crate) struct Remove {
     /// What to take out: a reference as `plugins list` prints it, or the digest of a manifest
     #[arg(value_name = "REF", required = true)]
@@ -44,6 +57,10 @@ pub(crate) struct Remove {
 
 /// Arguments of `plugins gc`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl plugins gc", ""),
+    ("flowctl plugins gc --untagged", "also what tags moved away from"),
+]))]
 pub(crate) struct Gc {
     /// Also remove plugins whose tag moved on to another; a lock file may still name them
     #[arg(long)]
@@ -135,8 +152,11 @@ impl Remove {
     fn run(self, artifacts: &Artifacts) -> Result<ExitCode> {
         let store = artifacts.existing_store()?;
         for text in &self.references {
-            let missing =
-                || Hinted::error(format!("the store has no `{text}`"), "`flowctl plugins list` shows what it has");
+            let missing = || {
+                let near = store.and_then(|store| near(store, artifacts, text));
+                let hint = near.unwrap_or_else(|| "`flowctl plugins list` shows what it has".to_owned());
+                Hinted::error(format!("the store has no `{text}`"), hint)
+            };
             let store = store.ok_or_else(missing)?;
             let removed = match text.parse::<Digest>() {
                 Ok(digest) => store.remove_digest(&digest),
@@ -153,6 +173,14 @@ impl Remove {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The references of the store that `text` may have meant.
+fn near(store: &Store, artifacts: &Artifacts, text: &str) -> Option<String> {
+    let reference = text.parse::<Reference>().ok().and_then(|reference| artifacts.absolute(&reference).ok());
+    let wanted = reference.map_or_else(|| text.to_owned(), |reference| reference.to_string());
+    let held: Vec<String> = store.list().ok()?.iter().map(|held| held.reference.to_string()).collect();
+    did_you_mean(&wanted, held.iter().map(String::as_str))
 }
 
 impl Gc {

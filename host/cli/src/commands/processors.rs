@@ -17,27 +17,33 @@ use std::borrow::Borrow;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum as _};
+use clap::{Args, Subcommand};
 use flowctl_registry::{Accepts, Declarations, Entry};
 use flowctl_schema::Schema;
-use flowctl_types::EventType;
+use flowctl_types::{EventType, did_you_mean};
 use serde::Serialize;
 
 use self::build::Build;
 use self::dev::Dev;
 use self::init::Init;
 use self::test::Test;
-use crate::args::{PluginArgs, key_value};
+use crate::args::{PluginArgs, emitted_type, key_value};
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
 use crate::catalog::{self, Shown};
 use crate::commands::describe::Description;
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 use crate::status;
 
 /// The commands below `processors`.
 #[derive(Subcommand)]
+#[command(after_help = examples(&[
+    ("flowctl processors list", "what there is"),
+    ("flowctl processors show ttp-processor", "types and configuration"),
+    ("flowctl processors build", "the crate here"),
+]))]
 pub(crate) enum Processors {
     /// List the sources, processors and sinks that pipelines can use
     List(List),
@@ -76,6 +82,10 @@ pub(crate) enum Processors {
 
 /// Arguments of `processors list`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl processors list", ""),
+    ("flowctl processors list --plugins ./plugins --output json", "with plugins of a folder"),
+]))]
 pub(crate) struct List {
     /// Also components of other processes that are not healthy
     #[arg(long)]
@@ -89,6 +99,11 @@ pub(crate) struct List {
 
 /// Arguments of `processors find`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl processors find --input stellar.ledger.v1", "who reads it"),
+    ("flowctl processors find --input stellar.ledger.v1 --output stellar.token.transfer.v1", ""),
+    ("flowctl processors find --output stellar.ledger.v1 --metadata network=pubnet -o json", ""),
+]))]
 pub(crate) struct Find {
     /// Event type that it reads
     #[arg(long, value_name = "TYPE", required_unless_present_any = ["output", "metadata"])]
@@ -108,8 +123,13 @@ pub(crate) struct Find {
 
 /// Arguments of `processors show`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl processors show postgres", "a connector"),
+    ("flowctl processors show ttp-processor --output yaml", "a plugin, for a program"),
+]))]
 pub(crate) struct Show {
     /// Its name, as `processors list` prints it
+    #[arg(value_name = "COMPONENT")]
     id: String,
     #[command(flatten)]
     plugins: PluginArgs,
@@ -174,14 +194,9 @@ impl Processors {
                     Declarations::default(),
                 )?;
                 let Some(entry) = registry.named(&show.id).next() else {
-                    let near = flowctl_registry::nearest(&show.id, registry.entries().map(|entry| entry.name.as_str()));
-                    return Err(Hinted::error(
-                        format!("there is no `{}`", show.id),
-                        match near.as_slice() {
-                            [] => "`flowctl processors list` shows all; --plugins DIR adds plugins".to_owned(),
-                            near => format!("did you mean {}?", flowctl_registry::one_of(near)),
-                        },
-                    ));
+                    let near = did_you_mean(&show.id, registry.entries().map(|entry| entry.name.as_str()));
+                    let all = || "`flowctl processors list` shows all; --plugins DIR adds plugins".to_owned();
+                    return Err(Hinted::error(format!("there is no `{}`", show.id), near.unwrap_or_else(all)));
                 };
                 let description = Description::of(entry);
                 output::value(show.output, &description, || description.text())?;
@@ -240,14 +255,6 @@ impl Row {
 /// Several names in one cell.
 pub(super) fn cell<T: Borrow<str>>(names: &[T]) -> String {
     if names.is_empty() { "-".to_owned() } else { names.join(", ") }
-}
-
-/// Reads `--output` of `find`, which is the format everywhere else.
-fn emitted_type(text: &str) -> Result<EventType, String> {
-    if Format::from_str(text, true).is_ok() {
-        return Err(format!("here it names an event type; for the format write `-o {text}` or `--format {text}`"));
-    }
-    text.parse().map_err(|error: flowctl_types::EventTypeError| error.to_string())
 }
 
 fn print<'a>(format: Format, entries: impl Iterator<Item = &'a Entry>) -> Result<ExitCode> {

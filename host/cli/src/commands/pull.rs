@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::artifacts::args::RegistryArgs;
 use crate::artifacts::{Artifacts, Bars, Wanted};
 use crate::commands::artifact_row::ArtifactRow;
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 use crate::{catalog, report, session, status};
@@ -22,6 +23,11 @@ use crate::{catalog, report, session, status};
 /// checked before it is kept: digests and sizes, the artifact's form, its types against the component's own, and
 /// signatures where they are demanded. Then it is compiled, once for all later starts.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pull registry.example/plugins/ttp-processor:1.2.0", ""),
+    ("flowctl pull registry.example/plugins/ttp-processor:1.2.0 --verify-key cosign.pub", "if it is signed"),
+    ("flowctl pull oci-layout:./layout:1.2.0 --to ttp-processor.wasm", "into a file too"),
+]))]
 pub(crate) struct Pull {
     /// What to pull: `registry/repository:tag`, `…@sha256:…`, `oci-layout:PATH:TAG`, or a short name
     #[arg(value_name = "REF", required = true)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::artifacts::args::RegistryArgs;
 use crate::artifacts::{Artifacts, Bars, password_of_key};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::paths::read_text;
 use crate::report::{Hinted, hinted};
@@ -25,6 +26,11 @@ const MAX_KEY_BYTES: u64 = 1 << 20;
 /// The artifact is laid out as the CNCF has it for Wasm, with the event types and the component's own metadata as
 /// annotations. The same bytes make the same artifact: its time is SOURCE_DATE_EPOCH, or a constant.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl push ttp-processor.wasm registry.example/plugins/ttp-processor:1.2.0", ""),
+    ("flowctl push ttp-processor.wasm registry.example/plugins/ttp-processor:1.2.0 --sign cosign.key", ""),
+    ("flowctl push ttp-processor.wasm oci-layout:./layout:1.2.0", "a layout on disk"),
+]))]
 pub(crate) struct Push {
     /// The component
     #[arg(value_name = "FILE.wasm")]
@@ -33,7 +39,7 @@ pub(crate) struct Push {
     #[arg(value_name = "REF")]
     reference: Reference,
     /// Sign it with this private key, as cosign does; COSIGN_PASSWORD opens one that is encrypted
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "FILE")]
     sign: Option<PathBuf>,
     #[command(flatten)]
     registry: RegistryArgs,

@@ -21,6 +21,7 @@ use super::topology::follow;
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
+use crate::help::examples;
 use crate::pipeline::Planned;
 use crate::pipeline::supply::{Locking, Reach, Supply};
 use crate::plane::attached::{self, Submission};
@@ -42,6 +43,12 @@ use crate::{paths, pipeline, status, traces};
 /// Where a control plane runs (`flowctl serve`), the pipeline is submitted to it and followed; it goes on when this
 /// process is killed, and Ctrl-C stops it. `--control-plane none` runs it here all the same.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl run transfers.yaml", "here, or on the control plane that runs"),
+    ("flowctl run transfers.yaml --detach", "leave it to the control plane"),
+    ("flowctl run transfers.yaml --fresh --summary summary.json", "from the beginning, with figures"),
+    ("cat transfers.yaml | flowctl run - --control-plane none", "in this process, whatever else runs"),
+]))]
 pub(crate) struct Run {
     /// The pipeline; `-` is stdin
     #[arg(value_name = "FILE")]
@@ -70,7 +77,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(super) detach: bool,
     /// Change the pipeline whenever its file changes, while it runs; a file that has faults changes nothing
-    #[arg(long, conflicts_with = "detach")]
+    #[arg(short, long, conflicts_with = "detach")]
     pub(super) watch: bool,
     /// Where this process runs the pipeline: the port of the loopback interface at which components register and the
     /// run can be watched; 0 is any that is free

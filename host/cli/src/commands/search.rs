@@ -9,9 +9,11 @@ use flowctl_oci::index::{Listed, Query};
 use flowctl_types::EventType;
 use serde::Serialize;
 
+use crate::args::emitted_type;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::commands::artifact_row::{ArtifactRow, types};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 
@@ -19,6 +21,11 @@ use crate::report::Hinted;
 ///
 /// The indexes are those of the settings, or those that `--index` names.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl search transfer", "by words"),
+    ("flowctl search --input stellar.ledger.v1 --index registry.example/index:latest", "by types"),
+    ("flowctl search transfer -o json", "for a program"),
+]))]
 pub(crate) struct Search {
     /// Words that must stand in the name, the description or the metadata
     #[arg(value_name = "WORD")]
@@ -27,7 +34,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "TYPE")]
     input: Option<EventType>,
     /// Event type that it gives
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = emitted_type)]
     output: Option<EventType>,
     #[command(flatten)]
     index: IndexArgs,

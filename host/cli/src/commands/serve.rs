@@ -16,6 +16,7 @@ use flowctl_store::HostStore;
 use jiff::Timestamp;
 
 use crate::args::{of_environment, period};
+use crate::help::examples;
 use crate::plane::planner::HostPlanner;
 use crate::report::hinted;
 use crate::session::{Signals, start_engine};
@@ -34,6 +35,11 @@ const MAX_INSTANCES: u32 = 10_000;
 /// stopped, also over a restart of this. gRPC and HTTP (/healthz, /readyz, /metrics) have one port. SIGTERM and Ctrl-C
 /// drain all pipelines, which go on where they were at the next start.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl serve", "at 127.0.0.1:8080"),
+    ("flowctl serve --plugins ./plugins --state-dir /var/lib/flowctl", ""),
+    ("flowctl serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem", "beyond this machine"),
+]))]
 pub(crate) struct Serve {
     /// Address to listen on; port 0 is any that is free
     #[arg(long, value_name = "ADDR", default_value = crate::plane::DEFAULT_ADDRESS)]

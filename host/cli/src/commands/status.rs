@@ -9,6 +9,7 @@ use flowctl_client::{Client, admin};
 use serde::Serialize;
 
 use super::pipelines::rows::{PipelineRow, time};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::plane::{self, ControlPlaneArgs, refused};
 
@@ -17,6 +18,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Show the control plane, its pipelines and its components
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl status", ""),
+    ("flowctl status --watch", "until Ctrl-C"),
+    ("flowctl status --output json", "for a program"),
+]))]
 pub(crate) struct Status {
     /// Go on showing it as it changes, until Ctrl-C
     #[arg(short, long)]

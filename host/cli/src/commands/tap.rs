@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use flowctl_client::admin;
 
+use crate::help::examples;
 use crate::output;
 use crate::plane::{self, ControlPlaneArgs, refused};
 use crate::status;
@@ -15,6 +16,10 @@ use crate::status;
 /// Of a sink, events are shown as they reach it. The pipeline never waits for this: what does not get through in time is
 /// left out, and counted on stderr.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl tap transfers ttp-processor", "until Ctrl-C"),
+    ("flowctl tap transfers ttp-processor --limit 3", "three events"),
+]))]
 pub(crate) struct Tap {
     /// The pipeline, which must run
     #[arg(value_name = "PIPELINE")]

@@ -5,13 +5,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use flowctl_control_plane::tenants::{Credentials, Role, Tenant};
 use flowctl_store::{CredentialKind, CredentialRecord, HostStore};
-use flowctl_types::{Digest, units};
+use flowctl_types::{Digest, did_you_mean, units};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 use crate::state::{StateArgs, unusable_host};
@@ -22,6 +24,10 @@ const MAX_PEM_BYTES: u64 = 1 << 20;
 
 /// The commands below `tokens`.
 #[derive(Subcommand)]
+#[command(after_help = examples(&[
+    ("flowctl tokens create --tenant acme --role operator", "print a token, once"),
+    ("flowctl tokens list", ""),
+]))]
 pub(crate) enum Tokens {
     /// Make a token, which is printed once, or let a client's certificate in
     ///
@@ -36,12 +42,16 @@ pub(crate) enum Tokens {
 
 /// Arguments of `tokens create`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl tokens create --tenant acme --role operator --expires-in 90d", ""),
+    ("flowctl tokens create --tenant acme --role viewer --certificate client.pem", "by certificate"),
+]))]
 pub(crate) struct Create {
     /// Whose pipelines, components and runs it opens
     #[arg(long, value_name = "TENANT")]
     tenant: Tenant,
     /// What it opens them for: `viewer` looks, `operator` runs and stops, `admin` deletes too
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", value_parser = role())]
     role: Role,
     /// What it is for, to tell it from others
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -58,6 +68,10 @@ pub(crate) struct Create {
 
 /// Arguments of `tokens list`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl tokens list", ""),
+    ("flowctl tokens list --tenant acme --output json", "of one tenant, for a program"),
+]))]
 pub(crate) struct List {
     /// Only those of this tenant
     #[arg(long, value_name = "TENANT")]
@@ -71,9 +85,12 @@ pub(crate) struct List {
 
 /// Arguments of `tokens revoke`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl tokens revoke 6f1c0a2b9d3e4f58", "an id of `flowctl tokens list`"),
+]))]
 pub(crate) struct Revoke {
     /// Its id, as `tokens list` prints it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "TOKEN")]
     id: String,
     #[command(flatten)]
     state: StateArgs,
@@ -132,6 +149,13 @@ impl List {
     fn run(self) -> Result<ExitCode> {
         let credentials = open(&self.state)?;
         let found = plane::block_on(async { Ok(credentials.list(self.tenant.as_ref()).await?) })?;
+        if let Some(tenant) = self.tenant.as_ref().filter(|_| found.is_empty()) {
+            // no error: a tenant may be without any
+            let all = plane::block_on(async { Ok(credentials.list(None).await?) })?;
+            let near = did_you_mean(tenant.as_str(), all.iter().map(|credential| credential.tenant.as_str()));
+            let near = near.map(|near| format!("; {near}")).unwrap_or_default();
+            status::say(&format!("tenant `{tenant}` has no tokens{near}"));
+        }
         let rows: Vec<Row> = found.into_iter().map(Row::of).collect();
         output::value(self.output, &rows, || {
             let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
@@ -146,9 +170,11 @@ impl Revoke {
         let credentials = open(&self.state)?;
         let was_there = plane::block_on(async { Ok(credentials.revoke(&self.id).await?) })?;
         if !was_there {
+            let known = plane::block_on(async { Ok(credentials.list(None).await?) })?;
+            let near = did_you_mean(&self.id, known.iter().map(|credential| credential.id.as_str()));
             return Err(Hinted::error(
                 format!("there is no token or certificate `{}`", self.id),
-                "`flowctl tokens list` shows what there is",
+                near.unwrap_or_else(|| "`flowctl tokens list` shows what there is".to_owned()),
             ));
         }
         status::say(&format!("Revoked {}; within a second it opens nothing", self.id));
@@ -214,6 +240,11 @@ fn fingerprint(path: &Path) -> Result<String> {
 fn moment(at: Option<i64>) -> Option<String> {
     let at = Timestamp::from_millisecond(at?).ok()?;
     at.round(jiff::Unit::Second).ok().map(|at| at.to_string())
+}
+
+/// Reads a role, and names them all.
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(["viewer", "operator", "admin"]).try_map(|text| text.parse::<Role>())
 }
 
 /// Reads a length of time, which may be in days.

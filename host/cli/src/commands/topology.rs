@@ -21,6 +21,7 @@ use crate::args::{PluginArgs, key_value};
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::artifacts::{Artifacts, Way};
 use crate::catalog::{self, Local, types};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::pipeline;
 use crate::pipeline::supply::Supply;
@@ -28,6 +29,11 @@ use crate::report::Hinted;
 
 /// The commands below `topology`.
 #[derive(Subcommand)]
+#[command(after_help = examples(&[
+    ("flowctl topology show transfers.yaml", "what a file becomes"),
+    ("flowctl topology add volume-aggregator --after ttp-processor", "while events flow"),
+    ("flowctl topology rollback", "what it was before"),
+]))]
 pub(crate) enum Topology {
     /// Find the chain of processors from event types to sinks
     Suggest(Box<Suggest>),
@@ -53,6 +59,11 @@ pub(crate) enum Topology {
 
 /// Arguments of `topology suggest`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl topology suggest --from stellar.ledger.v1 --to postgres", ""),
+    ("flowctl topology suggest --from example.order.v1 --source http --to sqlite", "at a source"),
+    ("flowctl topology suggest --from stellar.ledger.v1 --to stdout --via volume-aggregator", ""),
+]))]
 pub(crate) struct Suggest {
     /// Event type to start from; may be repeated
     #[arg(long, value_name = "TYPE", required = true)]
@@ -88,6 +99,11 @@ pub(crate) struct Suggest {
 
 /// Arguments of `topology show`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl topology show transfers.yaml", ""),
+    ("flowctl topology show transfers.yaml --output dot | dot -Tsvg > transfers.svg", "a picture"),
+    ("flowctl topology show --live", "what runs"),
+]))]
 pub(crate) struct Show {
     /// The pipeline; `-` is stdin
     #[arg(value_name = "FILE", required_unless_present = "live")]
@@ -96,7 +112,7 @@ pub(crate) struct Show {
     #[arg(long, conflicts_with = "file")]
     live: bool,
     /// The pipeline that is meant by `--live`, where several run
-    #[arg(long, value_name = "NAME", requires = "live")]
+    #[arg(long, value_name = "PIPELINE", requires = "live")]
     pipeline: Option<String>,
     #[command(flatten)]
     plugins: PluginArgs,

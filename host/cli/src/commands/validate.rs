@@ -9,6 +9,7 @@ use clap::Args;
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
+use crate::help::examples;
 use crate::pipeline::supply::Supply;
 use crate::{output, pipeline, status};
 
@@ -17,6 +18,11 @@ use crate::{output, pipeline, status};
 /// Reports every fault at once: the file's structure, the components it names, the types between them, and each
 /// component's configuration against its own record.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl validate transfers.yaml", "every fault at once"),
+    ("flowctl validate transfers.yaml --plugins ./plugins", "with plugins of a folder"),
+    ("flowctl validate --schema > pipeline.schema.json", "for an editor"),
+]))]
 pub(crate) struct Validate {
     /// The pipeline; `-` is stdin
     #[arg(value_name = "FILE", required_unless_present = "schema")]

@@ -5,7 +5,7 @@ pub(crate) mod supply;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -13,16 +13,19 @@ use flowctl_control_plane::Redaction;
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_schema::Role;
 use flowctl_topology::{Component, Node, Topology, plan};
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, did_you_mean};
 
 use self::lockfile::LockFile;
 use self::supply::{Locking, Supply};
 use crate::catalog::types;
-use crate::report::{self, Hinted};
+use crate::report::{self, Hinted, hinted};
 use crate::status;
 
 /// Largest pipeline file that is read, in bytes; the parser's own bound is below it.
 const MAX_FILE_BYTES: u64 = 2 << 20;
+
+/// Files whose names are compared with that of one that is not there.
+const MAX_COMPARED: usize = 1_000;
 
 /// A pipeline file, and the topology that it becomes here.
 pub(crate) struct Planned {
@@ -243,13 +246,24 @@ pub(crate) fn read(file: &Path) -> Result<String> {
     let n_bytes = if file == Path::new("-") {
         std::io::stdin().lock().take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(what)?
     } else {
-        let open = std::fs::File::open(file).with_context(what)?;
+        let open = std::fs::File::open(file).map_err(|error| {
+            let near = (error.kind() == ErrorKind::NotFound).then(|| near_file(file)).flatten();
+            hinted(near, anyhow::Error::new(error).context(what()))
+        })?;
         open.take(MAX_FILE_BYTES).read_to_string(&mut text).with_context(what)?
     };
     if n_bytes as u64 == MAX_FILE_BYTES {
         return Err(Hinted::error(what(), "a pipeline file has at most 1 MiB"));
     }
     Ok(text)
+}
+
+/// The files beside one that is not there whose names are near.
+fn near_file(file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names: Vec<String> = names.take(MAX_COMPARED).collect();
+    did_you_mean(file.file_name()?.to_str()?, names.iter().map(String::as_str))
 }
 
 /// The environment, as pipeline files see it. A value that is not UTF-8 counts as unset.

@@ -8,7 +8,7 @@ use flowctl_control_plane::controller::{Edit, Edited, PlanFailure, PlanFailureKi
 use flowctl_intent::{Addition, Document, Draft, EditError, Place, Placed};
 use flowctl_schema::Role;
 use flowctl_topology::Topology;
-use flowctl_types::{NodeId, Reference};
+use flowctl_types::{NodeId, Reference, one_of};
 
 use super::planner::HostPlanner;
 
@@ -121,9 +121,11 @@ fn place(planner: &HostPlanner, request: &PlanRequest, component: &str) -> Resul
         return Ok(Place::Processor);
     }
     planner.place_of(request, component).ok_or_else(|| PlanFailure {
-        hint: Some(
-            "`flowctl processors list` shows what there is; a file is named with its folder, `./x.wasm`".to_owned(),
-        ),
+        hint: planner.near(request, component).or_else(|| {
+            Some(
+                "`flowctl processors list` shows what there is; a file is named with its folder, `./x.wasm`".to_owned(),
+            )
+        }),
         ..PlanFailure::new(PlanFailureKind::Missing, format!("there is no component `{component}`"))
     })
 }
@@ -147,17 +149,20 @@ fn node_id(said: Option<&str>, component: &str) -> Result<NodeId, PlanFailure> {
 fn ids(draft: &Draft, names: &[String]) -> Result<Vec<NodeId>, PlanFailure> {
     let id = |name: &String| {
         draft.check(name).map_err(|error| refused(&error))?;
-        name.parse().map_err(|_| refused(&EditError::NoNode { node: name.clone(), nearest: None }))
+        name.parse().map_err(|_| refused(&EditError::NoNode { node: name.clone(), nearest: Vec::new() }))
     };
     names.iter().map(id).collect()
 }
 
 fn refused(error: &EditError) -> PlanFailure {
-    let kind = match error {
-        EditError::NoNode { .. } => PlanFailureKind::Missing,
-        _ => PlanFailureKind::Invalid,
+    let (kind, hint) = match error {
+        EditError::NoNode { nearest, .. } if nearest.is_empty() => {
+            (PlanFailureKind::Missing, Some("`flowctl topology show --live` lists the nodes".to_owned()))
+        }
+        EditError::NoNode { nearest, .. } => {
+            (PlanFailureKind::Missing, Some(format!("did you mean {}?", one_of(nearest))))
+        }
+        _ => (PlanFailureKind::Invalid, None),
     };
-    let hint =
-        matches!(error, EditError::NoNode { .. }).then(|| "`flowctl topology show --live` lists the nodes".to_owned());
     PlanFailure { hint, ..PlanFailure::new(kind, error.to_string()) }
 }

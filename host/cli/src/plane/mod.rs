@@ -55,6 +55,11 @@ pub(crate) enum Place {
 }
 
 impl ControlPlaneArgs {
+    /// Of a control plane at `address`; as if nothing was said, where there is none.
+    pub(crate) const fn at(address: Option<String>) -> Self {
+        Self { control_plane: address }
+    }
+
     /// Where the command is to look.
     pub(crate) fn place(&self) -> Place {
         let said = self.control_plane.clone().or_else(|| std::env::var(ENDPOINT).ok());

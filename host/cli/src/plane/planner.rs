@@ -20,6 +20,7 @@ use flowctl_runtime::Options;
 use flowctl_schema::Role;
 use flowctl_store::PipelineState;
 use flowctl_topology::{Component, Node, Topology, render};
+use flowctl_types::did_you_mean;
 
 use super::children::{Children, Running};
 use super::edits;
@@ -192,6 +193,13 @@ impl HostPlanner {
         let of_role = |role: Role| entries.iter().any(|entry| entry.name == name && entry.role == role.to_string());
         let known = [Role::Processor, Role::Sink, Role::Source].into_iter().find(|role| of_role(*role));
         live.or(known).map(place)
+    }
+
+    /// Of what a pipeline of this tenant may name, what is near to `name`.
+    pub(super) fn near(&self, request: &PlanRequest, name: &str) -> Option<String> {
+        let entries = self.0.catalogue(&request.policy).unwrap_or_default();
+        let live = request.live.iter().map(|live| live.name.as_str());
+        did_you_mean(name, entries.iter().map(|entry| entry.name.as_str()).chain(live))
     }
 }
 

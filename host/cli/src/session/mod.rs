@@ -15,7 +15,7 @@ use flowctl_types::NodeId;
 use self::progress::Progress;
 pub(crate) use self::signals::Signals;
 pub(crate) use self::workshop::{
-    COMPILE, LocalWorkshop, MAX_RUN_MEMORY_BYTES, compile, start_engine, start_run_engine,
+    COMPILE, LocalWorkshop, MAX_RUN_MEMORY_BYTES, compile, compile_child, start_engine, start_run_engine,
 };
 use crate::report::{self, Hinted};
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,19 @@ use flowctl_runtime::{DeadLetterSink, PrepareError, Sink, Source, Stage, Worksho
 use flowctl_topology::Node;
 use flowctl_types::{Digest, NodeId};
 
+use crate::logs;
 use crate::plane::peers::{Peers, is_elsewhere};
 
 /// The first argument of this program as the compiler of one component; no command, so
 /// that neither help nor completions show it.
 pub(crate) const COMPILE: &str = "__compile";
+
+/// Compiles what it is given, where this process was started for that.
+pub(crate) fn compile_child() -> Option<ExitCode> {
+    std::env::args_os().nth(1).filter(|first| first == COMPILE)?;
+    logs::start();
+    Some(flowctl_engine::compile_child_main(std::env::args_os().skip(2)))
+}
 
 /// Guest memory that all instances of a run may use together.
 pub(crate) const MAX_RUN_MEMORY_BYTES: u64 = 16 << 30;

@@ -38,12 +38,16 @@ pub enum ControlError {
     NoPipeline {
         /// What was asked for.
         name: String,
+        /// Names that are near, nearest first.
+        nearest: Vec<String>,
     },
     /// The tenant has no such run.
     #[error("there is no run `{id}`")]
     NoRun {
         /// What was asked for.
         id: String,
+        /// Ids that are near, nearest first.
+        nearest: Vec<String>,
     },
     /// The run has no such node.
     #[error("pipeline `{pipeline}` has no node `{node}`")]
@@ -52,6 +56,8 @@ pub enum ControlError {
         pipeline: String,
         /// What was asked for.
         node: String,
+        /// Names that are near, nearest first.
+        nearest: Vec<String>,
     },
     /// The pipeline has no run that goes on.
     #[error("pipeline `{pipeline}` does not run")]

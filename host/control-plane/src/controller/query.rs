@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flowctl_store::{EventRow, PipelineQuery, PipelineRow, RunQuery, StateError};
 use flowctl_topology::Topology;
+use flowctl_types::nearest;
 use tokio::sync::watch;
 
 use super::active::ActiveRun;
@@ -23,7 +24,10 @@ impl Controller {
         }
         let (of, wanted) = (tenant.to_string(), id.to_owned());
         let found = self.inner.records.call(move |store| store.run(&of, &wanted)).await?;
-        found.and_then(RunView::stored).ok_or_else(|| ControlError::NoRun { id: id.to_owned() })
+        match found.and_then(RunView::stored) {
+            Some(run) => Ok(run),
+            None => Err(self.no_run(tenant, id).await),
+        }
     }
 
     /// A run now and whenever it changes; closes when the run has ended. None where it
@@ -65,8 +69,10 @@ impl Controller {
     pub async fn pipeline(&self, tenant: &Tenant, name: &str) -> Result<(PipelineRow, Option<RunView>), ControlError> {
         let (of, wanted) = (tenant.to_string(), name.to_owned());
         let found = self.inner.records.call(move |store| store.pipeline_row(&of, &wanted)).await?;
-        let row = found.ok_or_else(|| ControlError::NoPipeline { name: name.to_owned() })?;
-        Ok(self.with_run(row))
+        match found {
+            Some(row) => Ok(self.with_run(row)),
+            None => Err(self.no_pipeline(tenant, name).await),
+        }
     }
 
     /// Pipelines by name, each with its last run.
@@ -120,7 +126,7 @@ impl Controller {
             error => ControlError::Store(error),
         })?;
         self.inner.changed();
-        if was_there { Ok(()) } else { Err(ControlError::NoPipeline { name: name.to_owned() }) }
+        if was_there { Ok(()) } else { Err(self.no_pipeline(tenant, name).await) }
     }
 
     /// Events of a run's log behind number `after`, of one node or of all.
@@ -150,6 +156,33 @@ impl Controller {
         Some((Arc::new(run.current().planned.topology), run.view.subscribe()))
     }
 
+    /// That the tenant has no pipeline of this name, with the names that are near.
+    async fn no_pipeline(&self, tenant: &Tenant, name: &str) -> ControlError {
+        let query = PipelineQuery { limit: MAX_COMPARED, ..PipelineQuery::of(tenant.as_str()) };
+        match self.inner.records.call(move |store| store.pipelines(&query)).await {
+            Ok(rows) => {
+                let near = nearest(name, rows.iter().map(|row| row.name.as_str()));
+                ControlError::NoPipeline {
+                    name: name.to_owned(),
+                    nearest: near.into_iter().map(str::to_owned).collect(),
+                }
+            }
+            Err(error) => ControlError::Store(error),
+        }
+    }
+
+    /// That the tenant has no run of this id, with the ids of late runs that are near.
+    async fn no_run(&self, tenant: &Tenant, id: &str) -> ControlError {
+        let query = RunQuery { limit: MAX_COMPARED, ..RunQuery::of(tenant.as_str()) };
+        match self.inner.records.call(move |store| store.runs(&query)).await {
+            Ok(rows) => {
+                let near = nearest(id, rows.iter().map(|row| row.id.as_str()));
+                ControlError::NoRun { id: id.to_owned(), nearest: near.into_iter().map(str::to_owned).collect() }
+            }
+            Err(error) => ControlError::Store(error),
+        }
+    }
+
     /// The same run as it is now, where it goes on.
     fn fresh(&self, view: RunView) -> RunView {
         match self.inner.active.run(&view.tenant, &view.id) {
@@ -169,6 +202,9 @@ impl Controller {
         (row, run)
     }
 }
+
+/// Names that an unknown one is compared with.
+const MAX_COMPARED: u32 = 1_000;
 
 /// Nobody waits longer than that for a drain.
 const MAX_DRAIN: Duration = Duration::from_secs(24 * 60 * 60);

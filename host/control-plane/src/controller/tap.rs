@@ -1,7 +1,7 @@
 //! Events as they pass through a node, beside the stream.
 
 use flowctl_runtime::{Tap, Tapped};
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, nearest};
 
 use super::{ControlError, Controller};
 use crate::tenants::Tenant;
@@ -39,10 +39,15 @@ impl Controller {
     /// [`ControlError::NotRunning`] or [`ControlError::NoNode`].
     pub fn tap(&self, tenant: &Tenant, pipeline: &str, node: &str) -> Result<TappedEvents, ControlError> {
         let not_running = || ControlError::NotRunning { pipeline: pipeline.to_owned() };
-        let no_node = || ControlError::NoNode { pipeline: pipeline.to_owned(), node: node.to_owned() };
         let run = self.inner.active.of_pipeline(tenant, pipeline).ok_or_else(not_running)?;
+        let topology = run.current().planned.topology;
+        let no_node = || {
+            let near = nearest(node, topology.nodes.iter().map(|node| node.id.as_str()));
+            let nearest = near.into_iter().map(str::to_owned).collect();
+            ControlError::NoNode { pipeline: pipeline.to_owned(), node: node.to_owned(), nearest }
+        };
         let id: NodeId = node.parse().map_err(|_| no_node())?;
-        run.current().planned.topology.node(&id).ok_or_else(no_node)?;
+        topology.node(&id).ok_or_else(no_node)?;
         let handle = run.handle.get().ok_or_else(not_running)?;
         Ok(TappedEvents { tap: handle.tap(&id, CAPACITY).ok_or_else(not_running)?, shown: None })
     }

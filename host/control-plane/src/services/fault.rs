@@ -2,6 +2,7 @@
 //!
 //! Invariant: what belongs to another tenant and what is not there give the same answer.
 
+use flowctl_types::one_of;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tracing::error;
@@ -32,7 +33,13 @@ pub(crate) fn invalid(field: &str, description: &str) -> Status {
 
 /// Something that is not there, or belongs to another tenant.
 pub(crate) fn not_found(what: &str, name: &str) -> Status {
-    status(Code::NotFound, "NOT_FOUND", &format!("there is no {what} `{}`", cut(name, 128)), None)
+    unknown::<&str>(what, name, &[])
+}
+
+/// As [`not_found`], with names that the caller may have meant.
+pub(crate) fn unknown<T: AsRef<str>>(what: &str, name: &str, nearest: &[T]) -> Status {
+    let hint = (!nearest.is_empty()).then(|| format!("did you mean {}?", one_of(nearest)));
+    status(Code::NotFound, "NOT_FOUND", &format!("there is no {what} `{}`", cut(name, 128)), hint.as_deref())
 }
 
 pub(crate) fn refused(refusal: &Refusal) -> Status {
@@ -66,9 +73,9 @@ impl From<ControlError> for Status {
                 status(Code::FailedPrecondition, "RUNS_ALREADY", &message, Some(hint))
             }
             ControlError::Quota { .. } => status(Code::ResourceExhausted, "QUOTA_EXCEEDED", &message, None),
-            ControlError::NoPipeline { name } => not_found("pipeline", &name),
-            ControlError::NoRun { id } => not_found("run", &id),
-            ControlError::NoNode { node, .. } => not_found("node", &node),
+            ControlError::NoPipeline { name, nearest } => unknown("pipeline", &name, &nearest),
+            ControlError::NoRun { id, nearest } => unknown("run", &id, &nearest),
+            ControlError::NoNode { node, nearest, .. } => unknown("node", &node, &nearest),
             ControlError::NotRunning { .. } => status(Code::FailedPrecondition, "NOT_RUNNING", &message, None),
             ControlError::NoRevision { .. } => {
                 let hint = "`flowctl topology history` lists those that are";

@@ -6,6 +6,7 @@ use flowctl_proto::admin::plugin_service_server::PluginService;
 use flowctl_proto::admin::{
     GetPluginRequest, ListPluginsRequest, ListPluginsResponse, Plugin, WatchPluginsRequest, WatchPluginsResponse,
 };
+use flowctl_types::nearest;
 use tonic::{Request, Response, Status};
 
 use super::{Services, Streamed, caller, convert, fault, page};
@@ -20,10 +21,15 @@ impl PluginService for Services {
     async fn get_plugin(&self, request: Request<GetPluginRequest>) -> Result<Response<Plugin>, Status> {
         let tenant = caller(&request)?.tenant;
         let id = request.into_inner().id;
-        let found = self.plugins(&tenant).await.into_iter().filter(|plugin| plugin.id == id || plugin.name == id);
+        let plugins = self.plugins(&tenant).await;
+        let found = plugins.iter().filter(|plugin| plugin.id == id || plugin.name == id);
         // an id says more than a name, and a live component is nearer than a plugin
         let best = found.min_by_key(|plugin| (plugin.id != id, nearness(plugin)));
-        Ok(Response::new(best.ok_or_else(|| fault::not_found("processor, source or sink", &id))?))
+        let unknown = || {
+            let near = nearest(&id, plugins.iter().flat_map(|plugin| [plugin.id.as_str(), plugin.name.as_str()]));
+            fault::unknown("processor, source or sink", &id, &near)
+        };
+        Ok(Response::new(best.cloned().ok_or_else(unknown)?))
     }
 
     async fn list_plugins(

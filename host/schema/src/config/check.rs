@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flowctl_types::did_you_mean;
 use serde_json::Value;
 
 use super::{ConfigFault, ConfigSchema, Defaults};
-use crate::nearest::nearest;
 use crate::{Case, Type};
 
 /// Most faults that are worth reporting at once.
@@ -58,17 +58,10 @@ impl Checker<'_> {
 
     fn unknown_field(&mut self, name: &str, fields: &[Expected<'_>]) {
         let names = || fields.iter().map(|(name, ..)| *name);
-        let hint = match nearest(name, names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                let names: Vec<_> = names().map(|name| format!("`{name}`")).collect();
-                if names.is_empty() {
-                    "there are no fields".to_owned()
-                } else {
-                    format!("there are {}", names.join(", "))
-                }
-            }
-        };
+        let hint = did_you_mean(name, names()).unwrap_or_else(|| {
+            let names: Vec<_> = names().map(|name| format!("`{name}`")).collect();
+            if names.is_empty() { "there are no fields".to_owned() } else { format!("there are {}", names.join(", ")) }
+        });
         let n_faults = self.faults.len();
         self.within(name.to_owned(), |checker| checker.fault(format!("unknown field `{name}`"), Some(hint)));
         self.faults[n_faults..].iter_mut().for_each(|fault| fault.is_key = true);
@@ -189,7 +182,7 @@ impl Checker<'_> {
 
     fn no_choice<'a>(&mut self, value: &Value, names: impl Iterator<Item = &'a str> + Clone) {
         let choices: Vec<_> = names.clone().map(|name| format!("`{name}`")).collect();
-        let hint = value.as_str().and_then(|name| nearest(name, names)).map(|near| format!("did you mean `{near}`?"));
+        let hint = value.as_str().and_then(|name| did_you_mean(name, names));
         self.fault(format!("expected one of {}, found {}", choices.join(", "), found(value)), hint);
     }
 

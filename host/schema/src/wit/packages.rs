@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 
+use flowctl_types::nearest;
 use wit_parser::{PackageName, UnresolvedPackage, UnresolvedPackageGroup};
 
 use super::{WitError, WitPlace, parse_package, resolve, schema};
 use crate::Schema;
-use crate::nearest::nearest;
 
 /// A file of WIT text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,10 +147,10 @@ impl<'a> Group<'a> {
         let (namespace, name) = unversioned(&package).split_once(':').unwrap_or_default();
         let others = known.iter().flat_map(|group| group.packages()).map(|package| &package.name);
         let others: Vec<&PackageName> = others
-            .filter(|other| !own.contains(other) && nearest(namespace, [other.namespace.as_str()]).is_some())
+            .filter(|other| !own.contains(other) && !nearest(namespace, [other.namespace.as_str()]).is_empty())
             .collect();
         let meant = nearest(name, others.iter().map(|other| other.name.as_str()));
-        let near = others.iter().find(|other| Some(other.name.as_str()) == meant).map(ToString::to_string);
+        let near = others.iter().find(|other| meant.first() == Some(&other.name.as_str())).map(ToString::to_string);
         WitError::Unknown { place, package, near }
     }
 

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use flowctl_intent::SinkSpec;
-use flowctl_registry::{Accepts, ChainError, Entry, Refusal, all_of, nearest, one_of};
+use flowctl_registry::{Accepts, ChainError, Entry, Refusal};
 use flowctl_schema::{Role, Schema, Type};
+use flowctl_types::{all_of, did_you_mean};
 
 use super::draft::{Draft, Input, Place};
 use super::{Planner, remote};
@@ -179,11 +180,8 @@ impl<'a> Planner<'a> {
                 }
                 None => {
                     let fields: Vec<&str> = record.fields.iter().map(|field| field.snake_name.as_str()).collect();
-                    let near = nearest(key, fields.iter().copied());
-                    let hint = match near.is_empty() {
-                        true => format!("its fields are {}", all_of(&fields)),
-                        false => format!("did you mean {}?", one_of(&near)),
-                    };
+                    let near = did_you_mean(key, fields.iter().copied());
+                    let hint = near.unwrap_or_else(|| format!("its fields are {}", all_of(&fields)));
                     (format!("`{name}` has no field `{key}`"), Some(hint))
                 }
             };

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowctl_intent::{DiscoverIntent, NodeOptions};
-use flowctl_registry::{ChainError, Registry, Target, all_of, nearest, one_of};
+use flowctl_registry::{ChainError, Registry, Target};
 use flowctl_schema::Role;
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, all_of, did_you_mean, one_of};
 
 use super::Planner;
 use super::draft::{Draft, Input, Place};
@@ -101,12 +101,8 @@ impl<'a> Planner<'a> {
             if meant.is_empty() {
                 let is_known = self.registry.entries().any(|entry| answers_to(entry, key.as_str()));
                 if is_complete || !is_known {
-                    let near = nearest(key.as_str(), ids.iter().copied());
-                    let hint = match (near.is_empty(), is_complete) {
-                        (false, _) => Some(format!("did you mean {}?", one_of(&near))),
-                        (true, true) => Some(format!("the nodes are {}", all_of(&ids))),
-                        (true, false) => None,
-                    };
+                    let near = did_you_mean(key.as_str(), ids.iter().copied());
+                    let hint = near.or_else(|| is_complete.then(|| format!("the nodes are {}", all_of(&ids))));
                     self.fault(&path, format!("no node is called `{key}`"), hint);
                 }
             } else if is_split(&meant) {

@@ -3,6 +3,7 @@
 //! Invariant: a file is read as a stream, so it may be larger than memory; a line that is
 //! no letter is named, never passed over.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -10,11 +11,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, did_you_mean};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::report::Hinted;
+use crate::status;
 
 /// A letter that was kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,7 +47,7 @@ pub(crate) struct Letter {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Selection {
     /// Only the letter of this event, by its id; may be repeated
-    #[arg(long = "event", value_name = "ID")]
+    #[arg(long = "event", value_name = "EVENT")]
     pub(crate) events: Vec<String>,
     /// Only letters of this node; may be repeated
     #[arg(long = "node", value_name = "NODE")]
@@ -132,6 +134,15 @@ pub(crate) enum Payload<'a> {
 }
 
 impl Selection {
+    /// Says of each node that is asked for and has no letters which of `nodes` may be meant.
+    pub(crate) fn say_near(&self, nodes: &BTreeSet<NodeId>) {
+        for node in self.nodes.iter().filter(|node| !nodes.contains(*node)) {
+            let near = did_you_mean(node.as_str(), nodes.iter().map(NodeId::as_str));
+            let near = near.map(|near| format!("; {near}")).unwrap_or_default();
+            status::say(&format!("node `{node}` has no letters{near}"));
+        }
+    }
+
     /// Whether the letter is meant.
     pub(crate) fn holds(&self, letter: &Letter) -> bool {
         (self.events.is_empty() || self.events.contains(&letter.event_id))

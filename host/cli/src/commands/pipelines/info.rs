@@ -9,11 +9,16 @@ use serde::Serialize;
 
 use super::find_run;
 use super::rows::{RunRow, elapsed, rounded, time};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::plane::{ControlPlaneArgs, status_word};
 
 /// Arguments of `pipelines info`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines info transfers", "its last run"),
+    ("flowctl pipelines info transfers --output json", "with all figures"),
+]))]
 pub(crate) struct Info {
     /// The run, or the pipeline whose last run is meant
     #[arg(value_name = "RUN")]

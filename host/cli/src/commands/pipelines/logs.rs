@@ -5,15 +5,23 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use flowctl_client::admin;
+use flowctl_types::{all_of, did_you_mean};
 use serde::Serialize;
 
 use super::find_run;
 use super::rows::time;
+use crate::help::examples;
 use crate::output;
 use crate::plane::{ControlPlaneArgs, is_over, refused};
+use crate::report::Hinted;
 
 /// Arguments of `pipelines logs`.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl pipelines logs transfers", "of its last run"),
+    ("flowctl pipelines logs transfers --follow", "until the run ends"),
+    ("flowctl pipelines logs transfers --node ttp-processor --output json", "of one node, JSON lines"),
+]))]
 pub(crate) struct Logs {
     /// The run, or the pipeline whose last run is meant
     #[arg(value_name = "RUN")]
@@ -52,10 +60,24 @@ struct Event<'a> {
     message: &'a str,
 }
 
+/// Refuses a node that a run does not have. Of one that was never planned no nodes are known.
+fn check_node(run: &admin::Run, node: &str) -> Result<()> {
+    if run.nodes.is_empty() || run.nodes.iter().any(|known| known.node == node) {
+        return Ok(());
+    }
+    let names = || run.nodes.iter().map(|node| node.node.as_str());
+    let all = || format!("its nodes are {}", all_of(&names().collect::<Vec<_>>()));
+    let hint = did_you_mean(node, names()).unwrap_or_else(all);
+    Err(Hinted::error(format!("run {} of `{}` has no node `{node}`", run.id, run.pipeline), hint))
+}
+
 impl Logs {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let client = self.plane.connect().await?;
         let run = find_run(&client, &self.run).await?;
+        if let Some(node) = &self.node {
+            check_node(&run, node)?;
+        }
         let node = self.node.clone().unwrap_or_default();
         if self.follow && !is_over(run.status()) {
             let request = admin::WatchRunEventsRequest { id: run.id, node, after: 0 };

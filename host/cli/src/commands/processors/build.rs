@@ -10,12 +10,16 @@ use serde::Serialize;
 
 use super::cargo::{Built, Crate, Say};
 use super::cell;
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::plane;
 
 /// Arguments of `processors build`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  flowctl processors build\n  flowctl processors build ../big-orders --output json")]
+#[command(after_help = examples(&[
+    ("flowctl processors build", "the crate here"),
+    ("flowctl processors build ../big-orders --output json", ""),
+]))]
 pub(crate) struct Build {
     /// The crate's folder
     #[arg(value_name = "PATH", default_value = ".")]

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use flowctl_schema::{ConfigFault, Contract, Schema};
+use flowctl_types::{all_of, did_you_mean, one_of};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -101,7 +102,7 @@ pub(super) fn find(folder: &Path, wanted: &[String]) -> Result<Vec<Case>> {
         let names: Vec<&str> = found.iter().map(|case| case.name.as_str()).collect();
         return Err(Hinted::error(
             format!("there is no case `{missing}` in `{}`", cases.display()),
-            format!("there are `{}`", names.join("`, `")),
+            did_you_mean(missing, names.iter().copied()).unwrap_or_else(|| format!("there are {}", all_of(&names))),
         ));
     }
     found.retain(|case| wanted.is_empty() || wanted.contains(&case.name));
@@ -221,7 +222,7 @@ fn event(text: &str, schemas: &[Schema]) -> Result<(u32, Vec<u8>), String> {
             let kind = several.iter().position(|schema| schema.event_type().as_str() == typed.r#type);
             let kind = kind.ok_or_else(|| {
                 let names: Vec<&str> = several.iter().map(|schema| schema.event_type().as_str()).collect();
-                format!("the processor takes no `{}`, but {}", typed.r#type, flowctl_registry::one_of(&names))
+                format!("the processor takes no `{}`, but {}", typed.r#type, one_of(&names))
             })?;
             (kind, typed.event.get())
         }

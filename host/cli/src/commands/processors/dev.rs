@@ -11,17 +11,20 @@ use super::workbench::Workbench;
 use crate::args::PluginArgs;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::commands::run::Run;
+use crate::help::examples;
 use crate::report::Hinted;
 use crate::state::StateArgs;
 use crate::{pipeline, plane};
 
 /// Arguments of `processors dev`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  flowctl processors dev pipeline.yaml\n  \
-    flowctl processors dev orders.yaml --crate big-orders --crate alerts --fresh")]
+#[command(after_help = examples(&[
+    ("flowctl processors dev pipeline.yaml", "the crate here"),
+    ("flowctl processors dev orders.yaml --crate big-orders --crate alerts --fresh", ""),
+]))]
 pub(crate) struct Dev {
     /// The pipeline
-    #[arg(value_name = "PIPELINE")]
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The folder of a crate; may be repeated
     #[arg(long = "crate", value_name = "PATH", default_value = ".")]

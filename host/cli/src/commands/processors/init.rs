@@ -7,9 +7,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use flowctl_registry::{ChainError, Registry, one_of};
+use flowctl_registry::{ChainError, Registry};
 use flowctl_schema::{Schema, Type};
-use flowctl_types::{EventType, NodeId};
+use flowctl_types::{EventType, NodeId, one_of};
 
 use super::rust_form::is_keyword;
 use super::scaffold::Scaffold;
@@ -18,6 +18,7 @@ use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
 use crate::catalog::{self, types};
 use crate::commands::topology;
+use crate::help::examples;
 use crate::report::Hinted;
 use crate::{output, status};
 
@@ -26,10 +27,11 @@ const RESERVED: [&str; 7] = ["alloc", "core", "flowctl-sdk", "flowctl-sdk-macros
 
 /// Arguments of `processors init`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  \
-    flowctl processors init big-orders --input example.order.v1 --output example.order.v1\n  \
-    flowctl processors init alerts --input example.order.v1 --output acme.alert.v1 --types alert.wit\n  \
-    flowctl processors init sums --input acme.alert.v1 --output stellar.volume.v1 --plugins alerts.wasm")]
+#[command(after_help = examples(&[
+    ("flowctl processors init big-orders --input example.order.v1 --output example.order.v1", ""),
+    ("flowctl processors init alerts --input example.order.v1 --output acme.alert.v1 --types alert.wit", ""),
+    ("flowctl processors init sums --input acme.alert.v1 --output stellar.volume.v1 --plugins alerts.wasm", ""),
+]))]
 pub(crate) struct Init {
     /// The processor's name, of `a-z`, `0-9` and `-`; the crate's too
     #[arg(value_name = "NAME")]

@@ -11,18 +11,22 @@ use super::cargo::{Crate, Say};
 use super::cases::{self, Case};
 use super::compare::difference;
 use super::rig::{Came, Rig};
+use crate::help::examples;
 use crate::report::{self, Hinted};
 use crate::{output, plane};
 
 /// Arguments of `processors test`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  flowctl processors test\n  flowctl processors test --case refunds --bless")]
+#[command(after_help = examples(&[
+    ("flowctl processors test", ""),
+    ("flowctl processors test --case refunds --bless", "what comes out is right"),
+]))]
 pub(crate) struct Test {
     /// The crate's folder
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
     /// Run this case alone; may be repeated
-    #[arg(long = "case", value_name = "NAME")]
+    #[arg(long = "case", value_name = "CASE")]
     cases: Vec<String>,
     /// Write what comes out as what is expected
     #[arg(long)]

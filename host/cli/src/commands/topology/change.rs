@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use admin::change_topology_request::Change;
 
 use crate::args::{duration, key_value};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::pipeline::lockfile::{self, LockFile};
 use crate::plane::{self, ControlPlaneArgs, attached, refused};
@@ -26,7 +27,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Arguments of `topology plan`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  flowctl topology plan pipeline.yaml")]
+#[command(after_help = examples(&[
+    ("flowctl topology plan transfers.yaml", ""),
+]))]
 pub(crate) struct Plan {
     /// What the pipeline is to be; `-` is stdin
     #[arg(value_name = "FILE")]
@@ -40,8 +43,10 @@ pub(crate) struct Plan {
 
 /// Arguments of `topology add`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  flowctl topology add volume-aggregator --after ttp-processor\n  \
-                        flowctl topology add ./dedup.wasm --id dedup --after orders --before out --config window=60")]
+#[command(after_help = examples(&[
+    ("flowctl topology add volume-aggregator --after ttp-processor", ""),
+    ("flowctl topology add ./dedup.wasm --id dedup --after orders --before out --config window=60", ""),
+]))]
 pub(crate) struct Add {
     /// A plugin, connector or live component by name, a reference, or a `.wasm` file
     #[arg(value_name = "COMPONENT")]
@@ -65,7 +70,10 @@ pub(crate) struct Add {
 
 /// Arguments of `topology remove`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  flowctl topology remove volume-aggregator")]
+#[command(after_help = examples(&[
+    ("flowctl topology remove volume-aggregator", ""),
+    ("flowctl topology remove volume-aggregator --dry-run", "what would change"),
+]))]
 pub(crate) struct Remove {
     /// The node
     #[arg(value_name = "NODE")]
@@ -76,7 +84,10 @@ pub(crate) struct Remove {
 
 /// Arguments of `topology replace`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  flowctl topology replace ttp-processor registry.example/ttp-processor:1.3.0")]
+#[command(after_help = examples(&[
+    ("flowctl topology replace ttp-processor registry.example/plugins/ttp-processor:1.3.0", ""),
+    ("flowctl topology replace ttp-processor ./ttp-processor.wasm --wait", "until it is kept"),
+]))]
 pub(crate) struct Replace {
     /// The node
     #[arg(value_name = "NODE")]
@@ -90,7 +101,10 @@ pub(crate) struct Replace {
 
 /// Arguments of `topology configure`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  flowctl topology configure transfer-filter min_amount=1000000")]
+#[command(after_help = examples(&[
+    ("flowctl topology configure volume-aggregator window=60", ""),
+    ("flowctl topology configure volume-aggregator window=null", "take a value away"),
+]))]
 pub(crate) struct Configure {
     /// The node
     #[arg(value_name = "NODE")]
@@ -104,7 +118,10 @@ pub(crate) struct Configure {
 
 /// Arguments of `topology sync`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  flowctl topology sync pipeline.yaml")]
+#[command(after_help = examples(&[
+    ("flowctl topology sync transfers.yaml", ""),
+    ("flowctl topology sync transfers.yaml --no-trial", "kept at once"),
+]))]
 pub(crate) struct Sync {
     /// What the pipeline is to be; `-` is stdin
     #[arg(value_name = "FILE")]
@@ -115,7 +132,10 @@ pub(crate) struct Sync {
 
 /// Arguments of `topology rollback`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  flowctl topology rollback\n  flowctl topology rollback 3")]
+#[command(after_help = examples(&[
+    ("flowctl topology rollback", "to the revision before"),
+    ("flowctl topology rollback 3", "to one of `topology history`"),
+]))]
 pub(crate) struct Rollback {
     /// The revision, as `flowctl topology history` counts them [default: the one before]
     #[arg(value_name = "REVISION", value_parser = clap::value_parser!(u64).range(1..))]
@@ -128,7 +148,7 @@ pub(crate) struct Rollback {
 #[derive(Args)]
 pub(crate) struct Which {
     /// The pipeline, where several run
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "PIPELINE")]
     pub(super) pipeline: Option<String>,
     #[command(flatten)]
     pub(super) plane: ControlPlaneArgs,

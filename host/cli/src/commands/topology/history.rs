@@ -9,12 +9,16 @@ use serde::Serialize;
 
 use super::change::{Which, pipeline};
 use crate::commands::pipelines::rows::time;
+use crate::help::examples;
 use crate::output;
 use crate::plane::{self, refused};
 
 /// Arguments of `topology history`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  flowctl topology history --pipeline transfers")]
+#[command(after_help = examples(&[
+    ("flowctl topology history", "of the pipeline that runs"),
+    ("flowctl topology history --pipeline transfers --output json", ""),
+]))]
 pub(crate) struct History {
     #[command(flatten)]
     which: Which,
