@@ -41,7 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 "dead-letters",
             ];
             let artifacts = ["push", "pull", "lock", "login", "logout", "plugins", "search", "index"];
-            assert_eq!(names, [&pipelines[..], &artifacts, &["completions", "man"]].concat());
+            assert_eq!(names, [&pipelines[..], &artifacts, &["doctor", "explain", "completions", "man"]].concat());
         }),
         fact("commands::suggest_finds_the_flagship_chain", || {
             let answer = Flowctl::new().run_with_plugins("topology suggest --from stellar.ledger.v1 --to postgres");

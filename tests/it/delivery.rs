@@ -116,16 +116,22 @@ spec:
 }
 
 /// A small file system that is taken away when this is dropped.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(path: PathBuf) -> Result<Self, Failed> {
+    pub(crate) fn mount(path: PathBuf) -> Result<Self, Failed> {
         std::fs::create_dir_all(&path)?;
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&path).output()?;
         match mounted.status.success() {
             true => Ok(Self(path)),
             false => Err(format!("mount: {}", String::from_utf8_lossy(&mounted.stderr)).into()),
         }
+    }
+
+    /// Mounts it again with other options.
+    pub(crate) fn remount(&self, options: &str) {
+        let mounted = Command::new("mount").args(["-o", options]).arg(&self.0).status().unwrap();
+        assert!(mounted.success());
     }
 }
 
@@ -139,17 +145,13 @@ impl Drop for SmallDisk {
 fn read_only() -> Result<(), Failed> {
     let flowctl = shop();
     let disk = SmallDisk::mount(flowctl.path("disk"))?;
-    let remount = |options: &str| {
-        let mounted = Command::new("mount").args(["-o", options]).arg(&disk.0).status().unwrap();
-        assert!(mounted.success());
-    };
     flowctl.write("in.jsonl", orders(10));
     flowctl.run("run p.yaml --state-dir disk/state").success();
-    remount("remount,ro");
+    disk.remount("remount,ro");
     flowctl.write("in.jsonl", orders(20));
     flowctl.run("run p.yaml --state-dir disk/state").failure(&["cannot use the pipeline's state", "make it writable"]);
     assert_eq!(flowctl.read("out.jsonl"), orders(10), "nothing ran");
-    remount("remount,rw");
+    disk.remount("remount,rw");
     flowctl.run("run p.yaml --state-dir disk/state").success();
     assert_eq!(flowctl.read("out.jsonl"), orders(20));
     Ok(())

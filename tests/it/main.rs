@@ -7,11 +7,13 @@
 mod artifacts;
 mod authoring;
 mod bad_input;
+mod codes;
 mod commands;
 mod completions;
 mod control_plane;
 mod crash_points;
 mod delivery;
+mod doctor;
 mod flowctl;
 mod guide;
 mod help;
@@ -50,8 +52,10 @@ fn main() -> std::process::ExitCode {
         completions::trials(),
         manual::trials(),
         bad_input::trials(),
+        codes::trials(),
         hostile::trials(),
         delivery::trials(),
+        doctor::trials(),
         kills::trials(),
         crash_points::trials(),
         resumes::trials(),

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use flowctl_types::{EventType, EventTypeError, units};
 
 use crate::commands::{
-    completions, dashboard, dead_letters, index, inspect, lock, login, man, pipelines, plugins, processors, pull, push,
-    run, search, serve, status, tap, tokens, topology, validate,
+    completions, dashboard, dead_letters, doctor, explain, index, inspect, lock, login, man, pipelines, plugins,
+    processors, pull, push, run, search, serve, status, tap, tokens, topology, validate,
 };
 use crate::help;
 use crate::output::Format;
@@ -64,6 +64,8 @@ enum Command {
     /// Change an index, in which others find plugins
     #[command(subcommand)]
     Index(index::Index),
+    Doctor(doctor::Doctor),
+    Explain(explain::Explain),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -115,6 +117,8 @@ impl Arguments {
             Command::Plugins(plugins) => plugins.run(),
             Command::Search(search) => search.run(),
             Command::Index(index) => index.run(),
+            Command::Doctor(doctor) => doctor.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use flowctl_oci::ArtifactManifest;
 use flowctl_registry::{Accepts, Declarations, Emits, Entry, LiveComponent, Origin, Registry};
 use flowctl_schema::{Contract, MAX_COMPONENT_BYTES, Schema, WitFile};
-use flowctl_types::{Digest, Reference};
+use flowctl_types::{Code, Digest, Reference};
 
 use crate::artifacts::Artifacts;
 use crate::report::{Hinted, hinted};
@@ -241,7 +241,7 @@ pub(crate) fn contract(path: &Path) -> Result<Contract> {
     Contract::read(&read(path)?, &stem(path)).map_err(|error| {
         let message = format!("`{}` is no plugin", path.display());
         match error.hint() {
-            Some(hint) => anyhow::Error::new(error).context(Hinted { message, hint }),
+            Some(hint) => anyhow::Error::new(error).context(Hinted { message, hint, code: None }),
             None => anyhow::Error::new(error).context(message),
         }
     })
@@ -263,10 +263,16 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn components_in(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The `.wasm` files of a folder, in the order of their names.
+///
+/// # Errors
+///
+/// When the folder cannot be read; with a hint.
+pub(crate) fn components_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let what = || Hinted {
         message: format!("cannot read the plugin folder `{}`", folder.display()),
         hint: "name an existing folder with --plugins or FLOWCTL_PLUGINS".to_owned(),
+        code: Some(Code::PluginNotFound),
     };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).with_context(what)? {

@@ -41,6 +41,25 @@ pub(crate) fn value<T: Serialize>(format: Format, value: &T, table: impl FnOnce(
     }
 }
 
+/// Breaks `text` at spaces into lines of at most `width` characters; a longer word stays
+/// whole. At least one line.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one from the start");
+        let n_taken = line.chars().count();
+        if n_taken == 0 {
+            line.push_str(word);
+        } else if n_taken + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// Aligns `rows` below `header`, two spaces between columns.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {

@@ -92,7 +92,7 @@ pub(crate) fn unusable(error: StateError) -> anyhow::Error {
     let hint = error.hint();
     let error = anyhow::Error::new(error);
     match hint {
-        Some(hint) => error.context(Hinted { message: "cannot use the pipeline's state".to_owned(), hint }),
+        Some(hint) => error.context(Hinted { message: "cannot use the pipeline's state".to_owned(), hint, code: None }),
         None => error.context("cannot use the pipeline's state"),
     }
 }

@@ -5,6 +5,9 @@ use tonic_types::StatusExt as _;
 
 use crate::TargetError;
 
+/// The key of an error's metadata behind which its code stands.
+const NAMED: &str = "code";
+
 /// Why a call gave no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,12 +42,24 @@ pub enum ClientError {
         message: String,
         /// What to do about it, where it said so.
         hint: Option<String>,
-        /// Faults of a file that was submitted, each with its place.
+        /// Faults of a file that was submitted, each with its code and its place.
         faults: Vec<String>,
+        /// The code of the error, where it said one that is known here.
+        named: Option<flowctl_types::Code>,
     },
 }
 
 impl ClientError {
+    /// Its code, where it has one.
+    #[must_use]
+    pub const fn code(&self) -> Option<flowctl_types::Code> {
+        match self {
+            Self::Unreachable { .. } => Some(flowctl_types::Code::NoControlPlane),
+            Self::Refused { named, .. } => *named,
+            Self::Target(_) | Self::Tls { .. } => None,
+        }
+    }
+
     /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -88,7 +103,7 @@ impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         if let Some(cause) = transport_cause(&status) {
             let message = format!("the connection to the control plane broke: {cause}");
-            return Self::Refused { code: Code::Unavailable, message, hint: None, faults: Vec::new() };
+            return Self::Refused { code: Code::Unavailable, message, hint: None, faults: Vec::new(), named: None };
         }
         let details = status.get_error_details();
         let hint = details.localized_message().map(|said| said.message.clone()).filter(|hint| !hint.is_empty());
@@ -98,7 +113,8 @@ impl From<Status> for ClientError {
             "" => format!("the control plane answered `{}`", status.code()),
             said => said.to_owned(),
         };
-        Self::Refused { code: status.code(), message, hint, faults }
+        let named = details.error_info().and_then(|info| flowctl_types::Code::from_name(info.metadata.get(NAMED)?));
+        Self::Refused { code: status.code(), message, hint, faults, named }
     }
 }
 

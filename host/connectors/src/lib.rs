@@ -31,6 +31,7 @@ mod sql;
 mod stdout;
 mod stellar_ledgers;
 mod stellar_rpc;
+mod trial;
 
 use flowctl_registry::Entry;
 use flowctl_runtime::{Sink, Source};
@@ -45,6 +46,7 @@ pub use error::ConnectorError;
 pub use pipeline::Pipeline;
 pub use reach::{Reach, reach};
 pub use stellar_ledgers::generate::{GeneratedLedger, Generator, GeneratorSettings};
+pub use trial::log_in;
 
 /// What is wrong with a connector's configuration that has the fields and types of its
 /// record: values out of bounds, fields that exclude each other. Planning asks this of

@@ -48,7 +48,10 @@ pub(crate) struct Core {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) ticker: Ticker,
     pub(crate) config: EngineConfig,
-    settings: CodeSettings,
+    pub(crate) settings: CodeSettings,
+    pub(crate) layout: Layout,
+    /// Most instances at a time.
+    pub(crate) n_slots: u32,
     linker: Linker<State>,
     cache: Option<Cache>,
     warnings: Vec<String>,
@@ -103,6 +106,8 @@ impl Engine {
         let ticker = Ticker::start(&engine).map_err(|error| start(error.into()))?;
         let core = Core {
             settings: CodeSettings::new(layout, config.max_memory_bytes),
+            layout,
+            n_slots,
             engine,
             ticker,
             config,
@@ -114,6 +119,10 @@ impl Engine {
             counts: Counts::default(),
         };
         Ok(Self { core: Arc::new(core) })
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// What the host does not provide as it should, with the remedy. Empty when all is

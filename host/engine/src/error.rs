@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flowctl_schema::{ContractError, Role};
-use flowctl_types::Digest;
+use flowctl_types::{Code, Digest};
 
 /// Why a plugin could not be made ready, or the engine not started.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +171,22 @@ pub enum EngineError {
         /// The last lines it wrote.
         log_tail: String,
     },
+}
+
+impl EngineError {
+    /// Its code, where it has one.
+    #[must_use]
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Self::Contract { .. } | Self::Role { .. } | Self::Imports { .. } | Self::Link { .. } => {
+                Some(Code::NotAPlugin)
+            }
+            Self::Digest { .. } => Some(Code::PluginDamaged),
+            Self::Config { .. } | Self::Refused { .. } => Some(Code::BadConfig),
+            Self::Crashed { .. } => Some(Code::PluginCrashed),
+            _ => None,
+        }
+    }
 }
 
 fn list(names: &[String]) -> String {

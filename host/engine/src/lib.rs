@@ -25,6 +25,7 @@ mod plugin;
 mod stage;
 mod tenant;
 mod ticker;
+mod trial;
 mod values;
 mod wasi;
 
@@ -34,3 +35,4 @@ pub use engine::{Engine, EngineStats};
 pub use error::EngineError;
 pub use stage::PluginStage;
 pub use tenant::{Tenant, TenantLimits};
+pub use trial::{MemoryPlan, Trial, WASMTIME_VERSION};

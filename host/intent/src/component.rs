@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowctl_types::{EventType, Reference};
+use flowctl_types::{Code, EventType, Reference};
 
 use crate::Interpolated;
 use crate::interpolate::is_variable_name;
@@ -82,7 +82,7 @@ pub(crate) fn read_component(reader: &mut Reader, fields: &Fields<'_>, role: Rol
         },
         [(first, _), (second, node), ..] => {
             let message = format!("`{first}` and `{second}` both say what runs here");
-            reader.fault(node.place(), message, "keep one of them");
+            reader.fault(node.place(), Code::UnclearComponent, message, "keep one of them");
             None
         }
     }
@@ -97,7 +97,7 @@ fn check_no_command_keys(reader: &mut Reader, fields: &Fields<'_>, role: Role) {
             "input_event_types" => "connectors, plugins and live components say by themselves what they read",
             _ => "connectors, plugins and live components say by themselves what they emit",
         };
-        reader.fault(place, format!("`{key}` is for a `command`"), hint);
+        reader.fault(place, Code::MisplacedOption, format!("`{key}` is for a `command`"), hint);
     }
 }
 
@@ -111,7 +111,7 @@ fn read_command(reader: &mut Reader, fields: &Fields<'_>, role: Role, node: &Nod
             let name = shorten(&entry.name);
             if !is_variable_name(&entry.name) {
                 let hint = "use letters, digits and `_`, and begin with no digit";
-                reader.fault(entry.span, format!("`{name}` is not the name of a variable"), hint);
+                reader.fault(entry.span, Code::WrongValue, format!("`{name}` is not the name of a variable"), hint);
             } else if let Some(text) = reader.any_text(&entry.value, &format!("`{name}`")) {
                 env.insert(entry.name.clone(), text);
             }
@@ -124,7 +124,7 @@ fn read_command(reader: &mut Reader, fields: &Fields<'_>, role: Role, node: &Nod
     if argv.first().is_none_or(|program| program.value().is_empty()) {
         if argv.len() == items.len() {
             let hint = "write the program and its arguments, such as `command: [./my-sink]`";
-            reader.fault(node.place(), "`command` names no program", hint);
+            reader.fault(node.place(), Code::UnclearComponent, "`command` names no program", hint);
         }
         return None;
     }
@@ -145,14 +145,19 @@ fn read_event_types(reader: &mut Reader, fields: &Fields<'_>, role: Role, key: &
     let Some(node) = node else { return Vec::new() };
     let items = reader.items(node, &format!("`{key}`"));
     if items.is_empty() && matches!(node.kind, Kind::Sequence(_)) {
-        reader.fault(node.place(), format!("`{key}` is empty"), hint);
+        reader.fault(node.place(), Code::MissingKey, format!("`{key}` is empty"), hint);
     }
     let mut types: Vec<EventType> = Vec::new();
     for item in items {
         let what = format!("an item of `{key}`");
         match reader.spelled::<EventType>(item, &what, "an event type", TYPE_HINT) {
             Some(found) if types.contains(&found) => {
-                reader.fault(item.span, format!("`{key}` lists this twice"), "leave the second one out");
+                reader.fault(
+                    item.span,
+                    Code::ListedTwice,
+                    format!("`{key}` lists this twice"),
+                    "leave the second one out",
+                );
             }
             Some(found) => types.push(found),
             None => {}
@@ -171,7 +176,12 @@ fn read_plugin(reader: &mut Reader, key: &str, node: &Node) -> Option<Reference>
     if !fits {
         let want = if key == "type" { "`name` or `name@version`" } else { "`registry/repository:tag`" };
         let message = format!("`{}` is not {want}, which `{key}` takes", node.shown());
-        reader.fault(node.span, message, "write `plugin:` in place of it, which takes any reference");
+        reader.fault(
+            node.span,
+            Code::UnclearComponent,
+            message,
+            "write `plugin:` in place of it, which takes any reference",
+        );
     }
     fits.then_some(reference)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowctl_types::{EventType, NodeId, Reference};
+use flowctl_types::{Code, EventType, NodeId, Reference};
 
 use crate::component::TYPE_HINT;
 use crate::model::{DiscoverIntent, Endpoint, NodeOptions};
@@ -118,7 +118,7 @@ fn read_by_node<T>(
         let id = entry.name.parse::<NodeId>();
         if id.is_err() {
             let message = format!("`{}` in `{key}` is not a node's id", shorten(&entry.name));
-            reader.fault(entry.span, message, NAME_HINT);
+            reader.fault(entry.span, Code::BadName, message, NAME_HINT);
         }
         if entry.value.is_null() {
             continue;
@@ -136,7 +136,7 @@ fn list<'n>(reader: &mut Reader, fields: &Fields<'n>, key: &str, hint: &str) -> 
     let Some(node) = reader.required(fields, key, hint) else { return &[] };
     let items = reader.one_or_many(node);
     if items.is_empty() {
-        reader.fault(node.place(), format!("`{key}` is empty"), hint);
+        reader.fault(node.place(), Code::MissingKey, format!("`{key}` is empty"), hint);
     }
     items
 }
@@ -144,7 +144,7 @@ fn list<'n>(reader: &mut Reader, fields: &Fields<'n>, key: &str, hint: &str) -> 
 fn push_once<T: PartialEq>(reader: &mut Reader, list: &mut Vec<T>, item: Option<T>, node: &Node, key: &str) {
     match item {
         Some(item) if list.contains(&item) => {
-            reader.fault(node.span, format!("`{key}` lists this twice"), "leave the second one out");
+            reader.fault(node.span, Code::ListedTwice, format!("`{key}` lists this twice"), "leave the second one out");
         }
         Some(item) => list.push(item),
         None => {}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use flowctl_types::NodeId;
+use flowctl_types::{Code, NodeId};
 
 use crate::fault::{Problem, Source, Span};
 use crate::holes::Holes;
@@ -65,7 +65,7 @@ pub fn read(file_name: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -
     }
     let mut problems = reader.problems;
     if read.is_none() && problems.is_empty() {
-        problems.push(Problem::new(Span::START, "the file holds no pipeline".to_owned(), None));
+        problems.push(Problem::new(Span::START, Code::MissingKey, "the file holds no pipeline".to_owned(), None));
     }
     let document = read.map(|(name, intent, mut root)| {
         let holes = Holes::new(&mut root, &problems);
@@ -82,15 +82,15 @@ impl Document {
     /// or by its `id` (`["processors", "ttp", "plugin"]`). Where the path leads to
     /// nothing, the fault stands at the last key on the way that exists.
     #[must_use]
-    pub fn fault_at(&self, path: &[&str], message: String, hint: Option<String>) -> Fault {
-        self.source.fault(Problem::new(self.place(path), message, hint))
+    pub fn fault_at(&self, path: &[&str], code: Code, message: String, hint: Option<String>) -> Fault {
+        self.source.fault(Problem::new(self.place(path), code, message, hint))
     }
 
     /// As [`Self::fault_at`], at the key that the path ends with.
     #[must_use]
-    pub fn fault_at_key(&self, path: &[&str], message: String, hint: Option<String>) -> Fault {
+    pub fn fault_at_key(&self, path: &[&str], code: Code, message: String, hint: Option<String>) -> Fault {
         let place = self.find(path).map_or_else(|last| last.place(), Node::place);
-        self.source.fault(Problem::new(place, message, hint))
+        self.source.fault(Problem::new(place, code, message, hint))
     }
 
     /// Whether the file has no fault of its own.
@@ -133,7 +133,7 @@ impl Document {
             }
             Intent::Explicit(_) => &["processors", node, "config"],
         };
-        self.fault_at(&[start, path].concat(), message, hint)
+        self.fault_at(&[start, path].concat(), Code::BadConfig, message, hint)
     }
 
     /// The whole document as JSON.
@@ -214,15 +214,21 @@ fn read_format(reader: &mut Reader, fields: &Fields<'_>) -> Option<bool> {
     let kinds = FORMATS.map(|(_, kind)| kind);
     let version_hint = "write `apiVersion: flowctl/v2` (kind Topology), or `flowctl/v1` (kind Pipeline)";
     let version_node = reader.required(fields, "apiVersion", version_hint);
-    let version = version_node.and_then(|node| reader.choice(node, "`apiVersion`", &versions));
+    let version =
+        version_node.and_then(|node| reader.choice(node, Code::UnsupportedVersion, "`apiVersion`", &versions));
     let kind_hint = "write `kind: Topology` for flowctl/v2, `kind: Pipeline` for flowctl/v1";
     let kind_node = reader.required(fields, "kind", kind_hint);
-    let kind = kind_node.and_then(|node| reader.choice(node, "`kind`", &kinds));
+    let kind = kind_node.and_then(|node| reader.choice(node, Code::UnsupportedVersion, "`kind`", &kinds));
     if let (Some(version), Some(kind), Some(node)) = (version, kind, kind_node)
         && version != kind
     {
         let hint = format!("write `kind: {}`", FORMATS[version].1);
-        reader.fault(node.span, format!("kind `{}` does not go with `{}`", kinds[kind], versions[version]), hint);
+        reader.fault(
+            node.span,
+            Code::UnsupportedVersion,
+            format!("kind `{}` does not go with `{}`", kinds[kind], versions[version]),
+            hint,
+        );
     }
     let by_content = || match fields.get("spec").map(|spec| &spec.kind) {
         Some(Kind::Mapping(entries)) => entries.iter().find_map(|entry| match entry.name.as_str() {

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use flowctl_types::{NodeId, nearest};
+use flowctl_types::{Code, NodeId, nearest};
 
 use crate::component::Role;
 use crate::options::DEAD_LETTER_ID;
@@ -29,13 +29,14 @@ pub(crate) fn read_inputs<'n>(reader: &mut Reader, node: &'n Node, role: Role) -
     let items = reader.items(node, "`inputs`");
     if items.is_empty() && matches!(node.kind, Kind::Sequence(_)) {
         let hint = format!("name the nodes that the {} reads from, such as `inputs: [ledgers]`", role.name());
-        reader.fault(node.place(), format!("a {} needs an input", role.name()), hint);
+        reader.fault(node.place(), Code::BadInput, format!("a {} needs an input", role.name()), hint);
     }
     for item in items {
         match reader.name(item, "an item of `inputs`") {
             Some(id) if inputs.iter().any(|(other, _)| *other == id) => {
                 reader.fault(
                     item.span,
+                    Code::ListedTwice,
                     format!("input `{}` is listed twice", item.shown()),
                     "leave the second one out",
                 );
@@ -54,7 +55,7 @@ pub(crate) fn check_edges(reader: &mut Reader, nodes: &[Declared<'_>], has_dead_
         let Some((id, place)) = node.id else { continue };
         if has_dead_letter && id.as_str() == DEAD_LETTER_ID {
             let message = format!("`{DEAD_LETTER_ID}` is the id of the sink that `dead_letter` names");
-            reader.fault(place.span, message, "give this node another id");
+            reader.fault(place.span, Code::ListedTwice, message, "give this node another id");
         }
         match by_id.get(id) {
             Some(first) => {
@@ -62,6 +63,7 @@ pub(crate) fn check_edges(reader: &mut Reader, nodes: &[Declared<'_>], has_dead_
                 let message = format!("id `{}` is given twice", place.shown());
                 reader.fault(
                     place.span,
+                    Code::ListedTwice,
                     message,
                     format!("the first is a {} on line {line}", nodes[*first].role.name()),
                 );
@@ -88,7 +90,7 @@ pub(crate) fn check_readers(reader: &mut Reader, nodes: &[Declared<'_>]) {
             && !read.contains(id)
         {
             let hint = format!("name it in the `inputs` of a sink or processor, or remove the {}", node.role.name());
-            reader.fault(place.span, format!("nothing reads from `{}`", place.shown()), hint);
+            reader.fault(place.span, Code::OutputUnused, format!("nothing reads from `{}`", place.shown()), hint);
         }
     }
 }
@@ -103,13 +105,13 @@ fn check_input(
 ) {
     let shown = place.shown();
     if node.id.is_some_and(|(id, _)| id == input) {
-        reader.fault(place.span, format!("`{shown}` reads from itself"), "name the node before it");
+        reader.fault(place.span, Code::BadInput, format!("`{shown}` reads from itself"), "name the node before it");
         return;
     }
     match by_id.get(input) {
         Some(found) if nodes[*found].role == Role::Sink => {
             let hint = "a sink has no output: name the node that the sink reads from";
-            reader.fault(place.span, format!("input `{shown}` is a sink"), hint);
+            reader.fault(place.span, Code::BadInput, format!("input `{shown}` is a sink"), hint);
         }
         Some(_) => {}
         None => {
@@ -119,7 +121,7 @@ fn check_input(
                 Some(near) => format!("did you mean `{}`?", near.shown()),
                 None => "name a source or a processor of this file".to_owned(),
             };
-            reader.fault(place.span, format!("input `{shown}` is no node of this file"), hint);
+            reader.fault(place.span, Code::UnknownInput, format!("input `{shown}` is no node of this file"), hint);
         }
     }
 }
@@ -190,5 +192,5 @@ fn report_cycle(reader: &mut Reader, nodes: &[Declared<'_>], path: &[(usize, usi
         names.splice(MAX_SHOWN - 1..names.len() - 1, ["…".to_owned()]);
     }
     let message = format!("events would go round in a cycle: `{}`", names.join("` → `"));
-    reader.fault(place.span, message, "remove one of these inputs");
+    reader.fault(place.span, Code::Cycle, message, "remove one of these inputs");
 }

@@ -1,6 +1,6 @@
 //! Reads `flowctl/v1`: every node, and what it reads from.
 
-use flowctl_types::NodeId;
+use flowctl_types::{Code, NodeId};
 
 use crate::Config;
 use crate::component::{Role, read_component};
@@ -49,7 +49,7 @@ pub(crate) fn read(reader: &mut Reader, spec: &Node) -> Option<ExplicitIntent> {
         .collect();
     if declared.len() > MAX_NODES {
         let message = format!("the pipeline has {} nodes, more than {MAX_NODES}", declared.len());
-        reader.fault(spec.place(), message, "split the pipeline");
+        reader.fault(spec.place(), Code::TooLarge, message, "split the pipeline");
     } else {
         check_edges(reader, &declared, fields.get("dead_letter").is_some());
         if reader.problems.len() == n_problems {
@@ -87,7 +87,12 @@ fn read_nodes<'n>(reader: &mut Reader, fields: &Fields<'n>, role: Role) -> Vec<R
     let Some(node) = found else { return Vec::new() };
     let items = reader.items(node, &format!("`{key}`"));
     if items.is_empty() && matches!(node.kind, Kind::Sequence(_)) && role != Role::Processor {
-        reader.fault(node.place(), format!("`{key}` is empty"), format!("a pipeline has at least one {}", role.name()));
+        reader.fault(
+            node.place(),
+            Code::MissingKey,
+            format!("`{key}` is empty"),
+            format!("a pipeline has at least one {}", role.name()),
+        );
     }
     items.iter().filter_map(|item| read_node(reader, item, role)).collect()
 }
@@ -107,7 +112,12 @@ fn read_node<'n>(reader: &mut Reader, item: &'n Node, role: Role) -> Option<Raw<
     let mut inputs = Vec::new();
     match (role, fields.get("inputs")) {
         (Role::Source, Some(node)) => {
-            reader.fault(node.place(), "a source has no inputs", "remove `inputs`, or move the node to `processors`");
+            reader.fault(
+                node.place(),
+                Code::BadInput,
+                "a source has no inputs",
+                "remove `inputs`, or move the node to `processors`",
+            );
         }
         (Role::Source, None) => {}
         (_, Some(node)) => inputs = read_inputs(reader, node, role),
@@ -127,7 +137,12 @@ fn check_direction(reader: &mut Reader, fields: &Fields<'_>, role: Role) {
         Role::Processor => return,
     };
     if let Some(place) = fields.key_span(key) {
-        reader.fault(place, message, format!("remove `{key}`, or move the node to `processors`"));
+        reader.fault(
+            place,
+            Code::MisplacedOption,
+            message,
+            format!("remove `{key}`, or move the node to `processors`"),
+        );
     }
 }
 

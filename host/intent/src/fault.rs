@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use flowctl_types::{Code, error_label};
+
 /// Most faults of one file.
 const MAX_FAULTS: usize = 500;
 
@@ -14,6 +16,8 @@ const MAX_LINE: usize = 120;
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
+    /// What kind of fault it is.
+    pub code: Code,
     /// What is wrong: lower case, no full stop.
     pub message: String,
     /// The file as the caller named it.
@@ -42,6 +46,7 @@ pub struct Faults(pub(crate) Vec<Fault>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) span: Span,
+    pub(crate) code: Code,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
 }
@@ -104,7 +109,7 @@ impl<'a> IntoIterator for &'a Faults {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gutter = self.line.to_string().len();
-        writeln!(f, "error: {}", self.message)?;
+        writeln!(f, "{}: {}", error_label(Some(self.code)), self.message)?;
         writeln!(f, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.column)?;
         writeln!(f, "{:gutter$} |", "")?;
         writeln!(f, "{} | {}", self.line, self.source_line)?;
@@ -129,8 +134,8 @@ impl fmt::Display for Faults {
 }
 
 impl Problem {
-    pub(crate) const fn new(span: Span, message: String, hint: Option<String>) -> Self {
-        Self { span, message, hint }
+    pub(crate) const fn new(span: Span, code: Code, message: String, hint: Option<String>) -> Self {
+        Self { span, code, message, hint }
     }
 }
 
@@ -175,13 +180,13 @@ impl Source {
             problems.truncate(MAX_FAULTS);
             let span = problems.last().map_or(Span::START, |last| last.span);
             let hint = "correct these first".to_owned();
-            problems.push(Problem::new(span, format!("{n_more} more faults follow"), Some(hint)));
+            problems.push(Problem::new(span, Code::TooLarge, format!("{n_more} more faults follow"), Some(hint)));
         }
         problems.into_iter().map(|problem| self.fault(problem)).collect()
     }
 
     pub(crate) fn fault(&self, problem: Problem) -> Fault {
-        let Problem { span, message, hint } = problem;
+        let Problem { span, code, message, hint } = problem;
         let line = self.line(span.line);
         let n_chars = line.chars().count();
         let start = if n_chars <= MAX_LINE { 0 } else { span.column.saturating_sub(MAX_LINE / 2).min(n_chars) };
@@ -203,7 +208,7 @@ impl Source {
         caret = caret.min(shown);
         let width = span.width.min((shown - caret).max(1));
         let file = self.file.clone();
-        Fault { message, file, line: span.line, column: span.column + 1, width, source_line, hint, caret }
+        Fault { code, message, file, line: span.line, column: span.column + 1, width, source_line, hint, caret }
     }
 
     /// The part of `span` that reads `part`, or all of it where the part does not

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use flowctl_types::Code;
 use serde::{Serialize, Serializer};
 
 use crate::fault::{Problem, Source};
@@ -104,9 +105,9 @@ impl Filler<'_> {
             (Ok(_), _) => {}
             (Err(wrong), kind) => {
                 *kind = Kind::Invalid;
-                for Wrong { part, message, hint } in wrong {
+                for Wrong { part, code, message, hint } in wrong {
                     let span = self.source.narrow(node.span, &part);
-                    self.problems.push(Problem::new(span, message, Some(hint)));
+                    self.problems.push(Problem::new(span, code, message, Some(hint)));
                 }
             }
         }
@@ -141,10 +142,10 @@ impl Filler<'_> {
 
     /// The value of `${NAME}` or `${NAME:-default}`.
     fn look_up(&mut self, part: &str) -> Result<String, Wrong> {
-        let wrong = |message: String, hint: String| Wrong { part: part.to_owned(), message, hint };
+        let wrong = |code: Code, message: String, hint: String| Wrong { part: part.to_owned(), code, message, hint };
         let Some(inner) = part.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')) else {
             let message = "`${` has no closing `}`".to_owned();
-            return Err(wrong(message, "write `${NAME}`, or `$$` for a dollar sign".to_owned()));
+            return Err(wrong(Code::WrongValue, message, "write `${NAME}`, or `$$` for a dollar sign".to_owned()));
         };
         let (name, default) = match inner.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
@@ -153,7 +154,7 @@ impl Filler<'_> {
         if !is_variable_name(name) {
             let message = format!("`{}` is not the name of a variable", crate::tree::shorten(name));
             let hint = "write `${NAME}` or `${NAME:-default}`, or `$$` for a dollar sign".to_owned();
-            return Err(wrong(message, hint));
+            return Err(wrong(Code::WrongValue, message, hint));
         }
         let found = (self.env)(name);
         let value = match (found, default) {
@@ -162,14 +163,18 @@ impl Filler<'_> {
             (Some(value), None) => value,
             (None, None) => {
                 let hint = format!("set it, or write a default: `${{{name}:-value}}`");
-                return Err(wrong(format!("environment variable `{name}` is not set"), hint));
+                return Err(wrong(Code::VariableNotSet, format!("environment variable `{name}` is not set"), hint));
             }
         };
         match self.bytes_left.checked_sub(value.len()) {
             Some(bytes_left) => self.bytes_left = bytes_left,
             None => {
                 let message = format!("variables add more than {MAX_FILLED_BYTES} bytes to this file");
-                return Err(wrong(message, format!("shorten `{name}`, or name a file that holds the value")));
+                return Err(wrong(
+                    Code::TooLarge,
+                    message,
+                    format!("shorten `{name}`, or name a file that holds the value"),
+                ));
             }
         }
         Ok(value)
@@ -179,6 +184,7 @@ impl Filler<'_> {
 /// Why a scalar cannot be filled in; `part` is where.
 struct Wrong {
     part: String,
+    code: Code,
     message: String,
     hint: String,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use flowctl_types::Code;
+
 use crate::Interpolated;
 use crate::component::{Role, read_component};
 use crate::interpolate::is_variable_name;
@@ -103,11 +105,12 @@ fn read_retry(reader: &mut Reader, node: &Node, base: &Settings, overrides: &mut
         && reader.problems.len() == n_problems
     {
         let hint = "raise `longest_wait` (10s where nothing sets it), or lower `first_wait` (100ms where nothing does)";
-        reader.fault(place.span, "`first_wait` is longer than `longest_wait`", hint);
+        reader.fault(place.span, Code::WrongValue, "`first_wait` is longer than `longest_wait`", hint);
     }
     overrides.max_attempts = retry.get("max_attempts").and_then(|n| reader.integer(n, "`max_attempts`", 1..=1_000));
-    let chosen =
-        retry.get("on_failure").and_then(|n| reader.choice(n, "`on_failure`", &ON_FAILURE.map(|(name, _)| name)));
+    let chosen = retry
+        .get("on_failure")
+        .and_then(|n| reader.choice(n, Code::WrongValue, "`on_failure`", &ON_FAILURE.map(|(name, _)| name)));
     overrides.on_failure = chosen.map(|index| ON_FAILURE[index].1);
 }
 
@@ -117,11 +120,16 @@ pub(crate) fn read_types(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Interp
     let items = reader.one_or_many(node);
     if items.is_empty() {
         let hint = "name a file or a folder of WIT text, such as `types: ./orders.wit`, or leave `types` out";
-        reader.fault(node.place(), "`types` is empty", hint);
+        reader.fault(node.place(), Code::MissingKey, "`types` is empty", hint);
     }
     if items.len() > MAX_TYPES {
         let hint = "gather packages in one file, or in the `deps/` of a folder";
-        reader.fault(node.place(), format!("`types` has {} items, more than {MAX_TYPES}", items.len()), hint);
+        reader.fault(
+            node.place(),
+            Code::TooLarge,
+            format!("`types` has {} items, more than {MAX_TYPES}", items.len()),
+            hint,
+        );
     }
     let mut types: Vec<Interpolated<String>> = Vec::new();
     for item in items {
@@ -131,7 +139,7 @@ pub(crate) fn read_types(reader: &mut Reader, fields: &Fields<'_>) -> Vec<Interp
         }
         let Some(path) = reader.any_text(item, what) else { continue };
         if types.iter().any(|known| known.value() == path.value()) {
-            reader.fault(item.span, "`types` lists this twice", "leave the second one out");
+            reader.fault(item.span, Code::ListedTwice, "`types` lists this twice", "leave the second one out");
         } else {
             types.push(path);
         }
@@ -180,7 +188,7 @@ fn read_grant(
     for item in reader.items(node, &format!("`{key}`")) {
         let Some(text) = reader.text(item, &format!("an item of `{key}`")) else { continue };
         if !holds(text) {
-            reader.fault(item.span, format!("`{}` is not {kind}", item.shown()), hint);
+            reader.fault(item.span, Code::WrongValue, format!("`{}` is not {kind}", item.shown()), hint);
         } else if !granted.iter().any(|other| other == text) {
             granted.push(text.to_owned());
         }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use flowctl_types::units::{duration_text, parse_duration, parse_size, size_text};
-use flowctl_types::{NodeId, did_you_mean};
+use flowctl_types::{Code, NodeId, did_you_mean};
 
 use crate::fault::{Problem, Span};
 use crate::scalar::Side;
@@ -46,8 +46,8 @@ impl<'n> Fields<'n> {
 }
 
 impl Reader {
-    pub(crate) fn fault(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.problems.push(Problem::new(span, message.into(), Some(hint.into())));
+    pub(crate) fn fault(&mut self, span: Span, code: Code, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem::new(span, code, message.into(), Some(hint.into())));
     }
 
     /// The keys of a mapping, each of which must be known.
@@ -69,7 +69,8 @@ impl Reader {
             if !known.contains(&name) && !refused.contains(&name) {
                 let near = did_you_mean(&entry.name, known.iter().copied());
                 let hint = near.unwrap_or_else(|| format!("known here: {}", quoted(known)));
-                self.fault(entry.span, format!("unknown key `{}` in {what}", shorten(&entry.name)), hint);
+                let message = format!("unknown key `{}` in {what}", shorten(&entry.name));
+                self.fault(entry.span, Code::UnknownKey, message, hint);
             }
         }
         Some(Fields { entries, place: node.place(), what: what.to_owned() })
@@ -89,7 +90,7 @@ impl Reader {
         let found = fields.get(key);
         if found.is_none() {
             let place = fields.key_span(key).unwrap_or(fields.place);
-            self.fault(place, format!("{} has no `{key}`", fields.what), hint);
+            self.fault(place, Code::MissingKey, format!("{} has no `{key}`", fields.what), hint);
         }
         found
     }
@@ -123,7 +124,7 @@ impl Reader {
             return self.wrong_type(node, what, "a text", &hint);
         }
         if scalar.text().trim().is_empty() {
-            self.fault(node.span, format!("{what} is empty"), "write a text, or leave the key out");
+            self.fault(node.span, Code::WrongValue, format!("{what} is empty"), "write a text, or leave the key out");
             return None;
         }
         Some(scalar.text())
@@ -145,13 +146,13 @@ impl Reader {
     pub(crate) fn spelled<T: FromStr>(&mut self, node: &Node, what: &str, kind: &str, hint: &str) -> Option<T> {
         let parsed = self.text(node, what)?.parse().ok();
         if parsed.is_none() {
-            self.fault(node.span, format!("`{}` is not {kind}", node.shown()), hint);
+            self.fault(node.span, Code::WrongValue, format!("`{}` is not {kind}", node.shown()), hint);
         }
         parsed
     }
 
-    /// One of the words that are known: its index.
-    pub(crate) fn choice(&mut self, node: &Node, what: &str, known: &[&str]) -> Option<usize> {
+    /// One of the words that are known: its index. `code` is for any other.
+    pub(crate) fn choice(&mut self, node: &Node, code: Code, what: &str, known: &[&str]) -> Option<usize> {
         let text = self.text(node, what)?;
         let index = known.iter().position(|name| *name == text);
         if index.is_none() {
@@ -159,7 +160,7 @@ impl Reader {
                 Some(near) => format!("{near} Known: {}", quoted(known)),
                 None => format!("known: {}", quoted(known)),
             };
-            self.fault(node.span, format!("unknown {} `{}`", what.trim_matches('`'), node.shown()), hint);
+            self.fault(node.span, code, format!("unknown {} `{}`", what.trim_matches('`'), node.shown()), hint);
         }
         index
     }
@@ -175,7 +176,7 @@ impl Reader {
                 }
                 _ => NAME_HINT.to_owned(),
             };
-            self.fault(node.span, format!("`{}` is not a name", node.shown()), hint);
+            self.fault(node.span, Code::BadName, format!("`{}` is not a name", node.shown()), hint);
         }
         name
     }
@@ -196,7 +197,7 @@ impl Reader {
         }
         let in_bounds = number.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n));
         if in_bounds.is_none() {
-            self.fault(node.span, format!("{what} is out of bounds"), format!("write {want}"));
+            self.fault(node.span, Code::WrongValue, format!("{what} is out of bounds"), format!("write {want}"));
         }
         in_bounds
     }
@@ -238,18 +239,18 @@ impl Reader {
             _ => return self.wrong_type(node, what, kind, hint),
         };
         let Some(parsed) = parse(text) else {
-            self.fault(node.span, format!("{what} must be {kind}, but is `{}`", node.shown()), hint);
+            self.fault(node.span, Code::WrongValue, format!("{what} must be {kind}, but is `{}`", node.shown()), hint);
             return None;
         };
         if holds(&parsed) {
             return Some(parsed);
         }
-        self.fault(node.span, format!("{what} is out of bounds"), hint);
+        self.fault(node.span, Code::WrongValue, format!("{what} is out of bounds"), hint);
         None
     }
 
     fn wrong_type<T>(&mut self, node: &Node, what: &str, want: &str, hint: &str) -> Option<T> {
-        self.fault(node.span, format!("{what} must be {want}, but is {}", node.found()), hint);
+        self.fault(node.span, Code::WrongValue, format!("{what} must be {want}, but is {}", node.found()), hint);
         None
     }
 }

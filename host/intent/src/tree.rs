@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use flowctl_types::Code;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError};
 
 use crate::fault::{Problem, Span};
@@ -68,7 +69,7 @@ pub(crate) fn build(text: &str) -> (Option<Node>, Vec<Problem>) {
     let mut builder = Builder { values_left: MAX_VALUES, bytes_left: MAX_EXPANDED_BYTES, ..Builder::default() };
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes, more than the {MAX_BYTES} that a pipeline may have", text.len());
-        return (None, vec![Problem::new(Span::START, message, None)]);
+        return (None, vec![Problem::new(Span::START, Code::TooLarge, message, None)]);
     }
     let mut options = granit_parser::options! {
         disallow_directives: true,
@@ -92,7 +93,7 @@ pub(crate) fn build(text: &str) -> (Option<Node>, Vec<Problem>) {
     }
     if builder.root.is_none() && builder.problems.is_empty() {
         let hint = "write `apiVersion`, `kind` and `spec`";
-        builder.problem(Span::START, "the file holds no pipeline", Some(hint.into()));
+        builder.coded(Span::START, Code::MissingKey, "the file holds no pipeline", Some(hint.into()));
     }
     (builder.root, builder.problems)
 }
@@ -252,7 +253,7 @@ impl Builder {
         let message = format!(
             "with aliases expanded, the file has more than {MAX_VALUES} values or {MAX_EXPANDED_BYTES} bytes of text"
         );
-        self.problem(span, message, Some("split the pipeline, or write fewer aliases".into()));
+        self.coded(span, Code::TooLarge, message, Some("split the pipeline, or write fewer aliases".into()));
         self.root = None;
         false
     }
@@ -281,13 +282,19 @@ impl Builder {
     }
 
     fn problem(&mut self, span: Span, message: impl Into<String>, hint: Option<String>) {
-        self.problems.push(Problem::new(span, message.into(), hint));
+        self.coded(span, Code::YamlSyntax, message, hint);
+    }
+
+    fn coded(&mut self, span: Span, code: Code, message: impl Into<String>, hint: Option<String>) {
+        self.problems.push(Problem::new(span, code, message.into(), hint));
     }
 }
 
 /// The name that a key gives, or why it gives none (nothing where that is known).
 fn read_key(node: &Node, lines: &mut HashMap<String, usize>) -> Result<String, Option<Problem>> {
-    let problem = |message: String, hint: &str| Err(Some(Problem::new(node.span, message, Some(hint.into()))));
+    let refuse =
+        |code: Code, message: String, hint: &str| Err(Some(Problem::new(node.span, code, message, Some(hint.into()))));
+    let problem = |message: String, hint: &str| refuse(Code::YamlSyntax, message, hint);
     let scalar = match &node.kind {
         Kind::Scalar(scalar) => scalar,
         Kind::Invalid => return Err(None),
@@ -303,7 +310,11 @@ fn read_key(node: &Node, lines: &mut HashMap<String, usize>) -> Result<String, O
         return problem("merge keys (`<<`) are not supported".into(), "write the keys out, or alias a whole value");
     }
     if let Some(line) = lines.get(&name) {
-        return problem(format!("key `{}` is given twice", shorten(&name)), &format!("the first is on line {line}"));
+        return refuse(
+            Code::ListedTwice,
+            format!("key `{}` is given twice", shorten(&name)),
+            &format!("the first is on line {line}"),
+        );
     }
     lines.insert(name.clone(), node.span.line);
     Ok(name)

@@ -84,7 +84,7 @@ fn a_file_without_a_name_is_named_by_its_stem() {
 #[test]
 fn faults_found_later_stand_where_the_value_was_written() {
     let place = |document: &Document, path: &[&str]| {
-        let fault = document.fault_at(path, "wrong".into(), None);
+        let fault = document.fault_at(path, flowctl_types::Code::WrongValue, "wrong".into(), None);
         (fault.line, fault.column)
     };
     let discover = document(DISCOVER);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use flowctl_types::Digest;
+use flowctl_types::{Code, Digest};
 
 /// Why a registry did not do what was asked. None of them holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +128,20 @@ pub enum OciError {
 }
 
 impl OciError {
+    /// Its code, where it has one.
+    #[must_use]
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Self::Unreachable { .. } | Self::Untrusted { .. } | Self::Failing { .. } | Self::Tls { .. } => {
+                Some(Code::RegistryUnreachable)
+            }
+            Self::Unauthorized { .. } | Self::Login { .. } | Self::Refused { .. } => Some(Code::RegistryRefuses),
+            Self::NotFound { .. } => Some(Code::PluginNotFound),
+            Self::Content { .. } | Self::Digest { .. } => Some(Code::PluginDamaged),
+            Self::TooLarge { .. } | Self::Sink { .. } | Self::Certificates { .. } => None,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

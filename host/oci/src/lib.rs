@@ -42,4 +42,4 @@ pub use progress::{Progress, Silent};
 pub use pull::{Admission, Marks, PullError, PullOptions, Pulled, Refusal, TagLookup, pull, pull_from_layout};
 pub use push::{PushError, push, push_to_layout};
 pub use reference::{RegistryRef, RegistryRefError};
-pub use store::{Collected, Entry, Partial, Removed, Store, StoreError, Untagged};
+pub use store::{Collected, Damaged, Depth, Entry, Partial, Removed, Store, StoreError, Untagged, Verified};

@@ -1,7 +1,7 @@
 //! Why there is no chain, and what to do about it.
 
 use flowctl_schema::Mismatch;
-use flowctl_types::{EventType, all_of, one_of};
+use flowctl_types::{Code, EventType, all_of, one_of};
 
 use crate::LookupError;
 
@@ -193,6 +193,24 @@ impl Wording {
 }
 
 impl ChainError {
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Lookup(error) => error.code(),
+            Self::UnknownType { .. } => Code::UnknownEventType,
+            Self::NoSource { .. } | Self::SourceType { .. } => Code::NoSource,
+            Self::UnhealthySource { .. } | Self::Unhealthy { .. } => Code::UnhealthyComponent,
+            Self::AmbiguousSource { .. } => Code::AmbiguousSource,
+            Self::Ambiguous { .. } => Code::AmbiguousChain,
+            Self::Structure { .. } => Code::TypesDiffer,
+            Self::Filtered { .. } | Self::Excluded { .. } | Self::Via { .. } | Self::Unreachable { .. } => {
+                Code::NoChain
+            }
+            Self::TooMany { .. } => Code::TooLarge,
+        }
+    }
+
     /// Whether more components could help: something is unknown, or nothing leads there.
     #[must_use]
     pub const fn is_for_want(&self) -> bool {

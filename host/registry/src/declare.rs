@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use flowctl_schema::{Difference, Schema, WitError, WitFile, WitPackage, event_types};
-use flowctl_types::EventType;
+use flowctl_types::{Code, EventType};
 
 use crate::{Entry, Origin};
 
@@ -72,6 +72,15 @@ pub enum DeclarationError {
 }
 
 impl DeclarationError {
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Unreadable { .. } | Self::Wit(_) => Code::TypesUnreadable,
+            Self::Contradiction { .. } => Code::TypesDiffer,
+        }
+    }
+
     /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

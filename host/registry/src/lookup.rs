@@ -8,7 +8,7 @@
 //! near.
 
 use flowctl_schema::Role;
-use flowctl_types::{Digest, Reference, nearest, one_of};
+use flowctl_types::{Code, Digest, Reference, nearest, one_of};
 
 use crate::{Conflict, Entry, Registry};
 
@@ -94,6 +94,19 @@ pub enum LookupError {
 }
 
 impl LookupError {
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Unknown { .. } | Self::Role { .. } | Self::NoPlugin { .. } | Self::Version { .. } => {
+                Code::UnknownComponent
+            }
+            Self::Ambiguous { .. } | Self::Conflict(_) => Code::AmbiguousComponent,
+            Self::Unhealthy { .. } => Code::UnhealthyComponent,
+            Self::File { .. } | Self::Remote { .. } => Code::PluginNotFound,
+        }
+    }
+
     /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -93,7 +93,7 @@ pub(crate) fn random_id(database: &Connection) -> rusqlite::Result<String> {
     database.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))
 }
 
-fn version(database: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn version(database: &Connection) -> rusqlite::Result<i64> {
     database.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use flowctl_types::Code;
+
 /// Why what is stored cannot be used, or not as was asked. Nothing of it was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -91,6 +93,19 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// Its code, where it has one.
+    #[must_use]
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Self::Held { .. } => Some(Code::StateInUse),
+            Self::Damaged { .. } | Self::Newer { .. } => Some(Code::StateDamaged),
+            Self::File { .. } | Self::Other { .. } | Self::Database { .. } => Some(Code::StateUnusable),
+            Self::NoPipeline { .. } | Self::NoRun { .. } => Some(Code::NotThere),
+            Self::Runs { .. } => Some(Code::RunsAlready),
+            Self::Exists { .. } => None,
+        }
+    }
+
     /// What to do about it, where that is more than the message says.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -48,7 +48,7 @@ const MIGRATIONS: [&str; 1] = ["
 
 /// The database of checkpoints. It holds few of them, and a damaged one would resume a
 /// pipeline at the wrong place: so all of it is checked.
-const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     migrations: &MIGRATIONS,
     creation: "",
     settings: "",

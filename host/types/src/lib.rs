@@ -6,6 +6,7 @@
 //! I/O, no async, no heavy dependency.
 
 mod batch;
+mod code;
 mod columns;
 mod digest;
 mod event_type;
@@ -16,6 +17,7 @@ mod reference;
 pub mod units;
 
 pub use batch::{Attributes, Batch};
+pub use code::{Code, error_label};
 pub use columns::{ColumnFault, Columns, Limits};
 pub use digest::{Digest, DigestError};
 pub use event_type::{EventType, EventTypeError};

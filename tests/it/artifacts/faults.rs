@@ -125,7 +125,7 @@ fn lasting() {
     for (market, pull, wanted) in pulls {
         let answer = Answer::of(pull.wait_with_output().unwrap()).failure(wanted);
         let reference = market.at("acme/a:1");
-        assert!(answer.stderr.contains(&format!("error: cannot pull `{reference}`")), "{}", answer.stderr);
+        assert!(answer.stderr.contains(&format!("]: cannot pull `{reference}`")), "{}", answer.stderr);
         assert!(!answer.stderr.contains('\u{1b}'), "{}", answer.stderr);
         assert_nothing_held(&market.flowctl);
         market.proxy.heal();

@@ -7,7 +7,7 @@ mod dashboard;
 mod demonstration;
 mod faults;
 mod mixed;
-mod policies;
+pub(crate) mod policies;
 mod python;
 mod restarts;
 mod runs;

@@ -286,7 +286,8 @@ pub(crate) fn basic(username: &str, password: Secret) -> Login {
     Login::Basic { username: username.to_owned(), password }
 }
 
-fn store_dir() -> Result<PathBuf> {
+/// The folder of the local store. It may not exist.
+pub(crate) fn store_dir() -> Result<PathBuf> {
     let data = paths::data()
         .ok_or_else(|| Hinted::error("there is no place for the store of plugins", "set HOME or XDG_DATA_HOME"))?;
     Ok(data.join("plugins"))

@@ -13,7 +13,7 @@ use flowctl_oci::auth::Secret;
 use flowctl_oci::policy::{Demand, Policy, PolicyError};
 use flowctl_oci::sign::{self, PublicKey, Repository};
 use flowctl_oci::{Admission, ArtifactManifest, Client, Entry, Marks, Refusal, RegistryRef};
-use flowctl_types::Reference;
+use flowctl_types::{Code, Reference};
 
 use crate::artifacts::settings::Settings;
 use crate::paths::read_text;
@@ -71,7 +71,8 @@ impl Trust {
             (Some(policy), _) => format!("the policy `{}`", policy.path().display()),
             (None, false) => "`--verify-key`".to_owned(),
         };
-        Err(Hinted::error(
+        Err(Hinted::coded(
+            Code::SignatureMissing,
             format!("the plugins in the layout `{}` have no signatures, which {by} asks for", path.display()),
             "push the plugin to a registry with `flowctl push --sign KEY`, and name it there",
         ))
@@ -156,7 +157,8 @@ pub(crate) fn password_of_key(path: &Path, is_encrypted: bool) -> Result<Option<
     }
 }
 
-fn unusable(error: &PolicyError) -> anyhow::Error {
+/// The error of a policy that cannot be used.
+pub(crate) fn unusable(error: &PolicyError) -> anyhow::Error {
     Hinted::error(
         error.to_string(),
         "`rules: [{match: registry/name/**, keys: [key.pub]}, {match: …, unsigned: allow}]` is the form of a policy",

@@ -11,7 +11,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use flowctl_runtime::Status;
 use flowctl_topology::{Component, Topology};
-use flowctl_types::{NodeId, did_you_mean};
+use flowctl_types::{Code, NodeId, did_you_mean};
 
 use self::letters::{Letter, Letters, Selection};
 use crate::args::PluginArgs;
@@ -170,7 +170,8 @@ impl Show {
             }
         }
         let near = did_you_mean(&self.event, ids.iter().map(String::as_str));
-        Err(Hinted::error(
+        Err(Hinted::coded(
+            Code::UnknownDeadLetter,
             format!("there is no letter of event `{}` in `{}`", self.event, file.display()),
             near.unwrap_or_else(|| "`flowctl dead-letters list` shows them all".to_owned()),
         ))
@@ -227,7 +228,8 @@ impl Of {
         if !dir.is_dir() {
             let folders = names_in(&self.state.base()?);
             let near = did_you_mean(name.as_str(), folders.iter().map(String::as_str));
-            return Err(Hinted::error(
+            return Err(Hinted::coded(
+                Code::NotThere,
                 format!("pipeline `{name}` has no state in `{}`", dir.display()),
                 near.unwrap_or_else(|| "name the folder that it runs with: --state-dir".to_owned()),
             ));

@@ -5,6 +5,8 @@ pub(crate) mod completions;
 pub(crate) mod dashboard;
 pub(crate) mod dead_letters;
 mod describe;
+pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod index;
 pub(crate) mod inspect;
 pub(crate) mod lock;

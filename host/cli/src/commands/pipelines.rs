@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use flowctl_client::{Client, ClientError, admin};
+use flowctl_types::Code;
 
 use self::info::Info;
 use self::logs::Logs;
@@ -235,7 +236,7 @@ async fn find_run(client: &Client, text: &str) -> Result<admin::Run> {
     let lists = "`flowctl pipelines list` shows the pipelines, `flowctl pipelines runs PIPELINE` the runs of one";
     let unknown = |near: Option<String>| {
         let hint = near.unwrap_or_else(|| lists.to_owned());
-        Hinted::error(format!("there is no run or pipeline `{text}`"), hint)
+        Hinted::coded(Code::NotThere, format!("there is no run or pipeline `{text}`"), hint)
     };
     let pipeline = match client.pipeline(text).await {
         Ok(pipeline) => pipeline,

@@ -20,7 +20,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use flowctl_registry::{Accepts, Declarations, Entry};
 use flowctl_schema::Schema;
-use flowctl_types::{EventType, did_you_mean};
+use flowctl_types::{Code, EventType, did_you_mean};
 use serde::Serialize;
 
 use self::build::Build;
@@ -34,7 +34,7 @@ use crate::catalog::{self, Shown};
 use crate::commands::describe::Description;
 use crate::help::examples;
 use crate::output::{self, Format};
-use crate::report::Hinted;
+use crate::report::{Hinted, told};
 use crate::status;
 
 /// The commands below `processors`.
@@ -176,10 +176,7 @@ impl Processors {
                 )?;
                 let known = |wanted: &EventType| match registry.event_type(wanted) {
                     Ok(schema) => Ok(schema),
-                    Err(error) => {
-                        let hint = error.hint().unwrap_or_default();
-                        Err(Hinted::error(error.to_string(), hint))
-                    }
+                    Err(error) => Err(told(Some(error.code()), error.to_string(), error.hint())),
                 };
                 let input = find.input.as_ref().map(known).transpose()?;
                 find.output.as_ref().map(known).transpose()?;
@@ -196,7 +193,8 @@ impl Processors {
                 let Some(entry) = registry.named(&show.id).next() else {
                     let near = did_you_mean(&show.id, registry.entries().map(|entry| entry.name.as_str()));
                     let all = || "`flowctl processors list` shows all; --plugins DIR adds plugins".to_owned();
-                    return Err(Hinted::error(format!("there is no `{}`", show.id), near.unwrap_or_else(all)));
+                    let message = format!("there is no `{}`", show.id);
+                    return Err(Hinted::coded(Code::UnknownComponent, message, near.unwrap_or_else(all)));
                 };
                 let description = Description::of(entry);
                 output::value(show.output, &description, || description.text())?;

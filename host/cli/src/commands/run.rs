@@ -13,7 +13,7 @@ use flowctl_intent::Intent;
 use flowctl_runtime::{Options, Orphans, Status, Summary, Workshop};
 use flowctl_store::PipelineState;
 use flowctl_topology::render;
-use flowctl_types::NodeId;
+use flowctl_types::{Code, NodeId};
 use tokio::runtime::Runtime;
 
 use super::processors::workbench::Workbench;
@@ -114,7 +114,8 @@ impl Run {
         let runtime = runtime.context("cannot start the async runtime")?;
         let ran = match runtime.block_on(self.control_plane(&text))? {
             Some((client, is_discovered)) => runtime.block_on(self.attached(client, text, is_discovered)),
-            None if self.detach => Err(Hinted::error(
+            None if self.detach => Err(Hinted::coded(
+                Code::NoControlPlane,
                 "nothing could go on with the pipeline: no control plane runs",
                 "`flowctl serve` starts one",
             )),

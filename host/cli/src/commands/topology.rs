@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use flowctl_intent::Endpoint;
 use flowctl_registry::Registry;
@@ -25,7 +25,7 @@ use crate::help::examples;
 use crate::output::{self, Format};
 use crate::pipeline;
 use crate::pipeline::supply::Supply;
-use crate::report::Hinted;
+use crate::report::{self, Hinted};
 
 /// The commands below `topology`.
 #[derive(Subcommand)]
@@ -184,8 +184,9 @@ impl Suggest {
             registry = local.registry(pulled, stored, &live, declarations);
         }
         let chains = suggest(&wish, &registry).map_err(|errors| {
-            let texts = errors.iter().map(|error| (error.to_string(), error.command_line_hint()));
-            all(texts).expect_err("there is one at least")
+            let texts = errors.iter();
+            let texts = texts.map(|error| (Some(error.error.code()), error.to_string(), error.command_line_hint()));
+            report::all(texts).expect_err("there is one at least")
         })?;
         output::value(self.output, &chains.names(), || chains.to_string())?;
         Ok(ExitCode::SUCCESS)
@@ -198,17 +199,8 @@ impl Suggest {
 ///
 /// All that is wrong with them.
 pub(super) fn check_declared(registry: &Registry) -> Result<()> {
-    all(registry.declaration_faults().iter().map(|fault| (full_text(&fault.error), fault.error.hint())))
-}
-
-/// Every error that there is, as one, with the first hint.
-fn all(errors: impl Iterator<Item = (String, Option<String>)>) -> Result<()> {
-    let (texts, hints): (Vec<String>, Vec<Option<String>>) = errors.unzip();
-    match hints.into_iter().flatten().next() {
-        _ if texts.is_empty() => Ok(()),
-        Some(hint) => Err(Hinted::error(texts.join("\nerror: "), hint)),
-        None => Err(anyhow!(texts.join("\nerror: "))),
-    }
+    let faults = registry.declaration_faults().iter();
+    report::all(faults.map(|fault| (Some(fault.error.code()), full_text(&fault.error), fault.error.hint())))
 }
 
 /// An error and what caused it, on one line.

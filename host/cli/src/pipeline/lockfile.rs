@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use flowctl_oci::Facts;
 use flowctl_registry::Entry;
-use flowctl_types::{Digest, EventType, Reference};
+use flowctl_types::{Code, Digest, EventType, Reference};
 use serde::{Deserialize, Serialize};
 
 use crate::paths::read_text;
@@ -144,7 +144,11 @@ impl LockFile {
             Err(error) => return Err(anyhow::Error::new(error).context(what())),
         };
         Self::parse(&text).map(Some).map_err(|reason| {
-            Hinted::error(format!("{}: {reason}", what()), "take it from version control, or remove it and lock anew")
+            Hinted::coded(
+                Code::LockMismatch,
+                format!("{}: {reason}", what()),
+                "take it from version control, or remove it and lock anew",
+            )
         })
     }
 
@@ -155,7 +159,8 @@ impl LockFile {
     /// When it was not written by this version of flowctl.
     pub(crate) fn submitted(text: &str) -> Result<Self> {
         Self::parse(text).map_err(|reason| {
-            Hinted::error(
+            Hinted::coded(
+                Code::LockMismatch,
                 format!("cannot read the lock file: {reason}"),
                 "take it from version control, or remove it and lock anew",
             )

@@ -13,7 +13,7 @@ use flowctl_control_plane::Redaction;
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_schema::Role;
 use flowctl_topology::{Component, Node, Topology, plan};
-use flowctl_types::{NodeId, did_you_mean};
+use flowctl_types::{Code, NodeId, did_you_mean};
 
 use self::lockfile::LockFile;
 use self::supply::{Locking, Supply};
@@ -77,7 +77,8 @@ impl Planned {
         let Some(path) = lockfile::path(file).filter(|_| !differences.is_empty()) else { return Ok(()) };
         if locking == Locking::Strict {
             let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
-            return Err(Hinted::error(
+            return Err(Hinted::coded(
+                Code::LockMismatch,
                 format!("the plugins are not those of `{}`: {}", path.display(), texts.join("; ")),
                 format!("`flowctl lock {}` takes these; without `--locked` they run", file.display()),
             ));
@@ -203,7 +204,12 @@ fn stdin_fault(document: &Document, topology: &Topology) -> Option<Fault> {
         Intent::Discover(_) => &["from"],
     };
     let message = format!("`{}` reads standard input, which this file came from", node.id);
-    Some(document.fault_at(path, message, Some("put the pipeline into a file, and name that".to_owned())))
+    Some(document.fault_at(
+        path,
+        Code::StdinTwice,
+        message,
+        Some("put the pipeline into a file, and name that".to_owned()),
+    ))
 }
 
 fn is_at_one_place(a: &Fault, b: &Fault) -> bool {

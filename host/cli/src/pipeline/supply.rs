@@ -4,7 +4,7 @@
 //! else what the store knows its tag as, else what its registry has; a name is looked for in
 //! the folders, the lock, the store, and the default registry. What an intent discovers is
 //! found among what is here, and in the indexes only where that does not reach its end.
-//! Invariant: with [`Reach::Local`], and where everything is here, no registry is asked.
+//! Invariant: with [`Reach::Look`] and [`Reach::Local`], and where everything is here, no registry is asked.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,19 @@ use flowctl_oci::{Layout, StoreError, TagLookup};
 use flowctl_registry::{Declarations, Entry, LiveComponent, LookupError, Registry};
 use flowctl_schema::Role;
 use flowctl_topology::{Topology, is_wanting};
-use flowctl_types::{Digest, Reference};
+use flowctl_types::{Code, Digest, Reference};
 
 use crate::artifacts::{Artifacts, Bars, Wanted, Way};
 use crate::catalog::{self, Local};
 use crate::pipeline::lockfile::{LockFile, Locked};
-use crate::report::{Hinted, hinted};
+use crate::report::{self, Hinted, hinted};
 use crate::status;
 
 /// How far plugins may be fetched from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
+    /// What is on this machine, which is left as it is.
+    Look,
     /// What is on this machine.
     Local,
     /// Registries too.
@@ -327,6 +329,7 @@ impl Search<'_> {
         }
         match catalog::artifact(&held.path, reference, &held.manifest) {
             Ok(entry) => Ok(Some((entry, catalog::pinned(&absolute, held.manifest.digest)))),
+            Err(_) if self.supply.reach == Reach::Look => Ok(None),
             // what was damaged since it came is fetched anew
             Err(_) if store.drop_damaged(&held).map_err(store_error)? => Ok(None),
             Err(error) => Err(error),
@@ -346,13 +349,14 @@ impl Search<'_> {
     fn fault(&mut self, written: &Written, error: &anyhow::Error) {
         let place: Vec<&str> = written.place.iter().map(String::as_str).collect();
         let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
+        let code = report::code(error).unwrap_or(Code::PluginNotFound);
         let mut message = error.to_string();
         for cause in error.chain().skip(1).map(ToString::to_string) {
             if !message.ends_with(&cause) {
                 message.push_str(&format!(": {cause}"));
             }
         }
-        self.faults.push(self.document.fault_at(&place, message, hint));
+        self.faults.push(self.document.fault_at(&place, code, message, hint));
     }
 
     /// Looks further as long as something is missing.
@@ -368,7 +372,7 @@ impl Search<'_> {
             self.more.push(entry);
         }
         let registry = self.registry();
-        if self.supply.reach == Reach::Local || !self.is_lacking(&registry) {
+        if self.supply.reach != Reach::Network || !self.is_lacking(&registry) {
             return Ok(registry);
         }
         match &self.document.intent {
@@ -486,7 +490,8 @@ fn place_of(document: &Document, reference: &Reference) -> Vec<String> {
 
 /// The error of a lock that has a reference as something of another place.
 fn elsewhere(reference: &Reference, artifact: &Reference) -> anyhow::Error {
-    Hinted::error(
+    Hinted::coded(
+        Code::LockMismatch,
         format!("the lock file has `{reference}` as `{artifact}`, which is of another place"),
         "see who changed the lock file; `flowctl lock --update` finds everything anew",
     )
@@ -495,7 +500,8 @@ fn elsewhere(reference: &Reference, artifact: &Reference) -> anyhow::Error {
 /// The error of a strict lock that is not there.
 pub(crate) fn unlocked(file: &Path) -> anyhow::Error {
     match crate::pipeline::lockfile::path(file) {
-        Some(path) => Hinted::error(
+        Some(path) => Hinted::coded(
+            Code::LockMismatch,
             format!("there is no lock file `{}`", path.display()),
             format!("`flowctl lock {}` writes it", file.display()),
         ),

@@ -8,7 +8,7 @@ use flowctl_control_plane::controller::{Edit, Edited, PlanFailure, PlanFailureKi
 use flowctl_intent::{Addition, Document, Draft, EditError, Place, Placed};
 use flowctl_schema::Role;
 use flowctl_topology::Topology;
-use flowctl_types::{NodeId, Reference, one_of};
+use flowctl_types::{Code, NodeId, Reference, one_of};
 
 use super::planner::HostPlanner;
 
@@ -164,5 +164,9 @@ fn refused(error: &EditError) -> PlanFailure {
         }
         _ => (PlanFailureKind::Invalid, None),
     };
-    PlanFailure { hint, ..PlanFailure::new(kind, error.to_string()) }
+    let code = match kind {
+        PlanFailureKind::Missing => Code::NotThere,
+        _ => Code::ChangeRefused,
+    };
+    PlanFailure { hint, code: Some(code), ..PlanFailure::new(kind, error.to_string()) }
 }

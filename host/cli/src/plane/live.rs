@@ -27,7 +27,12 @@ impl ControlPlaneArgs {
     }
 }
 
-async fn of(client: &Client) -> Result<Vec<LiveComponent>> {
+/// The components that registered at the control plane of `client`.
+///
+/// # Errors
+///
+/// When it does not answer.
+pub(crate) async fn of(client: &Client) -> Result<Vec<LiveComponent>> {
     let plugins = client.plugins(admin::ListPluginsRequest::default()).await.map_err(refused)?;
     Ok(plugins.into_iter().filter_map(component).collect())
 }

@@ -4,10 +4,10 @@ pub(crate) mod attached;
 pub(crate) mod children;
 mod edits;
 pub(crate) mod embedded;
-mod live;
+pub(crate) mod live;
 pub(crate) mod peers;
 pub(crate) mod planner;
-mod reach;
+pub(crate) mod reach;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use flowctl_client::{Client, ClientError, Target, Tls};
 pub(crate) use flowctl_client::{is_over, status_word};
+use flowctl_types::Code;
 
 use crate::paths;
 use crate::report::{Hinted, hinted};
@@ -82,7 +83,7 @@ impl ControlPlaneArgs {
             Place::Default => DEFAULT_ADDRESS.to_owned(),
             Place::None => {
                 let message = format!("the command needs a control plane, and {ENDPOINT} says `{NONE}`");
-                return Err(Hinted::error(message, "name one with `--control-plane ADDR`"));
+                return Err(Hinted::coded(Code::NoControlPlane, message, "name one with `--control-plane ADDR`"));
             }
         };
         match Client::connect(&target(address)?).await {
@@ -136,7 +137,8 @@ async fn only_run() -> Result<Option<Client>> {
         _ => {
             let runs = found.iter().map(|(name, client)| format!("`{name}` at {}", client.address()));
             let runs = runs.collect::<Vec<_>>().join(", ");
-            Err(Hinted::error(
+            Err(Hinted::coded(
+                Code::NoControlPlane,
                 format!(
                     "no control plane answers at `{DEFAULT_ADDRESS}`, and several pipelines run by themselves: {runs}"
                 ),
@@ -208,7 +210,8 @@ impl std::fmt::Display for RemoteFaults {
 
 impl std::error::Error for RemoteFaults {}
 
-fn is_credential(error: &ClientError) -> bool {
+/// Whether the caller's credentials were refused.
+pub(crate) fn is_credential(error: &ClientError) -> bool {
     // the code is the wire's: 16 unauthenticated, 7 permission denied
     matches!(error, ClientError::Refused { code, .. } if matches!(*code as i32, 7 | 16))
 }

@@ -342,6 +342,7 @@ fn redacted(failure: PlanFailure, redaction: &Redaction) -> PlanFailure {
 
 /// What an error of the command says to a client.
 fn failure(error: &anyhow::Error) -> PlanFailure {
+    let code = crate::report::code(error);
     if let Some(faults) = error.downcast_ref::<Faults>() {
         let fault = |fault: &flowctl_intent::Fault| FileFault {
             place: format!("{}:{}:{}", fault.file, fault.line, fault.column),
@@ -349,11 +350,12 @@ fn failure(error: &anyhow::Error) -> PlanFailure {
         };
         let message = "the pipeline file has faults".to_owned();
         let faults = faults.iter().map(fault).collect();
-        return PlanFailure { kind: PlanFailureKind::Invalid, message, hint: None, faults };
+        return PlanFailure { kind: PlanFailureKind::Invalid, code, message, hint: None, faults };
     }
     if let Some(denied) = error.downcast_ref::<reach::Denied>() {
         let message = denied.to_string();
-        return PlanFailure { kind: PlanFailureKind::Denied, message, hint: Some(denied.hint()), faults: Vec::new() };
+        let hint = Some(denied.hint());
+        return PlanFailure { kind: PlanFailureKind::Denied, code, message, hint, faults: Vec::new() };
     }
     let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
     let mut message = error.to_string();
@@ -362,7 +364,7 @@ fn failure(error: &anyhow::Error) -> PlanFailure {
             message.push_str(&format!(": {cause}"));
         }
     }
-    PlanFailure { kind: PlanFailureKind::Unavailable, message, hint, faults: Vec::new() }
+    PlanFailure { kind: PlanFailureKind::Unavailable, code, message, hint, faults: Vec::new() }
 }
 
 #[cfg(test)]

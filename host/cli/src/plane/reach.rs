@@ -191,7 +191,7 @@ impl Uses {
 }
 
 /// The references of an intent, each with its node.
-fn references(intent: &Intent) -> Vec<(String, Reference)> {
+pub(crate) fn references(intent: &Intent) -> Vec<(String, Reference)> {
     let mut found = Vec::new();
     let mut add = |node: &str, component: &Written| match component {
         Written::Plugin(reference) => found.push((node.to_owned(), reference.clone())),

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use flowctl_runtime::{ApplyError, Change, Options, Run, RunHandle, Status, Stop, Summary, Workshop};
 use flowctl_topology::{Component, Topology};
-use flowctl_types::NodeId;
+use flowctl_types::{Code, NodeId};
 
 use self::progress::Progress;
 pub(crate) use self::signals::Signals;
 pub(crate) use self::workshop::{
-    COMPILE, LocalWorkshop, MAX_RUN_MEMORY_BYTES, compile, compile_child, start_engine, start_run_engine,
+    COMPILE, LocalWorkshop, MAX_RUN_MEMORY_BYTES, compile, compile_child, start_engine, start_run_engine, trial_engine,
 };
 use crate::report::{self, Hinted};
 
@@ -153,27 +153,20 @@ fn unstarted(error: ApplyError) -> anyhow::Error {
         ApplyError::Prepare(faults) => faults,
         ApplyError::Orphans(_) => {
             let hint = "put the nodes back; or go on without with `--discard-state`, or start over with `--fresh`";
-            return Hinted::error(error.to_string(), hint);
+            return Hinted::coded(Code::OrphanedState, error.to_string(), hint);
         }
         _ => return error.into(),
     };
-    let texts: Vec<String> = faults
-        .iter()
-        .map(|fault| {
-            let mut text = format!("{fault}");
-            let mut cause = std::error::Error::source(fault);
-            while let Some(error) = cause {
-                text.push_str(&format!("\n  caused by: {}", error.to_string().replace('\n', "\n    ")));
-                cause = error.source();
-            }
-            text
-        })
-        .collect();
-    let hint = faults.iter().find_map(|fault| hint(fault.source.as_ref()));
-    match hint {
-        Some(hint) => Hinted::error(texts.join("\nerror: "), hint),
-        None => anyhow!(texts.join("\nerror: ")),
-    }
+    let texts = faults.iter().map(|fault| {
+        let mut text = format!("{fault}");
+        let mut cause = std::error::Error::source(fault);
+        while let Some(error) = cause {
+            text.push_str(&format!("\n  caused by: {}", error.to_string().replace('\n', "\n    ")));
+            cause = error.source();
+        }
+        (report::code_in(fault), text, hint(fault.source.as_ref()))
+    });
+    report::all(texts).expect_err("an error of preparing names a node at least")
 }
 
 fn hint(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<String> {

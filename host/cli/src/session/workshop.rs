@@ -1,7 +1,7 @@
 //! Makes a topology's nodes: plugins with the engine, everything else with the connectors.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,11 +57,25 @@ pub(crate) fn compile<'a>(plugins: impl Iterator<Item = (&'a str, &'a Path, Dige
     }
 }
 
-/// An engine that keeps what it compiles, which a child process does.
+/// An engine as one run has it, to try out what it needs. It keeps nothing of what it compiles.
+///
+/// # Errors
+///
+/// When the sandbox cannot be set up.
+pub(crate) fn trial_engine() -> Result<Engine> {
+    start(MAX_RUN_INSTANCES, None)
+}
+
+/// An engine that keeps what it compiles.
 fn engine(max_instances: u32) -> Result<Engine> {
+    start(max_instances, crate::paths::cache().map(|cache| cache.join("compiled")))
+}
+
+/// An engine whose plugins a child process compiles.
+fn start(max_instances: u32, cache_dir: Option<PathBuf>) -> Result<Engine> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let config = EngineConfig {
-        cache_dir: crate::paths::cache().map(|cache| cache.join("compiled")),
+        cache_dir,
         compiler: Compiler::Child { program, args: vec![OsString::from(COMPILE)] },
         max_instances,
         ..EngineConfig::default()

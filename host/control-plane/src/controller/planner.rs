@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use flowctl_registry::LiveComponent;
 use flowctl_runtime::{Options, Workshop};
 use flowctl_topology::Topology;
+use flowctl_types::Code;
 
 use super::RunLog;
 use crate::Redaction;
@@ -209,6 +210,8 @@ pub trait Guard: Send {
 pub struct PlanFailure {
     /// What kind of failure it is.
     pub kind: PlanFailureKind,
+    /// Its code, where it has one.
+    pub code: Option<Code>,
     /// What is wrong, with its causes.
     pub message: String,
     /// What to do about it, where that is known.
@@ -268,7 +271,7 @@ impl PlanFailure {
     /// A failure without hint and places.
     #[must_use]
     pub fn new(kind: PlanFailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, faults: Vec::new() }
+        Self { kind, code: None, message: message.into(), hint: None, faults: Vec::new() }
     }
 }
 

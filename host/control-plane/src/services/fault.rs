@@ -2,7 +2,9 @@
 //!
 //! Invariant: what belongs to another tenant and what is not there give the same answer.
 
-use flowctl_types::one_of;
+use std::collections::HashMap;
+
+use flowctl_types::{Code as Named, one_of};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tracing::error;
@@ -112,7 +114,7 @@ fn planning(failure: &PlanFailure) -> Status {
         Denied => (Code::PermissionDenied, "POLICY_VIOLATION"),
         Unavailable => (Code::FailedPrecondition, "CANNOT_START"),
     };
-    let mut details = details(reason, failure.hint.as_deref());
+    let mut details = named(reason, failure.code.or_else(|| code_of(reason)), failure.hint.as_deref());
     let faults = failure.faults.iter().take(MAX_FAULTS);
     let faults: Vec<_> =
         faults.map(|fault| FieldViolation::new(cut(&fault.place, 256), cut(&fault.message, MESSAGE_BYTES))).collect();
@@ -122,8 +124,29 @@ fn planning(failure: &PlanFailure) -> Status {
     with_details(code, &failure.message, details)
 }
 
+/// The code that a reason has by itself.
+fn code_of(reason: &str) -> Option<Named> {
+    Some(match reason {
+        "CREDENTIAL_MISSING" | "CREDENTIAL_UNKNOWN" | "CREDENTIAL_EXPIRED" => Named::Unauthenticated,
+        "ROLE_TOO_LOW" => Named::Forbidden,
+        "NOT_FOUND" | "NO_REVISION" => Named::NotThere,
+        "RUNS_ALREADY" => Named::RunsAlready,
+        "QUOTA_EXCEEDED" | "TOO_MANY_COMPONENTS" => Named::QuotaExceeded,
+        "PLAN_MOVED" => Named::PlanMoved,
+        "NOT_CHANGED" => Named::ChangeRefused,
+        "POLICY_VIOLATION" => Named::PolicyViolation,
+        _ => return None,
+    })
+}
+
 fn details(reason: &str, hint: Option<&str>) -> ErrorDetails {
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::new());
+    named(reason, code_of(reason), hint)
+}
+
+/// Details with a code, which `flowctl explain` knows.
+fn named(reason: &str, code: Option<Named>, hint: Option<&str>) -> ErrorDetails {
+    let metadata: HashMap<_, _> = code.iter().map(|code| ("code".to_owned(), code.to_string())).collect();
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     if let Some(hint) = hint {
         details.set_localized_message("en", cut(hint, MESSAGE_BYTES));
     }

@@ -84,6 +84,23 @@ impl Config {
         Ok(Some(name))
     }
 
+    /// The registries that `auths` has an entry for.
+    pub(super) fn registries(&self) -> Result<Vec<String>, AuthError> {
+        Ok(self.auths()?.into_keys().collect())
+    }
+
+    /// All helpers that are named.
+    pub(super) fn helpers(&self) -> Result<Vec<String>, AuthError> {
+        let of_registries: IndexMap<String, String> =
+            self.part(CRED_HELPERS, "must map registries to names of helpers")?;
+        let of_all = self.part::<Option<String>>(CREDS_STORE, "must be the name of a helper")?;
+        let mut names: Vec<String> = of_registries.into_values().chain(of_all).collect();
+        names.retain(|name| !name.is_empty());
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
     /// The login that `auths` holds for `registry`.
     pub(super) fn login(&self, registry: &str) -> Result<Option<Login>, AuthError> {
         let auths = self.auths()?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config::{self, Config};
-use super::helper::Helper;
+use super::helper::{self, Helper};
 use super::{AuthError, Login, hosts};
 use crate::Logins;
 
@@ -33,6 +33,19 @@ pub enum Kept {
     File(PathBuf),
     /// With this credential helper.
     Helper(String),
+}
+
+/// What docker's configuration holds, without a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The file.
+    pub path: PathBuf,
+    /// The registries whose logins lie in it, as it names them.
+    pub registries: Vec<String>,
+    /// The credential helpers that it names: what stands behind `docker-credential-`.
+    pub helpers: Vec<String>,
+    /// The first of these that is not installed.
+    pub missing: Option<String>,
 }
 
 impl Credentials {
@@ -82,6 +95,22 @@ impl Credentials {
             return Ok(login);
         }
         Ok(config.login(registry)?.unwrap_or(Login::Anonymous))
+    }
+
+    /// What docker's configuration holds: nothing where there is none. No helper is asked.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`] when it cannot be read.
+    pub fn summary(&self) -> Result<Option<Summary>, AuthError> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let config = Config::read(folder)?;
+        if !config.path().exists() {
+            return Ok(None);
+        }
+        let (registries, helpers) = (config.registries()?, config.helpers()?);
+        let missing = helpers.iter().find(|name| helper::find(name, self.search_path.as_ref()).is_none()).cloned();
+        Ok(Some(Summary { path: config.path().to_owned(), registries, helpers, missing }))
     }
 
     /// Keeps `login` for `registry`: with the helper that the configuration names for it,

@@ -67,6 +67,17 @@ struct Output {
     stderr: Zeroizing<Vec<u8>>,
 }
 
+/// The path of the helper `name`. The working directory is not searched, whatever `PATH` says.
+pub(super) fn find(name: &str, search_path: Option<&OsString>) -> Option<PathBuf> {
+    let folders = search_path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+    let mut candidates = folders.into_iter().filter(|folder| folder.is_absolute()).map(|f| f.join(program(name)));
+    candidates.find(|path| path.is_file())
+}
+
+fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
+}
+
 impl Helper<'_> {
     /// The login that the helper keeps, where it keeps one.
     pub(super) async fn get(&self) -> Result<Option<Login>, AuthError> {
@@ -108,16 +119,11 @@ impl Helper<'_> {
     }
 
     fn program(&self) -> String {
-        format!("docker-credential-{}", self.name)
+        program(self.name)
     }
 
-    /// The program's path. The working directory is not searched, whatever `PATH` says.
     fn find(&self) -> io::Result<PathBuf> {
-        let program = self.program();
-        let folders = self.search_path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-        let mut candidates = folders.into_iter().filter(|folder| folder.is_absolute()).map(|f| f.join(&program));
-        candidates
-            .find(|path| path.is_file())
+        find(self.name, self.search_path)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no folder of PATH holds it"))
     }
 

@@ -16,7 +16,7 @@ mod helper;
 mod hosts;
 mod secret;
 
-pub use credentials::{Credentials, Kept};
+pub use credentials::{Credentials, Kept, Summary};
 pub use error::AuthError;
 pub(crate) use hosts::is_docker_hub;
 pub use secret::Secret;

@@ -22,11 +22,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use flowctl_types::Digest;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LINK};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
@@ -211,18 +211,21 @@ impl Client {
     }
 
     /// Whether `registry` takes the login that [`ClientOptions::logins`] has for it. A
-    /// registry that asks nobody who they are takes every login.
+    /// registry that asks nobody who they are takes every login. Answers the time that it
+    /// says it is, where it says so.
     ///
     /// # Errors
     ///
     /// [`OciError::Unauthorized`] when it does not; [`OciError`] when it cannot be asked.
-    pub async fn check_login(&self, registry: &str) -> Result<(), OciError> {
+    pub async fn check_login(&self, registry: &str) -> Result<Option<SystemTime>, OciError> {
         let whole = RegistryRef::whole(registry)
             .map_err(|error| OciError::Unreachable { registry: registry.to_owned(), reason: error.to_string() })?;
         let text = format!("{}://{}/v2/", self.scheme(&whole).await?, whole.api_host());
         let url = Url::parse(&text)
             .map_err(|error| OciError::Unreachable { registry: registry.to_owned(), reason: error.to_string() })?;
-        self.ask(&Ask::new(&whole, Access::Pull, Method::GET, url, "login")).await.map(drop)
+        let answer = self.ask(&Ask::new(&whole, Access::Pull, Method::GET, url, "login")).await?;
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
     }
 
     async fn manifest_ask<'a>(

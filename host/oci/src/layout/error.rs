@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use flowctl_types::Digest;
+use flowctl_types::{Code, Digest};
 
 use crate::ArtifactError;
 
@@ -108,6 +108,17 @@ pub enum LayoutError {
 }
 
 impl LayoutError {
+    /// Its code, where it has one.
+    #[must_use]
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Self::NoLayout { .. } | Self::NotOne { .. } => Some(Code::PluginNotFound),
+            Self::NoBlob { .. } | Self::Size { .. } | Self::Digest { .. } => Some(Code::PluginDamaged),
+            Self::Artifact { .. } => Some(Code::NotAPlugin),
+            _ => None,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

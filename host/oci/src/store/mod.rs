@@ -14,6 +14,7 @@
 mod collect;
 mod error;
 mod partial;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::{Artifact, Descriptor};
 pub use collect::{Collected, Removed, Untagged};
 pub use error::StoreError;
 pub use partial::Partial;
+pub use verify::{Damaged, Depth, Verified};
 
 /// The annotation of an index's entry that holds the reference it was pulled by.
 const REFERENCE: &str = "io.flowctl.reference";

@@ -42,7 +42,7 @@ pub use runs::{RunQuery, RunRecord, RunRow, RunStatus};
 use crate::lock::Lock;
 use crate::{StateError, database, folder};
 use hosts::Host;
-use schema::FORMAT;
+pub(crate) use schema::FORMAT;
 
 /// Statements that stay prepared: more than there are.
 const N_STATEMENTS: usize = 64;

@@ -7,7 +7,7 @@ use crate::database::{Check, Format};
 
 /// The control plane's database. It may be large and is opened at every start, hence not
 /// read as a whole.
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     migrations: &MIGRATIONS,
     // pages that are free can be given back
     creation: "PRAGMA auto_vacuum = INCREMENTAL;",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use flowctl_intent::SinkSpec;
 use flowctl_registry::{Accepts, ChainError, Entry, Refusal};
 use flowctl_schema::{Role, Schema, Type};
-use flowctl_types::{all_of, did_you_mean};
+use flowctl_types::{Code, all_of, did_you_mean};
 
 use super::draft::{Draft, Input, Place};
 use super::{Planner, remote};
@@ -79,7 +79,7 @@ impl<'a> Planner<'a> {
             let hint =
                 "a `file` takes whatever is rejected: `dead_letter: {type: file, config: {path: rejected.jsonl}}`";
             let path = self.component_path(&draft.place);
-            self.fault(&path, message, Some(hint.to_owned()));
+            self.fault(&path, Code::BadDeadLetterSink, message, Some(hint.to_owned()));
         }
         let mut node = self.node(&draft).0;
         if entry.is_live() || !matches!(entry.accepts, Accepts::Types(_)) {
@@ -115,7 +115,7 @@ impl<'a> Planner<'a> {
                         event_type: emitted.event_type().clone(),
                         source: Box::new(source),
                     };
-                    self.fault(&to.place.input(input.index), full_text(&error), error.hint());
+                    self.fault(&to.place.input(input.index), error.code(), full_text(&error), error.hint());
                 }
                 Err(Refusal::Type | Refusal::Opaque) => {}
             }
@@ -130,7 +130,7 @@ impl<'a> Planner<'a> {
             };
             let message = format!("`{}` {takes}, but `{}` emits {emitted}", to.node.id, from.node.id);
             let hint = "put a processor between them: `flowctl processors list` shows what each takes and emits";
-            self.fault(&to.place.input(input.index), message, Some(hint.to_owned()));
+            self.fault(&to.place.input(input.index), Code::TypesDoNotMeet, message, Some(hint.to_owned()));
         }
         routes
     }
@@ -151,7 +151,7 @@ impl<'a> Planner<'a> {
                 all_of(&keyless)
             );
             let hint = "name the field to partition by: `key: FIELD`";
-            self.fault(&planned.place.option(&["parallelism"]), message, Some(hint.to_owned()));
+            self.fault(&planned.place.option(&["parallelism"]), Code::BadKey, message, Some(hint.to_owned()));
         }
     }
 
@@ -162,7 +162,7 @@ impl<'a> Planner<'a> {
             let name = schema.event_type();
             let Type::Record(record) = schema.root() else {
                 let message = format!("`{name}` has no field `{key}`: it is not a record");
-                self.fault(&planned.place.option(&["key"]), message, Some("leave `key` out".to_owned()));
+                self.fault(&planned.place.option(&["key"]), Code::BadKey, message, Some("leave `key` out".to_owned()));
                 continue;
             };
             let field = record.fields.iter().find(|field| field.snake_name == *key || field.name == *key);
@@ -185,7 +185,7 @@ impl<'a> Planner<'a> {
                     (format!("`{name}` has no field `{key}`"), Some(hint))
                 }
             };
-            self.fault(&planned.place.option(&["key"]), message, hint);
+            self.fault(&planned.place.option(&["key"]), Code::BadKey, message, hint);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowctl_intent::{DiscoverIntent, NodeOptions};
 use flowctl_registry::{ChainError, Registry, Target};
 use flowctl_schema::Role;
-use flowctl_types::{NodeId, all_of, did_you_mean, one_of};
+use flowctl_types::{Code, NodeId, all_of, did_you_mean, one_of};
 
 use super::Planner;
 use super::draft::{Draft, Input, Place};
@@ -82,7 +82,7 @@ impl<'a> Planner<'a> {
             }
             path.extend(self.written_key(&path, &[key]).map(str::to_owned));
         }
-        self.fault(&path, full_text(&fault.error), fault.hint());
+        self.fault(&path, fault.error.code(), full_text(&fault.error), fault.hint());
     }
 
     /// Notes keys that stand for no node, or for several. Where chains are missing,
@@ -103,12 +103,12 @@ impl<'a> Planner<'a> {
                 if is_complete || !is_known {
                     let near = did_you_mean(key.as_str(), ids.iter().copied());
                     let hint = near.or_else(|| is_complete.then(|| format!("the nodes are {}", all_of(&ids))));
-                    self.fault(&path, format!("no node is called `{key}`"), hint);
+                    self.fault(&path, Code::UnknownNode, format!("no node is called `{key}`"), hint);
                 }
             } else if is_split(&meant) {
                 let ids: Vec<&str> = meant.iter().map(|node| node.id.as_str()).collect();
                 let hint = Some(format!("write {}", one_of(&ids)));
-                self.fault(&path, format!("`{key}` stands for several nodes"), hint);
+                self.fault(&path, Code::AmbiguousComponent, format!("`{key}` stands for several nodes"), hint);
             }
         }
     }

@@ -131,7 +131,7 @@ impl<'a> Planner<'a> {
 
     fn unknown_component(&mut self, error: &LookupError, place: &Place) {
         let path = self.component_path(place);
-        self.fault(&path, error.to_string(), error.hint());
+        self.fault(&path, error.code(), error.to_string(), error.hint());
     }
 
     /// The path to the key that names a node's component; where none is there, to the

@@ -16,6 +16,7 @@ mod remote;
 
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_registry::{ChainError, DeclarationFault, Registry};
+use flowctl_types::Code;
 
 pub use discover::is_wanting;
 
@@ -69,7 +70,7 @@ pub fn plan(
 #[must_use]
 pub fn declaration_faults(document: &Document, faults: &[DeclarationFault]) -> Vec<Fault> {
     let faults = faults.iter().map(|DeclarationFault { entry, error }| {
-        document.fault_at(&["types", &entry.to_string()], full_text(error), error.hint())
+        document.fault_at(&["types", &entry.to_string()], error.code(), full_text(error), error.hint())
     });
     faults.collect()
 }
@@ -77,17 +78,17 @@ pub fn declaration_faults(document: &Document, faults: &[DeclarationFault]) -> V
 impl Planner<'_> {
     /// Notes a fault at the value that `path` leads to, unless that value could not be
     /// read: then its fault is known.
-    fn fault(&mut self, path: &[String], message: impl Into<String>, hint: Option<String>) {
+    fn fault(&mut self, path: &[String], code: Code, message: impl Into<String>, hint: Option<String>) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         if !self.document.is_unreadable(&path) {
-            self.faults.push(self.document.fault_at(&path, message.into(), hint));
+            self.faults.push(self.document.fault_at(&path, code, message.into(), hint));
         }
     }
 
     /// Notes a fault of the key that `path` ends with.
-    fn key_fault(&mut self, path: &[String], message: impl Into<String>, hint: Option<String>) {
+    fn key_fault(&mut self, path: &[String], code: Code, message: impl Into<String>, hint: Option<String>) {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        self.faults.push(self.document.fault_at_key(&path, message.into(), hint));
+        self.faults.push(self.document.fault_at_key(&path, code, message.into(), hint));
     }
 
     /// Whether an error follows from a fault that is known: the type may be declared where
@@ -101,7 +102,7 @@ impl Planner<'_> {
     fn written_key(&self, path: &[String], keys: &[&'static str]) -> Option<&'static str> {
         let at = |key: &str| {
             let path: Vec<&str> = path.iter().map(String::as_str).chain([key]).collect();
-            let fault = self.document.fault_at(&path, String::new(), None);
+            let fault = self.document.fault_at(&path, Code::WrongValue, String::new(), None);
             (fault.line, fault.column)
         };
         // what leads to nothing is placed at the last key that exists

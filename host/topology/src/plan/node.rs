@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use flowctl_registry::{Emits, Entry, Origin};
 use flowctl_schema::{ConfigFault, Role, Schema};
-use flowctl_types::EventType;
+use flowctl_types::{Code, EventType};
 use serde_json::{Map, Value};
 
 use super::Planner;
@@ -85,7 +85,7 @@ impl Planner<'_> {
             if let Some(key) = shown.keys().next() {
                 let message = format!("`{}` has nothing to configure", draft.id);
                 let path = draft.place.config(std::slice::from_ref(key));
-                self.key_fault(&path, message, Some("leave `config` out".to_owned()));
+                self.key_fault(&path, Code::BadConfig, message, Some("leave `config` out".to_owned()));
             }
             return (value.into(), shown.into());
         };
@@ -101,8 +101,8 @@ impl Planner<'_> {
             };
             let message = format!("node `{}`: {message}", draft.id);
             match is_key {
-                true => self.key_fault(&draft.place.config(&path), message, hint),
-                false => self.fault(&draft.place.config(&path), message, hint),
+                true => self.key_fault(&draft.place.config(&path), Code::BadConfig, message, hint),
+                false => self.fault(&draft.place.config(&path), Code::BadConfig, message, hint),
             }
         }
         let mut shown = shown;
@@ -135,7 +135,12 @@ impl Planner<'_> {
             // a field that must be there is missed, or is no text, by the record itself
             if !is_checked {
                 let message = format!("node `{}` does not say which type it emits", draft.id);
-                self.fault(&path, message, Some(format!("write `{field}:` and an event type below its `config`")));
+                self.fault(
+                    &path,
+                    Code::BadConfig,
+                    message,
+                    Some(format!("write `{field}:` and an event type below its `config`")),
+                );
             }
             return None;
         };
@@ -148,21 +153,26 @@ impl Planner<'_> {
                 draft.id,
                 wanted.event_type()
             );
-            self.fault(&path, message, Some(format!("leave `{field}` out, or make it the type in `from`")));
+            self.fault(
+                &path,
+                Code::BadConfig,
+                message,
+                Some(format!("leave `{field}` out, or make it the type in `from`")),
+            );
             return None;
         }
         let known = match text.parse::<EventType>() {
             Ok(event_type) => match self.registry.event_type(&event_type) {
                 Err(error) if self.is_explained(&error) => return None,
-                found => found.map_err(|error| (error.to_string(), error.hint())),
+                found => found.map_err(|error| (error.code(), error.to_string(), error.hint())),
             },
-            Err(error) => Err((error.to_string(), None)),
+            Err(error) => Err((Code::WrongValue, error.to_string(), None)),
         };
         match known {
             Ok(schema) => Some(vec![schema.clone()]),
-            Err((message, hint)) => {
+            Err((code, message, hint)) => {
                 let message = without_secret(message, config, shown, &[field.to_owned()]);
-                self.fault(&path, message, hint);
+                self.fault(&path, code, message, hint);
                 None
             }
         }
@@ -174,7 +184,12 @@ impl Planner<'_> {
         if !said.is_empty() && !is_plugin {
             let what = if draft.entry.is_live() { "runs in another process" } else { "is part of flowctl" };
             let message = format!("`{}` {what}: there is nothing to grant", draft.entry.name);
-            self.fault(&draft.place.option(&["allow"]), message, Some("leave `allow` out".to_owned()));
+            self.fault(
+                &draft.place.option(&["allow"]),
+                Code::MisplacedOption,
+                message,
+                Some("leave `allow` out".to_owned()),
+            );
             return Grants::default();
         }
         let mut env = Vec::new();
@@ -184,7 +199,12 @@ impl Planner<'_> {
                 None => {
                     let message = format!("node `{}` is granted the variable `{name}`, which is not set", draft.id);
                     let path = draft.place.option(&["allow", "env", &index.to_string()]);
-                    self.fault(&path, message, Some("set it, or leave it out of `allow`".to_owned()));
+                    self.fault(
+                        &path,
+                        Code::VariableNotSet,
+                        message,
+                        Some("set it, or leave it out of `allow`".to_owned()),
+                    );
                 }
             }
         }
@@ -195,7 +215,12 @@ impl Planner<'_> {
         let asked = u16::try_from(draft.options.parallelism).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
         if asked > NonZeroU16::MIN && draft.entry.role != Role::Processor {
             let message = format!("`{}` is a {}: only processors run on several instances", draft.id, draft.entry.role);
-            self.fault(&draft.place.option(&["parallelism"]), message, Some("leave `parallelism` out".to_owned()));
+            self.fault(
+                &draft.place.option(&["parallelism"]),
+                Code::MisplacedOption,
+                message,
+                Some("leave `parallelism` out".to_owned()),
+            );
         }
         asked
     }
@@ -208,6 +233,7 @@ impl Planner<'_> {
         let message = format!("`{}` is a source: there are no events to partition before it", draft.id);
         self.fault(
             &draft.place.option(&["key"]),
+            Code::MisplacedOption,
             message,
             Some("give `key` to the node that reads from it".to_owned()),
         );
@@ -225,7 +251,12 @@ impl Planner<'_> {
         if draft.options.overrides.on_failure == Some(OnFailure::DeadLetter) {
             let message = format!("`{}` is {why_not}", draft.id);
             let hint = "leave `on_failure` out: the run stops when the last attempt has failed";
-            self.fault(&draft.place.option(&["retry", "on_failure"]), message, Some(hint.to_owned()));
+            self.fault(
+                &draft.place.option(&["retry", "on_failure"]),
+                Code::MisplacedOption,
+                message,
+                Some(hint.to_owned()),
+            );
         }
         Retry { on_failure: OnFailure::Stop, ..said }
     }
@@ -236,7 +267,7 @@ impl Planner<'_> {
             return Some(tick);
         }
         let message = format!("`{}` has no timer to tick", draft.id);
-        self.fault(&draft.place.option(&["tick"]), message, Some("leave `tick` out".to_owned()));
+        self.fault(&draft.place.option(&["tick"]), Code::MisplacedOption, message, Some("leave `tick` out".to_owned()));
         None
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use flowctl_registry::LiveOrigin;
 use flowctl_schema::{Role, Schema};
-use flowctl_types::EventType;
+use flowctl_types::{Code, EventType};
 use serde_json::{Map, Value};
 
 use super::Planner;
@@ -61,7 +61,7 @@ impl Planner<'_> {
                 Some(_) => "pass it to the command: as an argument, or with `env`",
                 None => "leave `config` out, and configure the component where it is started",
             };
-            self.key_fault(&draft.place.config(&[(*key).clone()]), message, Some(hint.to_owned()));
+            self.key_fault(&draft.place.config(&[(*key).clone()]), Code::BadConfig, message, Some(hint.to_owned()));
         }
         values.map(|fields| {
             let texts = fields.into_iter().filter_map(|(key, value)| {
@@ -72,7 +72,12 @@ impl Planner<'_> {
                     Value::Array(_) | Value::Object(_) => {
                         let message = format!("node `{}`: `{key}` is no text, number or truth value", draft.id);
                         let hint = "a component in another process takes nothing else: write it as one text";
-                        self.fault(&draft.place.config(std::slice::from_ref(&key)), message, Some(hint.to_owned()));
+                        self.fault(
+                            &draft.place.config(std::slice::from_ref(&key)),
+                            Code::BadConfig,
+                            message,
+                            Some(hint.to_owned()),
+                        );
                         return None;
                     }
                 };

@@ -205,6 +205,7 @@ async fn metadata<T: DeserializeOwned>(manifest: &Path) -> Result<T> {
                 hint: "the registry of crates has no such flowctl-sdk: name its folder in a checkout of flowctl, \
                        `flowctl-sdk = { path = \"…/sdk/flowctl-sdk\" }`"
                     .to_owned(),
+                code: None,
             }),
             false => error.context(message),
         });
@@ -260,7 +261,7 @@ async fn check_target(manifest: &Path) -> Result<()> {
     let hint = format!(
         "`rustup target add {TARGET}` installs it; where Rust did not come with rustup, its package for {TARGET} does"
     );
-    let missing = Hinted { message: format!("the Rust toolchain has no target {TARGET}"), hint };
+    let missing = Hinted { message: format!("the Rust toolchain has no target {TARGET}"), hint, code: None };
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(if said.is_empty() { anyhow::Error::new(missing) } else { anyhow!(said).context(missing) })
 }

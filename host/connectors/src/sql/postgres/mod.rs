@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 use self::address::{Address, Tls};
 use self::epochs::Epochs;
+use self::session::Session;
 use self::sink::Postgres;
 use self::target::Target;
 use super::table::Table;
@@ -109,6 +110,17 @@ pub(crate) fn check(config: &serde_json::Value) -> Vec<ConnectorError> {
 pub(crate) fn reach(config: &serde_json::Value, base: BaseDir<'_>) -> Result<Reach, ConnectorError> {
     let Config { url, tls, ca_file, .. } = config::read_value(NAME, config)?;
     url.map_or_else(|| Ok(Reach::default()), |url| Address::reach(&url, tls, ca_file, base))
+}
+
+/// Connects and logs in, and answers which server that is. Nothing is written.
+pub(crate) async fn log_in(config: &serde_json::Value, base: BaseDir<'_>) -> Result<String, String> {
+    let read = config::read_value::<Config>(NAME, config).map_err(|error| error.to_string())?;
+    let url = read.url.ok_or_else(|| format!("`url` is missing, and {URL_VARIABLE} is not set"))?;
+    let address = Address::read(&url, read.tls, read.ca_file, base).map_err(|error| error.to_string())?;
+    let session = Session::open(&address).await.map_err(|fault| fault.to_string())?;
+    let version = session.client.query_one("SHOW server_version", &[]).await;
+    let version: String = version.map_err(|error| fault::text(&error))?.get(0);
+    Ok(format!("PostgreSQL {version} at `{address}`"))
 }
 
 pub(crate) fn sink(node: &Node, pipeline: &Pipeline) -> Result<Box<dyn Sink>, ConnectorError> {

@@ -1,0 +1,85 @@
+//! What pipelines and the control plane keep in the state directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use flowctl_store::{Holder, StateError, StoredDatabase, examine, holder};
+
+use super::check::{Check, bytes, count};
+use crate::report::hinted;
+
+pub(super) fn check(base: Result<PathBuf>) -> Vec<Check> {
+    let base = match base {
+        Ok(base) => base,
+        Err(error) => return vec![Check::of_error("state", &error)],
+    };
+    let entries = match fs::read_dir(&base) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return vec![Check::note("state", format!("`{}` is not there yet", base.display()))];
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return vec![Check::skipped("state", format!("`{}` cannot be a folder", base.display()))];
+        }
+        Err(error) => {
+            let found = format!("cannot read `{}`: {error}", base.display());
+            return vec![Check::failed("state", found, "name another folder with `--state-dir DIR`")];
+        }
+    };
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    folders.retain(|folder| folder.join("state.db").symlink_metadata().is_ok());
+    folders.sort();
+    let mut checks = control_plane(&base);
+    checks.extend(folders.iter().map(|folder| pipeline(folder)));
+    if checks.is_empty() {
+        checks.push(Check::note("state", format!("`{}` holds none", base.display())));
+    }
+    checks
+}
+
+/// The control plane's database, and the locks of those who had it open.
+fn control_plane(base: &Path) -> Vec<Check> {
+    let path = base.join("host.db");
+    if path.symlink_metadata().is_err() {
+        return Vec::new();
+    }
+    let mut checks = vec![database("control plane", &path, StoredDatabase::Host, "")];
+    let locks = fs::read_dir(base.join("hosts")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let locks: Vec<Result<Holder, StateError>> = locks.map(|path| holder(&path)).collect();
+    let n_left = locks.iter().filter(|found| matches!(found, Ok(Holder::Nobody))).count();
+    let n_held = locks.iter().filter(|found| matches!(found, Ok(Holder::Process(_)))).count();
+    let open = match n_held {
+        1 => "1 process has it open".to_owned(),
+        n => format!("{n} processes have it open"),
+    };
+    checks.push(match n_left {
+        0 => Check::ok("control plane locks", open),
+        n => {
+            let left = format!("{} of processes that were killed", count(n, "lock"));
+            Check::note("control plane locks", format!("{open}; {left}, which the next `flowctl serve` takes away"))
+        }
+    });
+    checks
+}
+
+/// The state of one pipeline, and who runs it.
+fn pipeline(folder: &Path) -> Check {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let running = match holder(&folder.join("lock")) {
+        Ok(Holder::Process(pid)) => format!("; process {pid} runs it"),
+        Ok(Holder::Nobody) => "; nobody runs it".to_owned(),
+        Err(_) => "; it has no lock".to_owned(),
+    };
+    database(&name, &folder.join("state.db"), StoredDatabase::Pipeline, &running)
+}
+
+fn database(name: &str, path: &Path, database: StoredDatabase, more: &str) -> Check {
+    match examine(path, database) {
+        Ok(n_bytes) => Check::ok(name, format!("`{}` is sound, {}{more}", path.display(), bytes(n_bytes))),
+        Err(error) => {
+            let hint = error.hint();
+            Check::of_error(name, &hinted(hint, error))
+        }
+    }
+}
