@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 .filter_map(|line| line.split_whitespace().next())
                 .collect();
             let pipelines = [
+                "init",
                 "run",
                 "serve",
                 "validate",

@@ -18,6 +18,7 @@ mod flowctl;
 mod guide;
 mod help;
 mod hostile;
+mod init;
 mod kills;
 mod languages;
 mod manual;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         misspelled::trials(),
         completions::trials(),
         manual::trials(),
+        init::trials(),
         bad_input::trials(),
         codes::trials(),
         hostile::trials(),

@@ -1,12 +1,15 @@
-//! A terminal that `tmux` emulates, with a shell in it.
+//! A terminal with a shell in it, which `tmux` emulates: commands are typed, keys pressed, and
+//! the screen is read.
+//!
+//! Invariant: what is waited for is on the screen, or the test fails and shows the screen.
 
 use std::process::Command;
 
-use crate::control_plane::server::within_patience;
+use crate::control_plane::server::{until, within_patience};
 use crate::flowctl::Flowctl;
 
 /// What the shell asks with.
-pub(crate) const PROMPT: &str = "next> ";
+const PROMPT: &str = "next> ";
 
 /// A terminal with a shell in it. Dropped, it is gone, with what runs in it.
 pub(crate) struct Terminal<'f> {
@@ -16,12 +19,37 @@ pub(crate) struct Terminal<'f> {
 impl<'f> Terminal<'f> {
     /// 80×24, and nothing runs in it.
     pub(crate) fn new(flowctl: &'f Flowctl) -> Self {
+        Self::sized(flowctl, (80, 24), "$TERM")
+    }
+
+    /// One of so many columns and lines, which calls itself `term`.
+    pub(crate) fn sized(flowctl: &'f Flowctl, (width, height): (u16, u16), term: &str) -> Self {
         let terminal = Self { flowctl };
-        let shell = "env -i PATH=\"$PATH\" TERM=\"$TERM\" sh";
-        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", shell]);
+        let shell = format!("env -i PATH=\"$PATH\" TERM=\"{term}\" sh");
+        let (width, height) = (width.to_string(), height.to_string());
+        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &shell]);
         terminal.types(&format!("PS1='{PROMPT}'; clear"));
         terminal.press("Enter");
+        // what is typed before it asks would be shown before it clears the screen
+        match term {
+            "dumb" => terminal.waits(&[PROMPT], |screen| screen.lines().any(|line| line == PROMPT.trim_end())),
+            _ => terminal.waits(&[PROMPT], |screen| screen == PROMPT.trim_end()),
+        };
         terminal
+    }
+
+    /// Takes away what is on the screen; nothing runs.
+    pub(crate) fn clear(&self) {
+        self.types("clear");
+        self.press("Enter");
+        self.waits(&[PROMPT], |screen| screen == PROMPT.trim_end());
+    }
+
+    /// Waits until nothing runs, and the shell asks for more.
+    #[track_caller]
+    pub(crate) fn has_ended(&self) -> String {
+        until("it has ended", || self.children().is_empty().then_some(()));
+        self.waits(&[PROMPT], |screen| screen.lines().last() == Some(PROMPT.trim_end()))
     }
 
     pub(crate) fn tmux(&self, arguments: &[&str]) -> String {
@@ -34,6 +62,11 @@ impl<'f> Terminal<'f> {
 
     /// Types a command, and starts it.
     pub(crate) fn start(&self, command: &Command) {
+        self.start_and(command, "");
+    }
+
+    /// Types a command with something of the shell behind it, and starts it.
+    pub(crate) fn start_and(&self, command: &Command, behind: &str) {
         let mut line = format!("cd '{}'; env", self.flowctl.path("").display());
         for (name, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?))) {
             line.push_str(&format!(" {}='{}'", name.display(), value.display()));
@@ -42,6 +75,7 @@ impl<'f> Terminal<'f> {
         for argument in command.get_args() {
             line.push_str(&format!(" '{}'", argument.display()));
         }
+        line.push_str(behind);
         self.flowctl.write("start.sh", line);
         self.types(&format!(". '{}'", self.flowctl.path("start.sh").display()));
         self.press("Enter");
@@ -67,11 +101,24 @@ impl<'f> Terminal<'f> {
     /// Waits until the screen has all of these.
     #[track_caller]
     pub(crate) fn shows(&self, wanted: &[&str]) -> String {
+        self.waits(wanted, |screen| wanted.iter().all(|text| screen.contains(text)))
+    }
+
+    /// Waits until the last question on the screen is this one.
+    #[track_caller]
+    pub(crate) fn asks(&self, question: &str) -> String {
+        let is_question = |line: &&str| line.starts_with("? ") && !line.ends_with("(back)");
+        self.waits(&[question], |screen| {
+            screen.lines().filter(is_question).last().is_some_and(|line| line.contains(question))
+        })
+    }
+
+    #[track_caller]
+    fn waits(&self, wanted: &[&str], is_shown: impl Fn(&str) -> bool) -> String {
         let mut screen = String::new();
-        let is_shown = |screen: &str| wanted.iter().all(|text| screen.contains(text));
         let found = within_patience(|| {
             screen = self.tmux(&["capture-pane", "-p"]);
-            is_shown(&screen).then_some(())
+            is_shown(screen.trim_end()).then_some(())
         });
         assert!(found.is_some(), "no {wanted:?} on the screen:\n{screen}");
         screen

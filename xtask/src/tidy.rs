@@ -30,6 +30,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap_complete", &["host/cli"]),
     ("clap_mangen", &["host/cli"]),
     ("indicatif", &["host/cli"]),
+    ("inquire", &["host/cli"]),
     ("ratatui", &["host/tui"]),
     ("crossterm", &["host/tui"]),
     ("tokio-postgres", &["host/connectors", "tests/support"]),

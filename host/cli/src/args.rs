@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use flowctl_types::{EventType, EventTypeError, units};
 
 use crate::commands::{
-    completions, dashboard, dead_letters, doctor, explain, index, inspect, lock, login, man, pipelines, plugins,
+    completions, dashboard, dead_letters, doctor, explain, index, init, inspect, lock, login, man, pipelines, plugins,
     processors, pull, push, run, search, serve, status, tap, tokens, topology, validate,
 };
 use crate::help;
@@ -30,6 +30,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(Box<init::Init>),
     Run(run::Run),
     Serve(serve::Serve),
     Validate(validate::Validate),
@@ -97,6 +98,7 @@ impl Arguments {
     /// Does what the arguments say.
     fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Init(init) => init.run(),
             Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
             Command::Validate(validate) => validate.run(),

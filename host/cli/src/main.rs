@@ -2,6 +2,7 @@
 
 mod args;
 mod artifacts;
+mod ask;
 mod catalog;
 mod commands;
 mod complete;

@@ -1,8 +1,8 @@
-//! Where flowctl keeps its files, the XDG base directories, and reading small ones.
+//! Where flowctl keeps its files, the XDG base directories, and reading and writing small ones.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// `$XDG_CACHE_HOME/flowctl`, else `~/.cache/flowctl`; none without a home.
@@ -59,9 +59,70 @@ pub(crate) fn read_text(path: &Path, max_bytes: u64) -> io::Result<String> {
     Ok(text)
 }
 
+/// What is to become of a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// It stays, and writing fails.
+    Kept,
+    /// It is replaced: whoever reads it finds the old or the new text, its permissions stay.
+    Replaced,
+}
+
+/// Writes a file as a whole: after a failure, or a power cut, it is as it was before.
+pub(crate) fn write_text(path: &Path, text: &str, existing: Existing) -> io::Result<()> {
+    // what a link leads to is meant
+    let target = std::fs::canonicalize(path);
+    let is_there = target.is_ok();
+    let path = target.unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
+    // one that is there is of a process that was killed, or no file at all
+    let _ = std::fs::remove_file(&temporary);
+    let write = || {
+        let mut file = File::create_new(&temporary)?;
+        if is_there {
+            file.set_permissions(std::fs::metadata(&path)?.permissions())?;
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        match existing {
+            Existing::Replaced => std::fs::rename(&temporary, &path),
+            // unlike renaming, this fails where there is one; some file systems have no links
+            Existing::Kept => match std::fs::hard_link(&temporary, &path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists && path.symlink_metadata().is_err() => {
+                    std::fs::rename(&temporary, &path)
+                }
+                linked => linked,
+            },
+        }
+    };
+    let written = write();
+    if written.is_err() || existing == Existing::Kept {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_written_whole_and_replaced_only_where_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        let names = || std::fs::read_dir(folder.path()).unwrap().count();
+        write_text(&path, "one", Existing::Kept).unwrap();
+        let error = write_text(&path, "two", Existing::Kept).unwrap_err();
+        assert_eq!((error.kind(), names()), (io::ErrorKind::AlreadyExists, 1));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("a.yaml", &link).unwrap();
+        write_text(&link, "two", Existing::Replaced).unwrap();
+        assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), names()), ("two", 2));
+        assert!(link.is_symlink());
+    }
 
     #[test]
     fn a_file_that_is_too_long_is_not_cut() {

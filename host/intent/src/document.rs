@@ -136,6 +136,11 @@ impl Document {
         self.fault_at(&[start, path].concat(), Code::BadConfig, message, hint)
     }
 
+    /// The file's text.
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// The whole document as JSON.
     pub(crate) fn to_json(&self, side: Side) -> serde_json::Value {
         self.root.to_json(side)

@@ -226,8 +226,31 @@ impl Source {
         }
     }
 
+    /// The text, without a byte order mark.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The byte that a stretch begins at.
+    pub(crate) fn offset(&self, span: Span) -> usize {
+        let line = self.line(span.line);
+        let within = line.char_indices().nth(span.column).map_or(line.len(), |(at, _)| at);
+        self.line_start(span.line) + within
+    }
+
+    /// The byte that a line begins at; past the last one the text's end.
+    pub(crate) fn line_start(&self, number: usize) -> usize {
+        let start = number.checked_sub(1).and_then(|index| self.lines.get(index));
+        start.copied().unwrap_or(self.text.len())
+    }
+
+    /// What ends a line in this text.
+    pub(crate) fn line_break(&self) -> &'static str {
+        if self.text.contains("\r\n") { "\r\n" } else { "\n" }
+    }
+
     /// A line as written, without its end.
-    fn line(&self, number: usize) -> &str {
+    pub(crate) fn line(&self, number: usize) -> &str {
         let start = number.checked_sub(1).and_then(|index| self.lines.get(index));
         let rest = start.map_or("", |start| &self.text[*start..]);
         rest.split(['\n', '\r']).next().unwrap_or("")

@@ -24,6 +24,7 @@ mod reader;
 mod scalar;
 mod settings;
 mod tree;
+mod via;
 
 pub use document::{Document, parse, read};
 pub use edit::{Addition, Draft, EditError, Place, Placed};

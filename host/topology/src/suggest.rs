@@ -149,7 +149,7 @@ impl fmt::Display for Chains<'_> {
 /// # Errors
 ///
 /// Every fault of the wish, in its order.
-pub fn suggest<'a>(wish: &Wish<'a>, registry: &'a Registry) -> Result<Chains<'a>, Vec<SuggestError>> {
+pub fn suggest<'a>(wish: &Wish<'_>, registry: &'a Registry) -> Result<Chains<'a>, Vec<SuggestError>> {
     // only in this place may a chain end at a type: a pipeline needs a sink
     let types: Vec<Option<EventType>> = wish.to.iter().map(|name| name.parse().ok()).collect();
     let mut faults = Vec::new();
@@ -175,7 +175,7 @@ pub fn suggest<'a>(wish: &Wish<'a>, registry: &'a Registry) -> Result<Chains<'a>
 /// Finds the sources and the chains from each of them to each of `targets`; notes
 /// every fault.
 pub(crate) fn resolve<'a>(
-    wish: &Wish<'a>,
+    wish: &Wish<'_>,
     registry: &'a Registry,
     targets: &[(usize, Target<'a>)],
     faults: &mut Vec<SuggestError>,

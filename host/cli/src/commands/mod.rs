@@ -8,6 +8,7 @@ mod describe;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod index;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod login;

@@ -21,8 +21,10 @@ use super::topology::follow;
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
+use crate::ask::{self, Asker};
 use crate::help::examples;
 use crate::pipeline::Planned;
+use crate::pipeline::choice::{self, Chosen};
 use crate::pipeline::supply::{Locking, Reach, Supply};
 use crate::plane::attached::{self, Submission};
 use crate::plane::children::Running;
@@ -39,6 +41,9 @@ use crate::{paths, pipeline, status, traces};
 ///
 /// Ctrl-C drains: the sources stop, what is in flight reaches the sinks. A second Ctrl-C stops at once. The next run
 /// of the pipeline goes on where this one ended, also when it was killed.
+///
+/// Where several chains of processors are equally short, whoever sits at the terminal is asked which one is meant, and
+/// whether that is to stand in the file; `--quiet` and pipes are not asked, and get the list as an error.
 ///
 /// Where a control plane runs (`flowctl serve`), the pipeline is submitted to it and followed; it goes on when this
 /// process is killed, and Ctrl-C stops it. `--control-plane none` runs it here all the same.
@@ -184,7 +189,9 @@ impl Run {
             base_dir: None,
             live: &self.plugins.plane.live()?,
         };
-        let mut planned = pipeline::load_text(&self.file, &text, &supply)?;
+        let Chosen { written: in_file, text, mut planned } = choice::load(&self.file, text, &supply, self.asker())?;
+        // what a bench builds is not what stands in the file
+        let written = if self.bench.is_some() { written } else { &in_file };
         // as a control plane has them, so that a live change finds them the same
         let here = std::env::current_dir().context("cannot find the working directory")?;
         planned.topology = planned.topology.with_dirs_below(&here);
@@ -289,6 +296,12 @@ impl Run {
                 never = bench.rebuild() => never,
             },
         }
+    }
+
+    /// Who chooses a chain where several are equally short.
+    fn asker(&self) -> Option<Box<dyn Asker>> {
+        let is_asked = !self.quiet && self.bench.is_none() && self.file != Path::new("-");
+        if is_asked { ask::asker() } else { None }
     }
 
     fn voice(&self) -> Voice {

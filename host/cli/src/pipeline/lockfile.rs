@@ -5,7 +5,7 @@
 //! it. References are as the pipeline writes them; a plugin that was discovered is under its
 //! name. Invariant: the same plugins make the same bytes.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use flowctl_registry::Entry;
 use flowctl_types::{Code, Digest, EventType, Reference};
 use serde::{Deserialize, Serialize};
 
-use crate::paths::read_text;
+use crate::paths::{self, Existing, read_text};
 use crate::report::Hinted;
 
 /// The version of the form.
@@ -212,22 +212,8 @@ impl LockFile {
     ///
     /// When the file cannot be written; then it is as it was.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let text = self.text()?;
-        let write = || {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let temporary = folder.join(format!(".{name}.{}", std::process::id()));
-            // one that is there is of a process that was killed, or no file at all
-            let _ = std::fs::remove_file(&temporary);
-            let written = std::fs::File::create_new(&temporary)
-                .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-                .and_then(|()| std::fs::rename(&temporary, path));
-            if written.is_err() {
-                let _ = std::fs::remove_file(&temporary);
-            }
-            written
-        };
-        write().with_context(|| format!("cannot write the lock file `{}`", path.display()))
+        let written = paths::write_text(path, &self.text()?, Existing::Replaced);
+        written.with_context(|| format!("cannot write the lock file `{}`", path.display()))
     }
 
     /// The plugin that `reference` was locked as.

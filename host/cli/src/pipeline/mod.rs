@@ -1,5 +1,6 @@
 //! From a pipeline file to a planned topology, as every command that takes a file does.
 
+pub(crate) mod choice;
 pub(crate) mod lockfile;
 pub(crate) mod supply;
 
@@ -12,9 +13,10 @@ use anyhow::{Context, Result, anyhow};
 use flowctl_control_plane::Redaction;
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_schema::Role;
-use flowctl_topology::{Component, Node, Topology, plan};
+use flowctl_topology::{Component, Node, Tie, Topology, plan, tie};
 use flowctl_types::{Code, NodeId, did_you_mean};
 
+use self::choice::Undecided;
 use self::lockfile::LockFile;
 use self::supply::{Locking, Supply};
 use crate::catalog::types;
@@ -141,34 +143,44 @@ pub(crate) fn load_text(file: &Path, text: &str, supply: &Supply<'_>) -> Result<
 /// # Errors
 ///
 /// [`Faults`] with every fault of the file; or plugins cannot be read, or they are others
-/// than a strict lock has.
+/// than a strict lock has. Where nothing is wrong but that chains are equally short, the
+/// faults are those of an [`Undecided`] pipeline.
 pub(crate) fn plan_submitted(submitted: Submitted<'_>, supply: &Supply<'_>) -> Result<Planned> {
     let Submitted { name, text, locked, environment } = submitted;
     let (document, mut faults) = flowctl_intent::read(name, text, environment);
-    let planned = match &document {
+    let outcome = match &document {
         Some(document) => find_faults(document, supply, (locked.as_ref(), environment), &mut faults)?,
-        None => None,
+        None => Outcome::Faulty(None),
     };
-    let topology = planned.as_ref().map(|(topology, _)| topology);
-    let stdin_twice = document.as_ref().zip(topology).filter(|_| name == "-");
-    faults.extend(stdin_twice.and_then(|(document, topology)| stdin_fault(document, topology)));
-    match (document, planned, Faults::collect(faults)) {
-        (Some(document), Some((topology, lock)), None) => {
-            Ok(Planned { document, topology, locked, lock, redaction: Redaction::default() })
+    if let (Some(document), Outcome::Planned(topology, _), "-") = (&document, &outcome, name) {
+        faults.extend(stdin_fault(document, topology));
+    }
+    match (document, outcome, Faults::collect(faults)) {
+        (Some(document), Outcome::Planned(topology, lock), None) => {
+            Ok(Planned { document, topology: *topology, locked, lock, redaction: Redaction::default() })
+        }
+        (Some(document), Outcome::Faulty(Some(tie)), Some(faults)) if faults.iter().len() == 1 => {
+            Err(anyhow::Error::new(faults).context(Undecided { document, tie }))
         }
         (_, _, Some(faults)) => Err(faults.into()),
         (_, _, None) => Err(anyhow!("`{name}` cannot be planned")),
     }
 }
 
-/// Plans what of the document can be read. None, and a fault more at least, where that
-/// is not all of it.
+/// What came of planning.
+enum Outcome {
+    Planned(Box<Topology>, LockFile),
+    /// There is a fault more at least; here is the tie that is behind it, if one is.
+    Faulty(Option<Tie>),
+}
+
+/// Plans what of the document can be read.
 fn find_faults(
     document: &Document,
     supply: &Supply<'_>,
     (locked, environment): (Option<&LockFile>, Environment<'_>),
     faults: &mut Vec<Fault>,
-) -> Result<Option<(Topology, LockFile)>> {
+) -> Result<Outcome> {
     let paths: Vec<(String, PathBuf)> = (document.intent.types().iter())
         .map(|path| (path.written().clone(), supply.path(Path::new(path.value()))))
         .collect();
@@ -179,7 +191,7 @@ fn find_faults(
         Err(error) if faults.is_empty() => return Err(error),
         Err(error) => {
             report::failure(&error);
-            return Ok(None);
+            return Ok(Outcome::Faulty(None));
         }
     };
     let planned = plan(document, &found.registry, environment);
@@ -189,10 +201,14 @@ fn find_faults(
         faults.extend(others.iter().filter(|fault| !is_known(fault)).cloned());
     }
     faults.extend(found.faults.iter().cloned());
-    Ok(planned.ok().map(|topology| {
-        let lock = found.lock(document, &topology);
-        (topology, lock)
-    }))
+    Ok(match (planned, &document.intent) {
+        (Ok(topology), _) => {
+            let lock = found.lock(document, &topology);
+            Outcome::Planned(Box::new(topology), lock)
+        }
+        (Err(_), Intent::Discover(intent)) => Outcome::Faulty(tie(intent, &found.registry)),
+        (Err(_), Intent::Explicit(_)) => Outcome::Faulty(None),
+    })
 }
 
 /// The fault of a pipeline that is read from standard input and whose source reads it too.

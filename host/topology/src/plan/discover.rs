@@ -20,6 +20,30 @@ pub fn is_wanting(intent: &DiscoverIntent, registry: &Registry) -> bool {
     chains(intent, registry).1.iter().any(|fault| fault.error.is_for_want())
 }
 
+/// Chains that are equally short, of which an intent leaves it open which one is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tie {
+    /// The source that they begin at.
+    pub source: String,
+    /// The sink that they end at.
+    pub sink: String,
+    /// The names of their processors; at most ten chains.
+    pub chains: Vec<Vec<String>>,
+    /// Whether there are more than those listed.
+    pub has_more: bool,
+}
+
+/// The tie that alone stands in the way of an intent: one of its chains as `via` decides it.
+#[must_use]
+pub fn tie(intent: &DiscoverIntent, registry: &Registry) -> Option<Tie> {
+    match chains(intent, registry).1.as_slice() {
+        [SuggestError { error: ChainError::Ambiguous { source_name, to, chains, has_more, .. }, .. }] => {
+            Some(Tie { source: source_name.clone(), sink: to.clone(), chains: chains.clone(), has_more: *has_more })
+        }
+        _ => None,
+    }
+}
+
 /// The chains that an intent asks for, and what stands in the way of the others.
 fn chains<'a>(intent: &'a DiscoverIntent, registry: &'a Registry) -> (Vec<Found<'a>>, Vec<SuggestError>) {
     let mut faults = Vec::new();

@@ -36,7 +36,7 @@ impl Shared<'_> {
 
 /// Joins chains, and gives each node its id: its component's name less `-vN`, and its
 /// role or a number behind it where another node is called the same.
-pub(super) fn join<'a>(chains: &[Found<'a>], mut taken: BTreeSet<NodeId>) -> Vec<Shared<'a>> {
+pub(super) fn join<'a>(chains: &[Found<'a>], taken: BTreeSet<NodeId>) -> Vec<Shared<'a>> {
     let mut nodes: Vec<Shared<'a>> = Vec::new();
     let mut ends = Vec::new();
     for found in chains {
@@ -59,16 +59,31 @@ pub(super) fn join<'a>(chains: &[Found<'a>], mut taken: BTreeSet<NodeId>) -> Vec
             edge(&mut nodes[end], at, only);
         }
     }
-    let plain: Vec<(NodeId, Role)> = nodes.iter().map(|node| (node.plain.clone(), node.entry.role)).collect();
-    for (node, (id, role)) in nodes.iter_mut().zip(&plain) {
+    let ids = ids(nodes.iter().map(|node| (node.plain.clone(), node.entry.role)).collect(), taken);
+    nodes.iter_mut().zip(ids).for_each(|(node, id)| node.id = id);
+    nodes
+}
+
+/// The ids of the nodes on a chain of these components, source and sink included, where
+/// there is no other chain.
+#[must_use]
+pub fn node_ids(chain: &[&Entry]) -> Vec<NodeId> {
+    ids(chain.iter().map(|entry| (plain_id(entry), entry.role)).collect(), BTreeSet::new())
+}
+
+/// The id of each node by the one that it would have alone.
+fn ids(plain: Vec<(NodeId, Role)>, mut taken: BTreeSet<NodeId>) -> Vec<NodeId> {
+    let mut given = Vec::with_capacity(plain.len());
+    for (id, role) in &plain {
         let is_shared = plain.iter().any(|(other, other_role)| other == id && other_role != role);
         let base = if is_shared { suffixed(id, role.to_string().as_str()) } else { id.clone() };
         let numbered = (2..).map(|number: usize| suffixed(&base, &number.to_string()));
         let mut candidates = std::iter::once(base.clone()).chain(numbered);
-        node.id = candidates.find(|id| !taken.contains(id)).expect("there are more numbers than nodes");
-        taken.insert(node.id.clone());
+        let id = candidates.find(|id| !taken.contains(id)).expect("there are more numbers than nodes");
+        taken.insert(id.clone());
+        given.push(id);
     }
-    nodes
+    given
 }
 
 /// Whether a key of `config` or `nodes` may mean a node of this component.
