@@ -230,7 +230,7 @@ fn tokens() {
 }
 
 /// A shell with `flowctl` in its PATH.
-fn shell(program: &str, arguments: &[&str], flowctl: Command) -> Command {
+fn shell(program: &str, arguments: &[&str], flowctl: &Command) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(flowctl.get_current_dir().unwrap()).stdin(Stdio::null());
     for (name, value) in flowctl.get_envs() {
@@ -256,7 +256,7 @@ fn bash() {
                 _clap_complete_flowctl flowctl \"${@: -1}\" \"${@: -2:1}\"; echo \"${COMPREPLY[*]}\"; }
         ask flowctl tap sh; ask flowctl tap shop o; ask flowctl topology remove --pipeline = s; ask flowctl tap nope x
         complete -p flowctl";
-    let mut bash = shell("bash", &["--noprofile", "--norc", "-c", script], server.command_at(""));
+    let mut bash = shell("bash", &["--noprofile", "--norc", "-c", script], &server.command_at(""));
     let answer = Answer::of(bash.output().unwrap()).success();
     assert_eq!(answer.stderr, "");
     let lines: Vec<&str> = answer.stdout.lines().collect();
@@ -270,13 +270,13 @@ fn others() {
     shop(&flowctl);
     server.run("run shop.yaml --detach").success();
     let script = "flowctl completions fish | source; complete -C 'flowctl tap shop o'";
-    let mut fish = shell("fish", &["--no-config", "-c", script], server.command_at(""));
+    let mut fish = shell("fish", &["--no-config", "-c", script], &server.command_at(""));
     let answer = Answer::of(fish.output().unwrap()).success();
     assert_eq!((answer.stdout.as_str(), answer.stderr.as_str()), ("orders\tsource\nout\tsink\n", ""));
     // what belongs to the line editor stands in for it here
     let script = "compdef() {}; _describe() { print -rl -- ${(P)3} }
         source <(flowctl completions zsh); words=(flowctl tap shop o); CURRENT=4; _clap_dynamic_completer_flowctl";
-    let mut zsh = shell("zsh", &["-f", "-c", script], server.command_at(""));
+    let mut zsh = shell("zsh", &["-f", "-c", script], &server.command_at(""));
     let answer = Answer::of(zsh.output().unwrap()).success();
     assert_eq!((answer.stdout.as_str(), answer.stderr.as_str()), ("orders:source\nout:sink\n", ""));
 }
@@ -292,9 +292,10 @@ fn typed() {
         ("fish", &["--no-config", "-i"], "flowctl completions fish | source"),
     ];
     for (program, arguments, setup) in shells {
-        let terminal = Terminal::new(&flowctl);
-        terminal.start(&shell(program, arguments, server.command_at("")));
-        terminal.types(&format!("{setup}; echo ready-$((40 + 2))"));
+        let desk = Flowctl::new();
+        let terminal = Terminal::new(&desk);
+        terminal.start(&shell(program, arguments, &server.command_at("")));
+        terminal.types(&format!("{setup}; printf 'ready-%s\\n' 42"));
         terminal.press("Enter");
         terminal.shows(&["ready-42"]);
         terminal.types("flowctl pipelines runs sh");

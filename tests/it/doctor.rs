@@ -500,7 +500,7 @@ fn faults() {
     said.has("plan", "failed", "orders.yaml:6:", "blackhole");
     assert_eq!(said.check("plan", "orders.yaml:6:")["code"], "unknown-component");
     let said = doctor(&flowctl, "nowhere.yaml");
-    said.has("file", "failed", "cannot read pipeline `nowhere.yaml`", "");
+    said.has("file", "failed", "cannot read pipeline `nowhere.yaml`", "did you mean `orders.yaml`?");
 }
 
 fn stopped_postgres() {

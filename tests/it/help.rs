@@ -19,20 +19,20 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Every command that help shows, and its help: `topology add`, and the program itself,
 /// which is empty.
 fn commands() -> Vec<(String, String)> {
-    fn walk(flowctl: &Flowctl, path: String, found: &mut Vec<(String, String)>) {
+    fn walk(flowctl: &Flowctl, path: &str, found: &mut Vec<(String, String)>) {
         let help = flowctl.run(&format!("{path} --help")).success();
         assert_eq!(help.stderr, "", "of `{path}`");
         let below = help.stdout.split_once("\nCommands:\n").map(|(_, after)| after.to_owned()).unwrap_or_default();
-        found.push((path.clone(), help.stdout));
+        found.push((path.to_owned(), help.stdout));
         for line in below.lines().take_while(|line| line.starts_with("  ")) {
             // what is deeper goes on with words of the command before
             let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) else { continue };
             let name = name.split_whitespace().next().unwrap();
-            walk(flowctl, format!("{path} {name}").trim().to_owned(), found);
+            walk(flowctl, format!("{path} {name}").trim(), found);
         }
     }
     let mut found = Vec::new();
-    walk(&Flowctl::new(), String::new(), &mut found);
+    walk(&Flowctl::new(), "", &mut found);
     assert!(found.len() > 50, "{found:?}");
     found
 }

@@ -81,9 +81,11 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn pipeline(guest: &str, n_events: usize) -> String {
     let config = if guest == "slow_configure" { "{mode: never_ending, name: x, tags: []}" } else { "{}" };
+    // one that is held to do no harm must not be out of time because others are busy
+    let (cpu, timeout) = if guest == "log_flood" { ("5s", "30s") } else { ("50ms", "300ms") };
     format!(
         "apiVersion: flowctl/v1\nkind: Pipeline\nmetadata: {{name: hostile}}\nspec:\n  \
-         limits: {{memory: 32MiB, cpu: 50ms, timeout: 300ms}}\n  \
+         limits: {{memory: 32MiB, cpu: {cpu}, timeout: {timeout}}}\n  \
          sources: [{{id: source, type: generate, config: {{type: test.bytes.v1, count: {n_events}}}}}]\n  \
          processors: [{{id: guest, plugin: '{}', inputs: [source], config: {config}}}]\n  \
          sinks: [{{id: out, type: stdout, inputs: [guest]}}]\n",

@@ -108,9 +108,7 @@ impl<'f> Terminal<'f> {
     #[track_caller]
     pub(crate) fn asks(&self, question: &str) -> String {
         let is_question = |line: &&str| line.starts_with("? ") && !line.ends_with("(back)");
-        self.waits(&[question], |screen| {
-            screen.lines().filter(is_question).last().is_some_and(|line| line.contains(question))
-        })
+        self.waits(&[question], |screen| screen.lines().rfind(is_question).is_some_and(|line| line.contains(question)))
     }
 
     #[track_caller]

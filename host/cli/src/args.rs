@@ -11,10 +11,9 @@ use crate::commands::{
     completions, dashboard, dead_letters, doctor, explain, index, init, inspect, lock, login, man, pipelines, plugins,
     processors, pull, push, run, search, serve, status, tap, tokens, topology, validate,
 };
-use crate::help;
 use crate::output::Format;
 use crate::plane::ControlPlaneArgs;
-use crate::report;
+use crate::{help, report, traces};
 
 /// A host for event pipelines made of WebAssembly components
 ///
@@ -89,9 +88,12 @@ pub(crate) fn of_environment() -> Vec<PathBuf> {
     std::env::split_paths(&said).filter(|part| !part.as_os_str().is_empty()).collect()
 }
 
-/// Reads the command line, and does what it says. An error is said.
+/// Reads the command line, and does what it says. An error is said, and traces are sent
+/// before it ends.
 pub(crate) fn run() -> ExitCode {
-    Arguments::parse().run().unwrap_or_else(|error| report::failure(&error))
+    let code = Arguments::parse().run().unwrap_or_else(|error| report::failure(&error));
+    traces::finish();
+    code
 }
 
 impl Arguments {

@@ -128,10 +128,12 @@ fn offer(arg: &Arg) -> Option<Offer> {
         "EVENT" => Offer::Names(Names::Letters),
         "REVISION" => Offer::Names(Names::Revisions),
         "CASE" => Offer::Names(Names::Cases),
+        "CODE" => Offer::Names(Names::Codes),
+        "PRESET" => Offer::Names(Names::Presets),
         "TENANT" => Offer::Names(Names::Tenants),
         "TOKEN" => Offer::Names(Names::Tokens),
-        "ADDR" | "HASH" | "ID" | "KEY=VALUE" | "N" | "NAME" | "PORT" | "REGISTRY" | "SHARE" | "TEXT" | "TIME"
-        | "WORD" => Offer::Nothing,
+        "ADDR" | "HASH" | "HOST" | "ID" | "KEY=VALUE" | "N" | "NAME" | "NODE.KEY=VALUE" | "PORT" | "REGISTRY"
+        | "SHARE" | "TEXT" | "TIME" | "WORD" => Offer::Nothing,
         _ => return None,
     })
 }
@@ -140,7 +142,7 @@ fn offer(arg: &Arg) -> Option<Offer> {
 fn known(names: Names, current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
     let Some(line) = Line::of(std::env::args_os()) else { return Vec::new() };
-    let found = names::within(LIMIT, names, line).into_iter().filter(|(name, _)| name.starts_with(current));
+    let found = names::within(LIMIT, names, &line).into_iter().filter(|(name, _)| name.starts_with(current));
     let candidate = |(name, words): (String, String)| {
         CompletionCandidate::new(name).help((!words.is_empty()).then(|| words.into()))
     };

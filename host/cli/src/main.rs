@@ -25,7 +25,5 @@ fn main() -> ExitCode {
         return code;
     }
     logs::start();
-    let code = args::run();
-    traces::finish();
-    code
+    args::run()
 }

@@ -132,13 +132,13 @@ fn faults_of_several_callers_are_printed_in_the_files_order() {
     let sooner = document.fault_in_config("orders", &["event"], "unknown".into(), None);
     let faults = Faults::collect([later.clone(), sooner, later]).unwrap();
     let want = "\
-error: unknown
+error[bad-config]: unknown
  --> orders.yaml:5:55
   |
 5 |   sources: [{id: orders, type: stdin, config: {event: a.b.v1}}]
   |                                                       ^^^^^^
 
-error: too small
+error[bad-config]: too small
  --> orders.yaml:6:78
   |
 6 |   processors: [{id: '7', plugin: filter, inputs: [orders], config: {minimum: 1}}]
@@ -153,21 +153,21 @@ fn lines_and_columns_hold_whatever_ends_a_line() {
         "\u{feff}apiVersion: flowctl/v2\r\nkind: Topology\rspec:\n  form: a.b.v1\t# größer\r\n  to: \"größer\"\r\n";
     let faults = parse("crlf.yaml", text, &|_| None).unwrap_err();
     let want = "\
-error: `spec` has no `from`
+error[missing-key]: `spec` has no `from`
  --> crlf.yaml:3:1
   |
 3 | spec:
   | ^^^^
 hint: name the event type to start from, such as `from: stellar.ledger.v1`
 
-error: unknown key `form` in `spec`
+error[unknown-key]: unknown key `form` in `spec`
  --> crlf.yaml:4:3
   |
 4 |   form: a.b.v1 # größer
   |   ^^^^
 hint: did you mean `from`?
 
-error: `größer` is not a name
+error[bad-name]: `größer` is not a name
  --> crlf.yaml:5:7
   |
 5 |   to: \"größer\"

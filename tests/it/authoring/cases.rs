@@ -63,7 +63,7 @@ fn life() {
     // the case of before is not among those that were asked for; it fails, too
     let all = author.run("processors test cased-orders").failure(&["2 of 2 cases failed"]);
     assert!(all.stdout.contains("FAILED   first\n"), "{}", all.stdout);
-    author.run("processors test cased-orders --case thirst").failure(&["no case `thirst`", "`all`, `first`"]);
+    author.run("processors test cased-orders --case thirst").failure(&["no case `thirst`", "did you mean `first`?"]);
 }
 
 fn unusable() {

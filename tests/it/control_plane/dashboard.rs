@@ -129,7 +129,7 @@ fn ended() {
     terminal.press("C-c");
     is_cooked();
     terminal.start(&server.command_at("dashboard nothing"));
-    terminal.shows(&["error: ", "no pipeline `nothing`"]);
+    terminal.shows(&["error[not-there]: ", "no pipeline `nothing`"]);
 }
 
 fn no_terminal() {

@@ -220,7 +220,7 @@ spec:
         assert!(answer.stderr.contains("panic"), "{}", answer.stderr);
         assert_eq!(nodes(&server), ["guest", "out", "source"].map(ToOwned::to_owned).into());
     }
-    let history = server.json("topology history --pipeline shop");
+    let history = server.json("topology history");
     let latest = &history[0];
     assert_eq!((&latest["status"], &latest["is_current"]), (&"kept".into(), &true.into()), "{history:#}");
     assert!(latest["reason"].as_str().unwrap().contains("was rolled back"), "{history:#}");

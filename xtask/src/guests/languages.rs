@@ -122,7 +122,7 @@ fn component(path: &Path, sources: &Path, command: impl FnOnce(&Path) -> Command
 /// What a component is made of, and the versions of what makes it; not the tests.
 fn is_source(file: &Path) -> bool {
     let name = |name: &str| file.components().any(|part| part.as_os_str() == OsStr::new(name));
-    !["tests", "node_modules", "__pycache__"].into_iter().any(name)
+    !["tests", "node_modules", "__pycache__", "build"].into_iter().any(name)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -26,6 +26,7 @@ use clap::Args;
 use self::check::{Check, Group};
 use self::clock::{Clock, Reading};
 use crate::args::PluginArgs;
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::state::StateArgs;
 use crate::status;
@@ -39,9 +40,14 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// their logins, the store of plugins, the state of pipelines, and the clock. With a pipeline, also at what that needs:
 /// its plugins, variables, files and servers. Nothing is started or changed. Exits with 1 where a check failed.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl doctor", "this machine"),
+    ("flowctl doctor transfers.yaml", "and what a pipeline needs"),
+    ("flowctl doctor --port 8080 --registry registry.example --output json", ""),
+]))]
 pub(crate) struct Doctor {
     /// A pipeline whose needs are checked too
-    #[arg(value_name = "PIPELINE")]
+    #[arg(value_name = "FILE")]
     pipeline: Option<PathBuf>,
     /// Port that must be free on this machine; may be repeated
     #[arg(long, value_name = "PORT")]
@@ -108,8 +114,8 @@ impl Doctor {
             blocking(move || state::check(base)),
             pipeline::check(self.pipeline.as_deref(), &self.plugins, &self.ca_file),
         );
-        let readings = plane.readings.into_iter().chain(registries.readings).collect();
-        let machine = machine.into_iter().chain([clock.check(readings)]).collect();
+        let readings: Vec<_> = plane.readings.into_iter().chain(registries.readings).collect();
+        let machine = machine.into_iter().chain([clock.check(&readings)]).collect();
         vec![
             (Group::Versions, versions),
             (Group::Machine, machine),

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use flowctl_registry::{nearest, one_of};
-use flowctl_types::Code;
+use flowctl_types::{Code, did_you_mean};
 use serde::Serialize;
 
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 
@@ -22,6 +22,10 @@ const MAX_WIDTH: usize = 100;
 ///
 /// Errors that have a code begin with `error[CODE]:`. Without a code, all of them are listed.
 #[derive(Args)]
+#[command(after_help = examples(&[
+    ("flowctl explain unknown-event-type", "what the code means"),
+    ("flowctl explain", "all codes"),
+]))]
 pub(crate) struct Explain {
     /// The code, such as unknown-event-type
     #[arg(value_name = "CODE")]
@@ -77,12 +81,9 @@ impl Explain {
 fn find(said: &str) -> Result<Code> {
     let name = said.trim().trim_start_matches("error").trim_matches(['[', ']', ':']);
     Code::from_name(name).ok_or_else(|| {
-        let near = nearest(name, Code::ALL.iter().map(|code| code.name()));
-        let hint = match near.is_empty() {
-            true => "`flowctl explain` lists them all".to_owned(),
-            false => format!("did you mean {}?", one_of(&near)),
-        };
-        Hinted::error(format!("there is no code `{said}`"), hint)
+        let near = did_you_mean(name, Code::ALL.iter().map(|code| code.name()));
+        let all = || "`flowctl explain` lists them all".to_owned();
+        Hinted::error(format!("there is no code `{said}`"), near.unwrap_or_else(all))
     })
 }
 

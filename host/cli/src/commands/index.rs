@@ -24,12 +24,12 @@ pub(crate) enum Index {
     /// List plugins in an index, which is made where there is none
     #[command(after_help = examples(&[
         ("flowctl index add registry.example/plugins/ttp-processor:1.2.0", "to the index of the settings"),
-        ("flowctl index add registry.example/plugins/ttp-processor:1.2.0 --index registry.example/index:latest", ""),
+        ("flowctl index add registry.example/acme/ttp-processor:1.2.0 --index registry.example/index:latest", ""),
     ]))]
     Add(Edit),
     /// Take plugins out of an index
     #[command(after_help = examples(&[
-        ("flowctl index remove registry.example/plugins/ttp-processor:1.2.0", "from the index of the settings"),
+        ("flowctl index remove registry.example/plugins/ttp-processor:1.2.0", "from that of the settings"),
     ]))]
     Remove(Edit),
 }

@@ -7,7 +7,7 @@
 mod chains;
 mod place;
 mod plugins;
-mod presets;
+pub(crate) mod presets;
 mod questions;
 mod said;
 mod secrets;
@@ -23,8 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use flowctl_registry::{nearest, one_of};
-use flowctl_types::{EventType, NodeId};
+use flowctl_types::{EventType, NodeId, did_you_mean};
 
 use self::plugins::Plugins;
 use self::presets::{PRESETS, Preset};
@@ -32,6 +31,7 @@ use self::said::{Said, Setting, setting};
 use self::talk::{Stop, Talk};
 use self::wizard::{Ready, Wanted};
 use crate::args::{PluginArgs, of_environment};
+use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::Hinted;
 use crate::{ask, status};
@@ -42,10 +42,11 @@ use crate::{ask, status};
 /// without, and shows the file before it writes it. Esc goes one question back; Ctrl-C leaves, and nothing is written.
 /// Every question has a flag. Without a terminal nobody is asked: what has no default and was not said is an error.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  \
-    flowctl init\n  \
-    flowctl init --preset transfers-stdout\n  \
-    flowctl init orders.yaml --from example.order.v1 --source generate --to stdout --set generate.count=10")]
+#[command(after_help = examples(&[
+    ("flowctl init", "question by question"),
+    ("flowctl init --preset transfers-stdout", "ready made; `--list-presets` lists them"),
+    ("flowctl init orders.yaml --from example.order.v1 --source generate --to stdout", "no questions"),
+]))]
 pub(crate) struct Init {
     /// The file to write [default: the pipeline's name and `.yaml`]
     #[arg(value_name = "FILE")]
@@ -139,12 +140,9 @@ impl Init {
         };
         let Some(name) = &self.preset else { return Ok(flags) };
         let preset = Preset::find(name).ok_or_else(|| {
-            let near = nearest(name, PRESETS.iter().map(|preset| preset.name));
-            let hint = match near.is_empty() {
-                true => "`flowctl init --list-presets` shows them".to_owned(),
-                false => format!("did you mean {}?", one_of(&near)),
-            };
-            Hinted::error(format!("there is no preset `{name}`"), hint)
+            let near = did_you_mean(name, PRESETS.iter().map(|preset| preset.name));
+            let all = || "`flowctl init --list-presets` shows them".to_owned();
+            Hinted::error(format!("there is no preset `{name}`"), near.unwrap_or_else(all))
         })?;
         Ok(preset.said().with(flags))
     }

@@ -177,10 +177,14 @@ impl Remove {
 
 /// The references of the store that `text` may have meant.
 fn near(store: &Store, artifacts: &Artifacts, text: &str) -> Option<String> {
-    let reference = text.parse::<Reference>().ok().and_then(|reference| artifacts.absolute(&reference).ok());
-    let wanted = reference.map_or_else(|| text.to_owned(), |reference| reference.to_string());
+    let as_listed = match text.parse().ok()? {
+        Reference::Layout { path, tag, digest } => {
+            Reference::Layout { path: std::path::absolute(&path).ok()?, tag, digest }
+        }
+        reference => artifacts.absolute(&reference).ok()?,
+    };
     let held: Vec<String> = store.list().ok()?.iter().map(|held| held.reference.to_string()).collect();
-    did_you_mean(&wanted, held.iter().map(String::as_str))
+    did_you_mean(&as_listed.to_string(), held.iter().map(String::as_str))
 }
 
 impl Gc {

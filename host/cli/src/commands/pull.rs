@@ -25,7 +25,7 @@ use crate::{catalog, report, session, status};
 #[derive(Args)]
 #[command(after_help = examples(&[
     ("flowctl pull registry.example/plugins/ttp-processor:1.2.0", ""),
-    ("flowctl pull registry.example/plugins/ttp-processor:1.2.0 --verify-key cosign.pub", "if it is signed"),
+    ("flowctl pull registry.example/plugins/ttp-processor:1.2.0 --verify-key cosign.pub", "if signed"),
     ("flowctl pull oci-layout:./layout:1.2.0 --to ttp-processor.wasm", "into a file too"),
 ]))]
 pub(crate) struct Pull {

@@ -15,13 +15,14 @@ use flowctl_control_plane::tenants::Credentials;
 use flowctl_registry::Entry;
 use flowctl_schema::Role;
 use flowctl_store::{CredentialRecord, HostStore};
-use flowctl_types::NodeId;
+use flowctl_types::{Code, NodeId};
 
 use super::line::Line;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
 use crate::catalog;
 use crate::commands::dead_letters::letters::{Letter, Letters};
+use crate::commands::init::presets::PRESETS;
 use crate::{paths, plane, state};
 
 /// Names that wait to be taken.
@@ -55,6 +56,10 @@ pub(super) enum Names {
     Revisions,
     /// Golden cases of a crate.
     Cases,
+    /// Codes of errors.
+    Codes,
+    /// Pipelines that are ready made.
+    Presets,
     Tenants,
     Tokens,
 }
@@ -66,7 +71,7 @@ type Found = SyncSender<(String, String)>;
 type Place = fn(&Line, &Found) -> Result<()>;
 
 /// The names of a kind that are found within `limit`, by alphabet.
-pub(super) fn within(limit: Duration, names: Names, line: Line) -> BTreeMap<String, String> {
+pub(super) fn within(limit: Duration, names: Names, line: &Line) -> BTreeMap<String, String> {
     let deadline = Instant::now() + limit;
     let (found, taken) = sync_channel(QUEUE);
     for place in names.places() {
@@ -117,6 +122,8 @@ impl Names {
             Self::Letters => &[letters],
             Self::Revisions => &[revisions],
             Self::Cases => &[cases],
+            Self::Codes => &[codes],
+            Self::Presets => &[presets],
             Self::Tenants => &[own_tenant, tenants],
             Self::Tokens => &[tokens],
         }
@@ -310,6 +317,14 @@ fn cases(line: &Line, found: &Found) -> Result<()> {
         say(found, case.file_name().to_string_lossy(), "")?;
     }
     Ok(())
+}
+
+fn codes(_: &Line, found: &Found) -> Result<()> {
+    Code::ALL.iter().try_for_each(|code| say(found, code.name(), code.summary()))
+}
+
+fn presets(_: &Line, found: &Found) -> Result<()> {
+    PRESETS.iter().try_for_each(|preset| say(found, preset.name, preset.summary))
 }
 
 fn own_tenant(line: &Line, found: &Found) -> Result<()> {

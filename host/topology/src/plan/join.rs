@@ -59,7 +59,8 @@ pub(super) fn join<'a>(chains: &[Found<'a>], taken: BTreeSet<NodeId>) -> Vec<Sha
             edge(&mut nodes[end], at, only);
         }
     }
-    let ids = ids(nodes.iter().map(|node| (node.plain.clone(), node.entry.role)).collect(), taken);
+    let plain: Vec<(NodeId, Role)> = nodes.iter().map(|node| (node.plain.clone(), node.entry.role)).collect();
+    let ids = ids(&plain, taken);
     nodes.iter_mut().zip(ids).for_each(|(node, id)| node.id = id);
     nodes
 }
@@ -68,13 +69,14 @@ pub(super) fn join<'a>(chains: &[Found<'a>], taken: BTreeSet<NodeId>) -> Vec<Sha
 /// there is no other chain.
 #[must_use]
 pub fn node_ids(chain: &[&Entry]) -> Vec<NodeId> {
-    ids(chain.iter().map(|entry| (plain_id(entry), entry.role)).collect(), BTreeSet::new())
+    let plain: Vec<(NodeId, Role)> = chain.iter().map(|entry| (plain_id(entry), entry.role)).collect();
+    ids(&plain, BTreeSet::new())
 }
 
 /// The id of each node by the one that it would have alone.
-fn ids(plain: Vec<(NodeId, Role)>, mut taken: BTreeSet<NodeId>) -> Vec<NodeId> {
+fn ids(plain: &[(NodeId, Role)], mut taken: BTreeSet<NodeId>) -> Vec<NodeId> {
     let mut given = Vec::with_capacity(plain.len());
-    for (id, role) in &plain {
+    for (id, role) in plain {
         let is_shared = plain.iter().any(|(other, other_role)| other == id && other_role != role);
         let base = if is_shared { suffixed(id, role.to_string().as_str()) } else { id.clone() };
         let numbered = (2..).map(|number: usize| suffixed(&base, &number.to_string()));

@@ -30,8 +30,8 @@ impl Clock {
     }
 
     /// Compares the clocks with each other, and with what others said.
-    pub(super) fn check(&self, readings: Vec<Reading>) -> Check {
-        check(distance(self.wall + self.steady.elapsed(), SystemTime::now()), SystemTime::now(), &readings)
+    pub(super) fn check(&self, readings: &[Reading]) -> Check {
+        check(distance(self.wall + self.steady.elapsed(), SystemTime::now()), SystemTime::now(), readings)
     }
 }
 

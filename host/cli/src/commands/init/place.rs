@@ -34,7 +34,7 @@ pub(super) fn folder(path: &Path) -> &Path {
 }
 
 /// Those of `files` that are there.
-pub(super) fn taken<'a>(files: &'a [(PathBuf, String)]) -> Vec<&'a Path> {
+pub(super) fn taken(files: &[(PathBuf, String)]) -> Vec<&Path> {
     files.iter().map(|(path, _)| path.as_path()).filter(|path| path.symlink_metadata().is_ok()).collect()
 }
 

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
-use flowctl_registry::{Registry, all_of};
+use flowctl_registry::Registry;
 use flowctl_schema::{ConfigField, Field, Type};
-use flowctl_types::NodeId;
+use flowctl_types::{NodeId, all_of};
 use serde_json::{Map, Value};
 
 use super::questions::sentence;
@@ -125,8 +125,8 @@ impl Asking<'_, '_> {
         if is_own {
             return (false, None);
         }
-        let value = others().filter(|node| node.fields().any(|other| is_same(&other)));
-        let value = value.filter_map(|node| self.settings.get(&node.id)?.get(&field.name)).next();
+        let mut alike = others().filter(|node| node.fields().any(|other| is_same(&other)));
+        let value = alike.find_map(|node| self.settings.get(&node.id)?.get(&field.name));
         (same.any(|other| !other.is_optional), value.cloned())
     }
 

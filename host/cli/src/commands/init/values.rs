@@ -75,7 +75,10 @@ pub(super) fn says_variable(value: &Value) -> bool {
 
 /// A message and what to do about it, on one line.
 pub(super) fn with_hint(message: String, hint: Option<String>) -> String {
-    hint.map_or(message.clone(), |hint| format!("{message}: {hint}"))
+    match hint {
+        Some(hint) => format!("{message}: {hint}"),
+        None => message,
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const RESERVED: [&str; 7] = ["alloc", "core", "flowctl-sdk", "flowctl-sdk-macros
 #[command(after_help = examples(&[
     ("flowctl processors init big-orders --input example.order.v1 --output example.order.v1", ""),
     ("flowctl processors init alerts --input example.order.v1 --output acme.alert.v1 --types alert.wit", ""),
-    ("flowctl processors init sums --input acme.alert.v1 --output stellar.volume.v1 --plugins alerts.wasm", ""),
+    ("flowctl processors init sums --input acme.alert.v1 --output stellar.volume.v1 --plugins plugins", ""),
 ]))]
 pub(crate) struct Init {
     /// The processor's name, of `a-z`, `0-9` and `-`; the crate's too

@@ -73,7 +73,7 @@ async fn one_bad_event_refuses_the_whole_array() {
             },
             {
               "index": 3,
-              "reason": "JSON is no valid `test.point.v1`: unknown field `y`, did you mean `x`? at byte 1"
+              "reason": "JSON is no valid `test.point.v1`: unknown field `y`, there are `x`, `name` at byte 1"
             }
           ],
           "n_invalid": 2
@@ -148,7 +148,7 @@ async fn bad_events_become_dead_letters_where_that_is_wished() {
         node/1 {"x":1,"name":null}
         node/3 {"x":2,"name":null}
         node/2 refused: ocean (JSON is no valid `test.point.v1`: expected an object, found `ocean`, which is no JSON at byte 0)
-        node/4 refused: {"y": "a"} (JSON is no valid `test.point.v1`: unknown field `y`, did you mean `x`? at byte 1)"#]]
+        node/4 refused: {"y": "a"} (JSON is no valid `test.point.v1`: unknown field `y`, there are `x`, `name` at byte 1)"#]]
     .assert_eq(&show(&piece).join("\n"));
     assert_eq!(piece.position, b"4");
 }
