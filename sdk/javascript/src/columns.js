@@ -2,6 +2,8 @@
 
 import { Writer } from "./bytes.js";
 
+const encoder = new TextEncoder();
+
 /** The slice of `data` that belongs to event `index`. */
 export function slice(ends, data, index) {
   return data.subarray(index === 0 ? 0 : ends[index - 1], ends[index]);
@@ -12,7 +14,6 @@ export class Output {
   #events = [];
   #data = new Writer();
   #keys = new Writer();
-  #hasKeys = false;
   #mark = { events: 0, data: 0, keys: 0 };
 
   mark() {
@@ -25,11 +26,20 @@ export class Output {
     this.#keys.length = this.#mark.keys;
   }
 
-  /** Adds one event whose payload `write` appends. */
+  /** Adds one event whose payload `write` appends. One that fails leaves nothing behind. */
   add(origin, timestamp, key, write) {
-    write(this.#data);
-    this.#keys.put(key);
-    this.#hasKeys ||= key.length > 0;
+    const keyBytes = asKey(key);
+    if (typeof timestamp !== "bigint" || BigInt.asUintN(64, timestamp) !== timestamp) {
+      throw new TypeError("`timestamp` is no bigint of nanoseconds since the Unix epoch");
+    }
+    const start = this.#data.length;
+    try {
+      write(this.#data);
+    } catch (error) {
+      this.#data.length = start;
+      throw error;
+    }
+    this.#keys.put(keyBytes);
     this.#events.push({ origin, timestamp, end: this.#data.length, keyEnd: this.#keys.length });
   }
 
@@ -37,7 +47,7 @@ export class Output {
   batches({ watermark, attributes }) {
     const events = this.#events;
     if (events.length === 0 && watermark === undefined) return [];
-    const hasKeys = this.#hasKeys;
+    const hasKeys = this.#keys.length > 0;
     return [
       {
         kind: 0,
@@ -52,4 +62,10 @@ export class Output {
       },
     ];
   }
+}
+
+function asKey(key) {
+  if (typeof key === "string") return encoder.encode(key);
+  if (key instanceof Uint8Array) return key;
+  throw new TypeError("`key` is neither a string nor a Uint8Array");
 }

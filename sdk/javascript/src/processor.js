@@ -9,7 +9,6 @@ import { decode } from "./codec.js";
 import { Output, slice } from "./columns.js";
 
 const noKey = new Uint8Array();
-const encoder = new TextEncoder();
 
 /** Refuses one event: it goes to the dead letters with this reason, and the stream goes on. */
 export class Reject extends Error {}
@@ -33,7 +32,7 @@ export function processor({ input, output, configure, process }) {
         try {
           configure?.(settings);
         } catch (error) {
-          throw failure(error.message);
+          throw failure(words(error));
         }
       },
     },
@@ -79,8 +78,7 @@ class Emitter {
 
   /** Gives an event. */
   emit(event, { timestamp = this.timestamp, key = this.key } = {}) {
-    const bytes = typeof key === "string" ? encoder.encode(key) : key;
-    this.#made.add(this.#index, timestamp, bytes, (data) => this.#output.write(data, event));
+    this.#made.add(this.#index, timestamp, key, (data) => this.#output.write(data, event));
   }
 
   /** Gives the input event as it came; for outputs of the same type. */
@@ -94,9 +92,20 @@ function call(work) {
     return work();
   } catch (error) {
     if (error instanceof Retry) throw failure({ tag: "retry", val: error.message });
-    const place = error?.stack?.split("\n").find((line) => line.trim() !== "" && !line.includes(error.message));
-    const text = error instanceof Error ? `${error.name}: ${error.message}` : `${error} was thrown`;
+    if (!(error instanceof Error)) throw failure({ tag: "fatal", val: words(error) });
+    const place = error.stack?.split("\n").find((line) => line.trim() !== "" && !line.includes(error.message));
+    const text = `${error.name}: ${words(error)}`;
     throw failure({ tag: "fatal", val: place ? `${text} (${place.trim()})` : text });
+  }
+}
+
+/** What was thrown, whatever it is. */
+function words(error) {
+  if (error instanceof Error) return error.message;
+  try {
+    return `${String(error)} was thrown`;
+  } catch {
+    return "a value without a text was thrown";
   }
 }
 

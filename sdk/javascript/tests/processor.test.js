@@ -22,6 +22,16 @@ function batch(texts, more = {}) {
   };
 }
 
+/** What may be thrown and is no Error, and how it is told. */
+const noErrors = [
+  ["text", "text was thrown"],
+  [null, "null was thrown"],
+  [undefined, "undefined was thrown"],
+  [Symbol("odd"), "Symbol(odd) was thrown"],
+  [{ stack: 5 }, "[object Object] was thrown"],
+  [Object.create(null), "a value without a text was thrown"],
+];
+
 const strings = (process) => processor({ input: codec.string, output: codec.string, process }).handler;
 const texts = ({ ends, data }) =>
   [...ends].map((end, index) => codec.decode(codec.string, data.subarray(index ? ends[index - 1] : 0, end)));
@@ -56,6 +66,35 @@ test("a refused event leaves nothing behind, and no payload is a refusal too", (
   ]);
 });
 
+test("an emit that fails leaves nothing behind, and the events after it are whole", () => {
+  const pair = codec.record({ name: codec.string, count: codec.u8 });
+  const failing = [
+    [{ name: "half", count: 256 }, {}, /field `count`: 256 is no integer/],
+    [{ name: "whole", count: 1 }, { key: 5 }, /`key` is neither/],
+    [{ name: "whole", count: 1 }, { timestamp: 5 }, /`timestamp` is no bigint/],
+    [{ name: "whole", count: 1 }, { timestamp: -1n }, /`timestamp` is no bigint/],
+  ];
+  for (const [event, more, message] of failing) {
+    const process = (_text, out) => {
+      assert.throws(() => out.emit(event, more), message);
+      out.emit({ name: "after", count: 2 }, { key: "k" });
+    };
+    const { outputs } = processor({ input: codec.string, output: pair, process }).handler.process(batch(["a"]));
+    const [made] = outputs;
+    assert.deepEqual(codec.decode(pair, made.data), { name: "after", count: 2 });
+    assert.deepEqual([[...made.ends], [...made.keyEnds], [...made.origins]], [[made.data.length], [1], [0]]);
+  }
+});
+
+test("a refused event that had a key leaves no keys behind", () => {
+  const handler = strings((text, out) => {
+    out.emit(text, { key: text === "bad" ? "k" : "" });
+    if (text === "bad") throw new Reject("it is bad");
+  });
+  const [made] = handler.process(batch(["bad", "b"])).outputs;
+  assert.deepEqual([texts(made), [...made.keyEnds], [...made.keys]], [["b"], [], []]);
+});
+
 test("a watermark passes without events", () => {
   const { outputs } = strings(() => {}).process(batch([], { watermark: 7n }));
   assert.deepEqual([outputs.length, outputs[0].watermark, outputs[0].ends.length], [1, 7n, 0]);
@@ -74,11 +113,13 @@ test("what else is thrown is a fault with message and place", () => {
   const { tag, val } = fault(new RangeError("too far"));
   assert.equal(tag, "fatal");
   assert.match(val, /^RangeError: too far \(.*processor\.test\.js.*\)$/);
-  assert.deepEqual(fault("text"), { tag: "fatal", val: "text was thrown" });
+  for (const [thrown, val] of noErrors) assert.deepEqual(fault(thrown), { tag: "fatal", val });
 });
 
 test("what configure throws refuses the settings with its message", () => {
-  const configure = () => { throw new Error("`minimum` is missing"); };
-  const { config } = processor({ input: codec.string, output: codec.string, configure, process() {} });
-  assert.throws(() => config.configure({}), ({ payload }) => payload === "`minimum` is missing");
+  for (const [thrown, message] of [[new Error("`minimum` is missing"), "`minimum` is missing"], ...noErrors]) {
+    const configure = () => { throw thrown; };
+    const { config } = processor({ input: codec.string, output: codec.string, configure, process() {} });
+    assert.throws(() => config.configure({}), ({ payload }) => payload === message, message);
+  }
 });

@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+from .codec import _integer, _of, u64
+
 
 def piece(ends, data, index):
     """The slice of `data` that belongs to event `index`."""
@@ -26,8 +28,16 @@ class Output:
         del self.data[n_bytes:]
         del self.keys[n_key_bytes:]
 
-    def close(self, origin, timestamp, key):
-        """Ends the event whose payload was appended to `data`."""
+    def add(self, origin, timestamp, key, write):
+        """Adds one event whose payload `write` appends. One that fails leaves nothing behind."""
+        timestamp = _integer(timestamp, 0, u64.maximum)
+        key = _of(key.encode() if isinstance(key, str) else key, (bytes, bytearray), "key")
+        n_bytes = len(self.data)
+        try:
+            write(self.data)
+        except BaseException:
+            del self.data[n_bytes:]
+            raise
         self.keys += key
         self.timestamps.append(timestamp)
         self.ends.append(len(self.data))

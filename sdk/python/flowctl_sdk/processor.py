@@ -47,14 +47,13 @@ class Emitter:
 
     def emit(self, event, *, timestamp=None, key=None):
         """Gives an event; `timestamp` is in nanoseconds since the Unix epoch."""
-        self._output.write(self._made.data, event)
-        key = self.key if key is None else key.encode() if isinstance(key, str) else key
-        self._made.close(self._origin, self.timestamp if timestamp is None else timestamp, key)
+        timestamp = self.timestamp if timestamp is None else timestamp
+        key = self.key if key is None else key
+        self._made.add(self._origin, timestamp, key, lambda data: self._output.write(data, event))
 
     def forward(self):
         """Gives the input event as it came; for outputs of the same type."""
-        self._made.data += self._payload
-        self._made.close(self._origin, self.timestamp, self.key)
+        self._made.add(self._origin, self.timestamp, self.key, lambda data: data.extend(self._payload))
 
 
 def exports(processor_type):
@@ -67,7 +66,7 @@ def exports(processor_type):
                 return _process(processor, events)
             except Retry as retry:
                 raise Err(Fault_Retry(str(retry))) from retry
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 frame = traceback.extract_tb(error.__traceback__)[-1]
                 place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
                 raise Err(Fault_Fatal(f"{type(error).__name__}: {error} ({place})")) from error
@@ -76,7 +75,7 @@ def exports(processor_type):
         def configure(self, config):
             try:
                 processor.configure(config)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise Err(str(error)) from error
 
     return Handler, Config

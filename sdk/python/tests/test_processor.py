@@ -59,6 +59,31 @@ class Processors(unittest.TestCase):
         rejected = [(rejection.index, rejection.reason) for rejection in outcome.rejected]
         self.assertEqual(rejected, [(0, "a string is not UTF-8"), (1, "it is bad")])
 
+    def test_an_emit_that_fails_leaves_nothing_behind_and_the_events_after_it_are_whole(self):
+        @codec.record
+        class Pair:
+            name: codec.string
+            count: codec.u8
+
+        for event, more, message in [
+            (Pair("half", 256), {}, "field `count`: 256 is no integer"),
+            (Pair("whole", 1), {"key": 5}, "5 is no key"),
+            (Pair("whole", 1), {"key": "\ud800"}, "surrogates not allowed"),
+            (Pair("whole", 1), {"timestamp": 1.5}, "1.5 is no integer"),
+            (Pair("whole", 1), {"timestamp": -1}, "-1 is no integer"),
+        ]:
+            class Pairs(Processor):
+                input, output = codec.string, Pair
+
+                def process(_self, _text, out):
+                    with self.assertRaisesRegex((TypeError, ValueError), message):
+                        out.emit(event, **more)
+                    out.emit(Pair("after", 2), key="k")
+
+            (made,) = exports(Pairs)[0]().process(batch(["a"])).outputs
+            self.assertEqual(codec.decode(Pair, made.data), Pair("after", 2))
+            self.assertEqual((made.ends, made.key_ends, made.origins), ([len(made.data)], [1], [0]))
+
     def test_a_watermark_passes_without_events(self):
         def process(_self, _text, _out):
             pass
@@ -80,15 +105,25 @@ class Processors(unittest.TestCase):
         fatal = fault(IndexError("too far"))
         self.assertIsInstance(fatal, Fault_Fatal)
         self.assertRegex(fatal.value, r"^IndexError: too far \(test_processor\.py:\d+\)$")
+        self.assertRegex(fault(SystemExit(3)).value, r"^SystemExit: 3 \(test_processor\.py:\d+\)$")
 
-    def test_what_configure_raises_refuses_the_settings_with_its_message(self):
-        class Strict(Processor):
-            def configure(self, config):
-                raise ValueError("`minimum` is missing")
+    def test_a_timestamp_that_is_no_integer_is_a_fault(self):
+        def process(_self, text, out):
+            out.emit(text, timestamp=1.5)
 
         with self.assertRaises(Err) as raised:
-            exports(Strict)[1]().configure(None)
-        self.assertEqual(raised.exception.value, "`minimum` is missing")
+            handler(process).process(batch(["a"]))
+        self.assertRegex(raised.exception.value.value, r"^ValueError: 1\.5 is no integer")
+
+    def test_what_configure_raises_refuses_the_settings_with_its_message(self):
+        for error in (ValueError("`minimum` is missing"), SystemExit("`minimum` is missing")):
+            class Strict(Processor):
+                def configure(self, config):
+                    raise error
+
+            with self.assertRaises(Err) as raised:
+                exports(Strict)[1]().configure(None)
+            self.assertEqual(raised.exception.value, "`minimum` is missing")
 
 
 if __name__ == "__main__":
