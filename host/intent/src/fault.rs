@@ -66,6 +66,8 @@ pub(crate) struct Span {
 #[derive(Clone)]
 pub(crate) struct Source {
     file: String,
+    /// What marks the byte order before the text.
+    mark: String,
     text: String,
     /// Where each line begins, in bytes: after LF, CR LF or CR, as YAML has it.
     lines: Vec<usize>,
@@ -163,11 +165,12 @@ impl From<granit_parser::Span> for Span {
 
 impl Source {
     pub(crate) fn new(file: &str, text: &str) -> Self {
-        let text = text.trim_start_matches('\u{feff}').to_owned();
+        let rest = text.trim_start_matches('\u{feff}');
+        let (mark, text) = (text[..text.len() - rest.len()].to_owned(), rest.to_owned());
         let bytes = text.as_bytes();
         let ends_line = |at: &usize| bytes[*at] == b'\n' || bytes[*at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
         let lines = std::iter::once(0).chain((0..bytes.len()).filter(ends_line).map(|at| at + 1)).collect();
-        Self { file: file.to_owned(), text, lines }
+        Self { file: file.to_owned(), mark, text, lines }
     }
 
     /// The problems as faults, in the file's order. Very many are cut, for a fault of a
@@ -229,6 +232,11 @@ impl Source {
     /// The text, without a byte order mark.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What marks the byte order before the text; mostly nothing.
+    pub(crate) fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// The byte that a stretch begins at.

@@ -34,12 +34,15 @@ impl Document {
         edits.reverse();
         edits.sort_by_key(|edit| std::cmp::Reverse(edit.at));
         for edit in edits {
-            text.replace_range(edit.at..edit.at + edit.n_replaced, &edit.text);
+            let range = edit.at..edit.at + edit.n_replaced;
+            text.get(range.clone())?;
+            text.replace_range(range, &edit.text);
         }
         let mut wanted = root.to_json(Side::Written);
         wanted.get_mut("spec")?.as_object_mut()?.insert("via".to_owned(), json!(via));
         let (after, problems) = tree::build(&text);
-        (problems.is_empty() && says(&after?.to_json(Side::Written), &wanted)).then_some(text)
+        let is_right = problems.is_empty() && says(&after?.to_json(Side::Written), &wanted);
+        is_right.then(|| format!("{}{text}", source.mark()))
     }
 }
 
@@ -52,22 +55,20 @@ fn says(found: &Value, wanted: &Value) -> bool {
     found == *wanted
 }
 
-fn spec(root: &Node) -> Option<&[Entry]> {
+fn spec(root: &Node) -> Option<&Node> {
     let Kind::Mapping(entries) = &root.kind else { return None };
-    match &entries.iter().find(|entry| entry.name == "spec")?.value.kind {
-        Kind::Mapping(entries) => Some(entries),
-        _ => None,
-    }
+    Some(&entries.iter().find(|entry| entry.name == "spec")?.value)
 }
 
-fn edits(source: &Source, spec: &[Entry], via: &[String]) -> Option<Vec<Edit>> {
+fn edits(source: &Source, spec: &Node, via: &[String]) -> Option<Vec<Edit>> {
+    let Kind::Mapping(entries) = &spec.kind else { return None };
     let list = || format!("[{}]", names(via));
-    let Some(Entry { span: key, value, .. }) = spec.iter().find(|entry| entry.name == "via") else {
-        return Some(vec![key_before(source, spec, &list())?]);
+    let Some(Entry { span: key, value, .. }) = entries.iter().find(|entry| entry.name == "via") else {
+        return Some(vec![key_before(source, entries, &list(), begins_with(source, spec.span, '{'))?]);
     };
     match &value.kind {
         Kind::Sequence(items) if items.is_empty() => Some(vec![insert(source.offset(value.span) + 1, names(via))]),
-        Kind::Sequence(items) => items_between(source, items, via, is_flow(source, value.span)),
+        Kind::Sequence(items) => items_between(source, items, via, begins_with(source, value.span, '[')),
         // the parser has a sign for a value that is not there
         Kind::Scalar(scalar) if value.is_null() && !is_written(source, value.span, &scalar.written) => {
             Some(vec![insert(end(source, *key) + 1, format!(" {}", list()))])
@@ -81,15 +82,14 @@ fn edits(source: &Source, spec: &[Entry], via: &[String]) -> Option<Vec<Edit>> {
 }
 
 /// A line `via: …` before `to`, and before the comments that belong to it.
-fn key_before(source: &Source, spec: &[Entry], list: &str) -> Option<Edit> {
+fn key_before(source: &Source, spec: &[Entry], list: &str, is_flow: bool) -> Option<Edit> {
     let next = spec.iter().find(|entry| entry.name == "to").or(spec.first())?;
     let at = source.offset(next.span);
-    let mut line = source.line_start(next.span.line);
-    let indent = &source.text()[line..at];
-    if !indent.chars().all(|c| c == ' ') {
-        // within braces
+    if is_flow {
         return Some(insert(at, format!("via: {list}, ")));
     }
+    let mut line = source.line_start(next.span.line);
+    let indent = &source.text()[line..at];
     let first = spec.iter().map(|entry| entry.span.line).min()?;
     let is_comment = |number: usize| source.line(number).trim_start().starts_with('#');
     for number in (first + 1..next.span.line).rev().take_while(|number| is_comment(*number)) {
@@ -145,8 +145,8 @@ fn is_written(source: &Source, span: Span, text: &str) -> bool {
     !text.is_empty() && source.text()[source.offset(span)..].starts_with(text)
 }
 
-fn is_flow(source: &Source, span: Span) -> bool {
-    source.text()[source.offset(span)..].starts_with('[')
+fn begins_with(source: &Source, span: Span, sign: char) -> bool {
+    source.text()[source.offset(span)..].starts_with(sign)
 }
 
 /// Behind the last character of what stands on one line.
@@ -208,6 +208,13 @@ mod tests {
                 spec: {from: x.y.v1, via: [a, b], to: stdout} # all
             "#]],
         );
+        check(
+            "spec: {from: x.y.v1,\n  to: stdout}\n",
+            &expect![[r#"
+                spec: {from: x.y.v1,
+                  via: [a, b], to: stdout}
+            "#]],
+        );
     }
 
     #[test]
@@ -263,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_of_the_byte_order_stays() {
+        let text = "\u{feff}apiVersion: flowctl/v2\nkind: Topology\nspec:\n  from: x.y.v1\n  to: z\n";
+        let document = crate::parse("p.yaml", text, &|_| None).unwrap();
+        let after = document.with_via(&["a".to_owned()]).unwrap();
+        assert_eq!(after, text.replace("  to: z", "  via: [a]\n  to: z"));
+    }
+
+    #[test]
     fn names_that_yaml_reads_otherwise_are_quoted() {
         let text = "apiVersion: flowctl/v2\nkind: Topology\nspec:\n  from: x.y.v1\n  to: z\n";
         let document = crate::parse("p.yaml", text, &|_| None).unwrap();
@@ -276,5 +291,7 @@ mod tests {
         let v1 = "apiVersion: flowctl/v1\nkind: Pipeline\nspec:\n  sources: [{id: s, type: stdin}]\n  sinks: [{id: o, type: stdout, inputs: [s]}]\n";
         let document = crate::parse("p.yaml", v1, &|_| None).unwrap();
         assert_eq!(document.with_via(&["a".to_owned()]), None);
+        // a key without a value, at the very end
+        check("spec:\n  from: x.y.v1\n  to: z\n  ? via", &expect!["none"]);
     }
 }
