@@ -12,7 +12,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database::{self, Format};
-use crate::{StateError, host, state};
+use crate::{CredentialRecord, StateError, host, state};
 
 /// Longest text of a lock that is read, in bytes.
 const MAX_PID_BYTES: u64 = 32;
@@ -48,19 +48,36 @@ pub fn examine(path: &Path, database: StoredDatabase) -> Result<u64, StateError>
     };
     let unread = |source| StateError::File { action: "open", path: path.to_owned(), source };
     let size_bytes = fs::metadata(path).map_err(unread)?.len();
-    File::open(path).map_err(unread)?;
     let failed = |source| database::error(path, format, source);
-    let connection = open(path).map_err(failed)?;
+    let connection = open(path, format)?;
     let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if checked != "ok" {
         return Err(database::damaged(path, format, checked));
     }
+    is_known(path, format, &connection)?;
+    Ok(size_bytes)
+}
+
+/// What lets callers into the control plane whose database is `host.db` in the folder `dir`.
+///
+/// # Errors
+///
+/// [`StateError`] when it is not there, cannot be read, or was written by another version.
+pub fn credentials(dir: &Path) -> Result<Vec<CredentialRecord>, StateError> {
+    let (path, format) = (dir.join("host.db"), &host::FORMAT);
+    let connection = open(&path, format)?;
+    is_known(&path, format, &connection)?;
+    host::credentials(&connection, None).map_err(|source| database::error(&path, format, source))
+}
+
+/// Refuses a database of a later version.
+fn is_known(path: &Path, format: &Format, connection: &Connection) -> Result<(), StateError> {
     let known = i64::try_from(format.migrations.len()).expect("there are few");
-    let found = database::version(&connection).map_err(failed)?;
+    let found = database::version(connection).map_err(|source| database::error(path, format, source))?;
     if found > known {
         return Err(StateError::Newer { path: path.to_owned(), found, known });
     }
-    Ok(size_bytes)
+    Ok(())
 }
 
 /// Who has the lock in the file `path`.
@@ -84,7 +101,8 @@ pub fn holder(path: &Path) -> Result<Holder, StateError> {
 }
 
 /// Opens a database to read it. One with a log is in use, or was when its process ended.
-fn open(path: &Path) -> rusqlite::Result<Connection> {
+fn open(path: &Path, format: &Format) -> Result<Connection, StateError> {
+    File::open(path).map_err(|source| StateError::File { action: "open", path: path.to_owned(), source })?;
     let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
     let has_log = fs::metadata(log).is_ok_and(|log| log.len() > 0);
     let mode = if has_log { "mode=ro" } else { "immutable=1" };
@@ -97,16 +115,29 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
             other => uri.push(other),
         }
     }
-    Connection::open_with_flags(
-        format!("{uri}?{mode}"),
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(format!("{uri}?{mode}"), flags);
+    opened.map_err(|source| database::error(path, format, source))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PipelineState;
+    use crate::{CredentialKind, HostStore, PipelineState};
+
+    fn record() -> CredentialRecord {
+        CredentialRecord {
+            id: "a1".to_owned(),
+            tenant: "acme".to_owned(),
+            role: "viewer".to_owned(),
+            kind: CredentialKind::Token,
+            digest: [7; 32],
+            description: String::new(),
+            created_at: 1,
+            expires_at: None,
+            last_used_at: None,
+        }
+    }
 
     fn files(folder: &Path) -> Vec<(String, u64)> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
@@ -129,6 +160,20 @@ mod tests {
         assert_eq!(holder(&dir.join("lock")).unwrap(), Holder::Nobody);
         examine(&dir.join("state.db"), StoredDatabase::Pipeline).unwrap();
         assert_eq!(files(&dir), before);
+    }
+
+    #[test]
+    fn credentials_are_listed_and_the_database_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(credentials(folder.path()), Err(StateError::File { action: "open", .. })));
+        let store = HostStore::open(folder.path()).unwrap();
+        store.put_credential(&record()).unwrap();
+        // of a control plane that runs, too
+        assert_eq!(credentials(folder.path()).unwrap(), [record()]);
+        drop(store);
+        let before = files(folder.path());
+        assert_eq!(credentials(folder.path()).unwrap(), [record()]);
+        assert_eq!(files(folder.path()), before);
     }
 
     #[test]

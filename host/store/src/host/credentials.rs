@@ -2,7 +2,7 @@
 //!
 //! Invariant: what proves a credential never comes here, only its SHA-256.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::values::words;
 use super::{Durability, HostStore};
@@ -44,6 +44,13 @@ pub struct CredentialRecord {
 
 /// The columns of [`record`].
 const RECORD: &str = "id, tenant, role, kind, digest, description, created_at, expires_at, last_used_at";
+
+/// The credentials of one tenant or of all, by tenant, the earliest first.
+pub(crate) fn listed(database: &Connection, tenant: Option<&str>) -> rusqlite::Result<Vec<CredentialRecord>> {
+    let select =
+        format!("SELECT {RECORD} FROM credential WHERE ?1 IS NULL OR tenant = ?1 ORDER BY tenant, created_at, id");
+    database.prepare_cached(&select)?.query_map([tenant], record)?.collect()
+}
 
 impl HostStore {
     /// Stores a new credential.
@@ -92,9 +99,7 @@ impl HostStore {
     ///
     /// [`StateError`] when the database fails.
     pub fn credentials(&self, tenant: Option<&str>) -> Result<Vec<CredentialRecord>, StateError> {
-        let select =
-            format!("SELECT {RECORD} FROM credential WHERE ?1 IS NULL OR tenant = ?1 ORDER BY tenant, created_at, id");
-        self.read(|database| database.prepare_cached(&select)?.query_map([tenant], record)?.collect())
+        self.read(|database| listed(database, tenant))
     }
 
     /// Notes that a credential was used. Does nothing where it is gone, or was used later.

@@ -31,6 +31,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use components::{ComponentRecord, ComponentRole, Heartbeat};
+pub(crate) use credentials::listed as credentials;
 pub use credentials::{CredentialKind, CredentialRecord};
 pub use events::{EventLevel, EventRecord, EventRow, MAX_EVENT_BYTES, MAX_EVENTS, MAX_MESSAGE_BYTES};
 pub use pipelines::{PipelineQuery, PipelineRecord, PipelineRow};
