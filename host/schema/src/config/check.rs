@@ -1,4 +1,6 @@
 //! Holds a configuration against its types, collecting every fault.
+//!
+//! Invariant: a fault quotes a value as it is written, never what the environment holds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,21 +13,38 @@ use crate::{Case, Type};
 /// Most faults that are worth reporting at once.
 const MAX_FAULTS: usize = 100;
 
+impl ConfigSchema {
+    /// Checks a configuration as [`ConfigSchema::check`] does. `written` is how it stands in
+    /// its file, with `${NAME}` in place of what the environment holds; faults quote that alone.
+    ///
+    /// # Errors
+    ///
+    /// All faults, as [`ConfigSchema::check`].
+    pub fn check_written(&self, value: &Value, written: &Value) -> Result<(), Vec<ConfigFault>> {
+        let faults = written_faults(self, value, written);
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
 /// What is wrong with `value` as a whole configuration.
 pub(super) fn faults(schema: &ConfigSchema, value: &Value) -> Vec<ConfigFault> {
-    let mut checker = Checker { defaults: &schema.defaults, path: Vec::new(), faults: Vec::new() };
+    written_faults(schema, value, value)
+}
+
+fn written_faults(schema: &ConfigSchema, value: &Value, written: &Value) -> Vec<ConfigFault> {
+    let mut checker = Checker { defaults: &schema.defaults, written, path: Vec::new(), faults: Vec::new() };
     let fields = || schema.fields.iter().map(|field| (field.name.as_str(), &field.ty, field.is_optional)).collect();
     match value {
         Value::Null => checker.members(fields(), &serde_json::Map::new()),
         Value::Object(members) => checker.members(fields(), members),
-        other => checker.mismatch("an object with the fields of the configuration", other),
+        _ => checker.mismatch("an object with the fields of the configuration"),
     }
     checker.faults
 }
 
 /// What is wrong with `value` as a value of type `ty`.
 pub(super) fn value_faults(defaults: &Defaults, ty: &Type, value: &Value) -> Vec<ConfigFault> {
-    let mut checker = Checker { defaults, path: Vec::new(), faults: Vec::new() };
+    let mut checker = Checker { defaults, written: value, path: Vec::new(), faults: Vec::new() };
     checker.value(ty, value);
     checker.faults
 }
@@ -35,6 +54,8 @@ type Expected<'a> = (&'a str, &'a Type, bool);
 
 struct Checker<'a> {
     defaults: &'a Defaults,
+    /// The whole of it, as faults quote it.
+    written: &'a Value,
     path: Vec<String>,
     faults: Vec<ConfigFault>,
 }
@@ -83,22 +104,23 @@ impl Checker<'_> {
             Type::Char if value.as_str().is_some_and(|text| text.chars().count() == 1) => {}
             Type::String if value.is_string() => {}
             Type::String if value.is_number() || value.is_boolean() => {
-                let hint = format!("put it in quotes: \"{value}\"");
-                self.fault(format!("expected a string, found {}", found(value)), Some(hint));
+                let found = self.found();
+                let hint = format!("put it in quotes: \"{}\"", found.trim_matches('"'));
+                self.fault(format!("expected a string, found {found}"), Some(hint));
             }
             Type::Bytes => match value.as_str().map(|text| STANDARD.decode(text)) {
                 Some(Ok(_)) => {}
-                _ => self.mismatch("bytes as a base64 string", value),
+                _ => self.mismatch("bytes as a base64 string"),
             },
             Type::Option(_) if value.is_null() => {}
             Type::Option(inner) => self.value(inner, value),
             Type::List(element) => match value {
                 Value::Array(elements) => self.elements(elements.iter().map(|value| (&**element, value))),
-                other => self.mismatch(&format!("a list (`{ty}`)"), other),
+                _ => self.mismatch(&format!("a list (`{ty}`)")),
             },
             Type::Tuple(types) => match value {
                 Value::Array(elements) if elements.len() == types.len() => self.elements(types.iter().zip(elements)),
-                other => self.mismatch(&format!("a list of {} elements (`{ty}`)", types.len()), other),
+                _ => self.mismatch(&format!("a list of {} elements (`{ty}`)", types.len())),
             },
             Type::Record(record) => match value {
                 Value::Object(members) => {
@@ -109,18 +131,18 @@ impl Checker<'_> {
                     });
                     self.members(fields.collect(), members);
                 }
-                other => self.mismatch(&format!("an object (`{ty}`)"), other),
+                _ => self.mismatch(&format!("an object (`{ty}`)")),
             },
             Type::Enum(an_enum) => {
                 let names = || an_enum.cases.iter().map(|case| case.snake_name.as_str());
                 match value.as_str() {
                     Some(name) if names().any(|other| other == name) => {}
-                    _ => self.no_choice(value, names()),
+                    name => self.no_choice(&self.found(), name, names()),
                 }
             }
             Type::Variant(variant) => self.variant(&variant.cases, value),
             Type::Result { ok, err } => self.result(ok.as_deref(), err.as_deref(), value),
-            Type::Bool | Type::F32 | Type::F64 | Type::Char | Type::String => self.mismatch(word(ty), value),
+            Type::Bool | Type::F32 | Type::F64 | Type::Char | Type::String => self.mismatch(word(ty)),
         }
     }
 
@@ -128,11 +150,11 @@ impl Checker<'_> {
         let number = value.as_u64().map(i128::from).or_else(|| value.as_i64().map(i128::from));
         match number {
             Some(number) if (min..=max).contains(&number) => {}
-            Some(_) => self.fault(format!("{value} is out of range: a `{ty}` is {min} to {max}"), None),
+            Some(_) => self.fault(format!("{} is out of range: a `{ty}` is {min} to {max}", self.found()), None),
             None => {
                 let is_digits = value.as_str().is_some_and(|text| text.parse::<i128>().is_ok());
                 let hint = is_digits.then(|| "write it without quotes".to_owned());
-                self.fault(format!("expected a whole number (`{ty}`), found {}", found(value)), hint);
+                self.fault(format!("expected a whole number (`{ty}`), found {}", self.found()), hint);
             }
         }
     }
@@ -142,17 +164,21 @@ impl Checker<'_> {
         let (name, carried) = match (value, single) {
             (Value::String(name), _) => (name, None),
             (_, Some((name, carried))) => (name, Some(carried)),
-            (other, None) => {
-                return self.mismatch("a case's name, or an object whose one key is a case", other);
-            }
+            (_, None) => return self.mismatch("a case's name, or an object whose one key is a case"),
+        };
+        // a key is as it is written
+        let found = match carried {
+            Some(_) => quoted(&Value::from(name.as_str())),
+            None => self.found(),
         };
         let Some(case) = cases.iter().find(|case| case.snake_name == *name) else {
-            return self.no_choice(&Value::String(name.clone()), cases.iter().map(|case| case.snake_name.as_str()));
+            return self.no_choice(&found, Some(name.as_str()), cases.iter().map(|case| case.snake_name.as_str()));
         };
         match (&case.ty, carried) {
             (None, None) => {}
             (Some(ty), Some(carried)) => self.within(name.clone(), |checker| checker.value(ty, carried)),
             (Some(ty), None) => {
+                let name = found.trim_matches('"');
                 let hint = format!("write `{name}: …`, of type `{ty}`");
                 self.fault(format!("case `{name}` carries a value"), Some(hint));
             }
@@ -165,12 +191,12 @@ impl Checker<'_> {
         let (name, carried, ty) = match single {
             Some((name, carried)) if name == "ok" => (name, carried, ok),
             Some((name, carried)) if name == "err" => (name, carried, err),
-            _ => return self.mismatch("an object with `ok` or `err`", value),
+            _ => return self.mismatch("an object with `ok` or `err`"),
         };
         self.within(name.clone(), |checker| match ty {
             Some(ty) => checker.value(ty, carried),
             None if carried.is_null() => {}
-            None => checker.mismatch("null", carried),
+            None => checker.mismatch("null"),
         });
     }
 
@@ -180,14 +206,23 @@ impl Checker<'_> {
         }
     }
 
-    fn no_choice<'a>(&mut self, value: &Value, names: impl Iterator<Item = &'a str> + Clone) {
+    fn no_choice<'a>(&mut self, found: &str, name: Option<&str>, names: impl Iterator<Item = &'a str> + Clone) {
         let choices: Vec<_> = names.clone().map(|name| format!("`{name}`")).collect();
-        let hint = value.as_str().and_then(|name| did_you_mean(name, names));
-        self.fault(format!("expected one of {}, found {}", choices.join(", "), found(value)), hint);
+        let hint = name.and_then(|name| did_you_mean(name, names));
+        self.fault(format!("expected one of {}, found {found}", choices.join(", ")), hint);
     }
 
-    fn mismatch(&mut self, expected: &str, value: &Value) {
-        self.fault(format!("expected {expected}, found {}", found(value)), None);
+    fn mismatch(&mut self, expected: &str) {
+        self.fault(format!("expected {expected}, found {}", self.found()), None);
+    }
+
+    /// What is written at this place, as a message shows it.
+    fn found(&self) -> String {
+        let written = self.path.iter().try_fold(self.written, |value, segment| match value {
+            Value::Array(elements) => elements.get(segment.parse::<usize>().ok()?),
+            value => value.get(segment),
+        });
+        written.map_or_else(|| "another value".to_owned(), quoted)
     }
 
     fn fault(&mut self, message: String, hint: Option<String>) {
@@ -212,8 +247,8 @@ fn word(ty: &Type) -> &'static str {
     }
 }
 
-/// The value, as a message shows it.
-fn found(value: &Value) -> String {
+/// A value as a message shows it.
+fn quoted(value: &Value) -> String {
     const SHOWN: usize = 40;
     match value {
         Value::Null => "nothing".to_owned(),
@@ -223,5 +258,43 @@ fn found(value: &Value) -> String {
             format!("\"{}…\"", text.chars().take(SHOWN).collect::<String>())
         }
         plain => plain.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const RECORD: &str = "
+        variant mode { plain, range(u32) }
+        enum colour { red, green }
+        record config {
+            name: option<string>, port: option<u16>, words: option<list<string>>, pair: option<tuple<u8, u8>>,
+            raw: option<list<u8>>, mode: option<mode>, colour: option<colour>,
+        }";
+
+    /// Sees that the one fault of `field` quotes how it is written, and nothing of its value.
+    fn check(field: &str, value: impl Into<Value>) {
+        let value = value.into();
+        let start: String = value.as_str().map_or_else(|| value.to_string(), |text| text.chars().take(4).collect());
+        let (config, written) = (json!({ field: value }), json!({ field: "${SECRET}" }));
+        let faults = ConfigSchema::from_wit(RECORD).unwrap().check_written(&config, &written).unwrap_err();
+        let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+        assert!(fault.message.contains("${SECRET}"), "{fault:?}");
+        assert!(!format!("{fault:?}").contains(&start), "{fault:?}");
+    }
+
+    #[test]
+    fn faults_quote_what_is_written_and_nothing_of_the_value() {
+        let token = "eyJhbGciOiJIUzI1NiJ9.".repeat(3);
+        for secret in [token.as_str(), "pass\"word\\of\nmine", "range"] {
+            for field in ["port", "words", "pair", "raw", "mode", "colour"] {
+                check(field, secret);
+            }
+        }
+        check("name", 31_337);
+        check("port", 70_000);
     }
 }

@@ -1,5 +1,6 @@
 //! What a pipeline says of one node, checked against its component.
 
+use std::cmp::Reverse;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -91,10 +92,11 @@ impl Planner<'_> {
         };
         let mut value = Value::from(value);
         let shown = Value::from(shown);
-        let faults = schema.check(&value).err().unwrap_or_else(|| self.registry.check_config(entry, &value));
+        let faults = schema.check_written(&value, &shown).err().unwrap_or_else(|| {
+            let faults = self.registry.check_config(entry, &value).into_iter();
+            faults.map(|fault| as_written(fault, &value, &shown)).collect()
+        });
         for ConfigFault { path, is_key, message, hint } in faults {
-            let message = without_secret(message, &value, &shown, &path);
-            let hint = hint.map(|hint| without_secret(hint, &value, &shown, &path));
             let hint = match (hint, &draft.config) {
                 (Some(hint), None) => Some(format!("{hint}, below `{}:` in `config:`", draft.id)),
                 (hint, _) => hint,
@@ -294,7 +296,16 @@ fn component(entry: &Entry) -> Component {
     }
 }
 
-/// A message about a value, with what the environment holds put back into `${NAME}`.
+/// A fault that the component found, which knows values alone, as it is told.
+fn as_written(fault: ConfigFault, value: &Value, shown: &Value) -> ConfigFault {
+    let ConfigFault { path, is_key, message, hint } = fault;
+    let message = without_secret(message, value, shown, &path);
+    let hint = hint.map(|hint| without_secret(hint, value, shown, &path));
+    ConfigFault { path, is_key, message, hint }
+}
+
+/// A message about the value at `path`, with what the environment holds of that value put
+/// back into `${NAME}`, whether it is quoted as it is or with escapes.
 fn without_secret(message: String, value: &Value, shown: &Value, path: &[String]) -> String {
     let (mut value, mut shown) = (value, shown);
     for segment in path {
@@ -306,11 +317,57 @@ fn without_secret(message: String, value: &Value, shown: &Value, path: &[String]
         let Some(found) = found else { break };
         (value, shown) = found;
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let (secret, written) = (text(value), text(shown));
-    if value.is_object() || secret == written || secret.is_empty() {
-        message
-    } else {
+    let mut secrets = Vec::new();
+    filled_in(value, shown, &mut secrets);
+    // what is part of another comes after it
+    secrets.sort_by_key(|(secret, _)| Reverse(secret.len()));
+    secrets.into_iter().fold(message, |message, (secret, written)| {
+        let escaped = secret.escape_debug().to_string();
+        // what was put in is not looked at again
+        let message = if escaped == secret { message } else { message.replace(&escaped, &written) };
         message.replace(&secret, &written)
+    })
+}
+
+/// Every text below `value` that is another in the file, with how that has it.
+fn filled_in(value: &Value, shown: &Value, found: &mut Vec<(String, String)>) {
+    match (value, shown) {
+        (Value::Array(values), Value::Array(shown)) => {
+            values.iter().zip(shown).for_each(|(value, shown)| filled_in(value, shown, found));
+        }
+        (Value::Object(values), Value::Object(shown)) => {
+            let pairs = values.iter().filter_map(|(key, value)| Some((value, shown.get(key)?)));
+            pairs.for_each(|(value, shown)| filled_in(value, shown, found));
+        }
+        _ => {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let (secret, written) = (text(value), text(shown));
+            if secret != written && !secret.is_empty() {
+                found.push((secret, written));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_component_quotes_of_the_environment_is_put_back_into_its_name() {
+        let token = "eyJhbGciOiJIUzI1NiJ9.".repeat(3);
+        let paths: [&[&str]; 2] = [&["a"], &["a", "0", "b"]];
+        for secret in [token.as_str(), "hunter2", "pass\"word\\of\nmine", "S"] {
+            for quoted in [format!("`{secret}`"), format!("{secret:?}"), format!("`{}`", secret.escape_debug())] {
+                let (value, shown) = (json!({"a": [{"b": secret}]}), json!({"a": [{"b": "${SECRET}"}]}));
+                for path in paths {
+                    let path: Vec<String> = path.iter().map(|&segment| segment.to_owned()).collect();
+                    let told = without_secret(format!("has {quoted}"), &value, &shown, &path);
+                    assert!(["has `${SECRET}`", "has \"${SECRET}\""].contains(&told.as_str()), "{told}");
+                }
+            }
+        }
     }
 }
