@@ -73,7 +73,7 @@ pub(crate) async fn show(client: Client, options: Options) -> Result<(), Dashboa
                 None => return Ok(()),
             },
             () = due(screen.due) => {
-                screen.draw(&model).map_err(DashboardError::Terminal)?;
+                screen.draw(&mut model).map_err(DashboardError::Terminal)?;
                 continue;
             }
             Some(message) = messages.recv() => (message, Urgency::Calm),
@@ -86,7 +86,7 @@ pub(crate) async fn show(client: Client, options: Options) -> Result<(), Dashboa
         };
         let urgency = if matches!(message, Message::Answered(_)) { Urgency::Prompt } else { urgency };
         match model.update(opened_at.elapsed(), message) {
-            Some(Effect::Redraw) => screen.terminal.clear().map_err(DashboardError::Terminal)?,
+            Some(Effect::Redraw) => screen.terminal.start_over().map_err(DashboardError::Terminal)?,
             Some(effect) => feeds.act(effect),
             None => {}
         }
@@ -103,9 +103,11 @@ impl Screen {
         self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
     }
 
-    fn draw(&mut self, model: &Model) -> std::io::Result<()> {
+    fn draw(&mut self, model: &mut Model) -> std::io::Result<()> {
         self.terminal.check()?;
-        self.terminal.draw(|frame| view::draw(model, &self.theme, frame))?;
+        let mut shown = None;
+        self.terminal.draw(|frame| shown = view::draw(model, &self.theme, frame))?;
+        model.note_shown(shown);
         (self.drawn_at, self.due) = (Instant::now(), None);
         Ok(())
     }

@@ -8,8 +8,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use crate::Colours;
-use crate::message::{Effect, Interest, Message, News};
+use crate::message::{Answer, Effect, Interest, Message, News, Trouble};
 use crate::model::Model;
+use crate::model::dialog::Reading;
 use crate::view::{self, Theme};
 
 const STARTED: i64 = 1_700_000_000;
@@ -142,6 +143,23 @@ impl Model {
         self.update(Duration::from_secs(second), Message::Seen(interest, news));
     }
 
+    /// Takes in the answer to a plan that was asked for.
+    pub(crate) fn hears_plan(
+        &mut self,
+        asked: Option<Effect>,
+        planned: Result<admin::ChangeTopologyResponse, Trouble>,
+    ) {
+        let Some(Effect::Plan(order)) = asked else { panic!("no plan was asked for") };
+        self.update(self.now, Message::Answered(Answer::Planned(Box::new(order), planned)));
+    }
+
+    /// Is drawn, and takes in what was shown; answers the picture.
+    pub(crate) fn shows(&mut self, width: u16, height: u16) -> String {
+        let (terminal, shown) = draw(self, width, height, Colours::None);
+        self.note_shown(shown);
+        terminal.backend().to_string()
+    }
+
     /// Presses a key for each character; answers what the last one asks for.
     pub(crate) fn presses(&mut self, keys: &str) -> Option<Effect> {
         keys.chars().map(|c| self.press_code(KeyCode::Char(c))).last().flatten()
@@ -161,9 +179,16 @@ pub(crate) fn picture(model: &Model, width: u16, height: u16) -> String {
 
 /// A terminal on which a model is drawn.
 pub(crate) fn drawn(model: &Model, width: u16, height: u16, colours: Colours) -> Terminal<TestBackend> {
+    draw(model, width, height, colours).0
+}
+
+/// A terminal on which a model is drawn, and what of the dialog is on it.
+fn draw(model: &Model, width: u16, height: u16, colours: Colours) -> (Terminal<TestBackend>, Option<Reading>) {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a test's terminal can be made");
-    terminal.draw(|frame| view::draw(model, &Theme::new(colours), frame)).expect("a test's terminal can be drawn on");
-    terminal
+    let mut shown = None;
+    let drawn = terminal.draw(|frame| shown = view::draw(model, &Theme::new(colours), frame));
+    drawn.expect("a test's terminal can be drawn on");
+    (terminal, shown)
 }
 
 fn prost_duration(seconds: u64) -> flowctl_client::Length {

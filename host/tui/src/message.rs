@@ -83,7 +83,8 @@ pub(crate) struct Order {
 pub(crate) enum Answer {
     Stopped(Result<admin::Run, Trouble>),
     Components(Result<Vec<admin::Plugin>, Trouble>),
-    Planned(Result<admin::ChangeTopologyResponse, Trouble>),
+    /// With what was to be planned.
+    Planned(Box<Order>, Result<admin::ChangeTopologyResponse, Trouble>),
     Made(Result<admin::ChangeTopologyResponse, Trouble>),
 }
 

@@ -1,4 +1,6 @@
 //! The terminal: taken over, and given back however the dashboard ends.
+//!
+//! Invariant: it is written to and never asked, since what does not answer would be waited for.
 
 use std::io::{self, Stdout, stdout};
 use std::ops::{Deref, DerefMut};
@@ -62,6 +64,17 @@ impl Terminal {
             true => Err(io::Error::other("a part of the dashboard broke")),
             false => Ok(()),
         }
+    }
+
+    /// Clears the screen, and has the next picture be drawn as a whole.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal does not do what it is told.
+    pub(crate) fn start_over(&mut self) -> io::Result<()> {
+        // `clear` would ask where the cursor is
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) async fn act(client: &Client, variables: Variables, effect: Effect) -
         }
         // these have limits of their own: a plugin may have to be pulled and compiled
         Effect::Plan(order) => {
-            let request = admin::ChangeTopologyRequest { is_dry_run: true, ..request(order, variables) };
-            Answer::Planned(told(client.change_topology(request).await))
+            let request = admin::ChangeTopologyRequest { is_dry_run: true, ..request(order.clone(), variables) };
+            Answer::Planned(Box::new(order), told(client.change_topology(request).await))
         }
         Effect::Make { order, plan_hash } => {
             let request = admin::ChangeTopologyRequest { plan_hash, ..request(order, variables) };

@@ -9,13 +9,26 @@ use crate::message::{Order, Trouble};
 #[derive(Debug)]
 pub(crate) enum Dialog {
     /// What the keys do.
-    Help { scroll: u16 },
+    Help { reading: Reading },
     /// Whether a run is to stop.
     Stop { pipeline: String, run: String },
     /// A change of the topology, from its first word to its plan.
     Change(Box<ChangeDialog>),
     /// What did not work.
-    Failed { title: String, trouble: Trouble },
+    Failed { title: String, trouble: Trouble, reading: Reading },
+}
+
+/// How far something is read that may be longer than the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// Lines above what is shown.
+    pub(crate) n_above: usize,
+    /// Lines that are shown.
+    pub(crate) n_shown: usize,
+    /// Lines below them.
+    pub(crate) n_below: usize,
+    /// Whether its end was shown.
+    pub(crate) is_done: bool,
 }
 
 /// A change that is being made up.
@@ -56,13 +69,13 @@ pub(crate) enum Stage {
     /// What it is to be is being typed.
     Asking,
     /// It is being planned.
-    Planning,
+    Planning(Order),
     /// It could be made.
-    Planned { order: Order, plan: Box<ChangeTopologyResponse> },
+    Planned { order: Order, plan: Box<ChangeTopologyResponse>, reading: Reading },
     /// It is being made.
     Making,
     /// It cannot be made.
-    Refused(Trouble),
+    Refused { trouble: Trouble, reading: Reading },
 }
 
 /// The line that is being typed.
@@ -78,6 +91,34 @@ pub(crate) struct Choice {
     pub(crate) plugin: Plugin,
     /// Whether its types are those of the place.
     pub(crate) fits: bool,
+}
+
+impl Dialog {
+    /// How far it is read; none where it is short.
+    pub(crate) fn reading(&mut self) -> Option<&mut Reading> {
+        match self {
+            Self::Help { reading } | Self::Failed { reading, .. } => Some(reading),
+            Self::Stop { .. } => None,
+            Self::Change(dialog) => match &mut dialog.stage {
+                Stage::Planned { reading, .. } | Stage::Refused { reading, .. } => Some(reading),
+                Stage::Asking | Stage::Planning(_) | Stage::Making => None,
+            },
+        }
+    }
+}
+
+impl Reading {
+    /// Goes `n_lines` down, as far as there are any.
+    pub(crate) fn down(&mut self, n_lines: usize) {
+        let n_lines = n_lines.min(self.n_below);
+        (self.n_above, self.n_below) = (self.n_above + n_lines, self.n_below - n_lines);
+    }
+
+    /// Goes `n_lines` up, as far as there are any.
+    pub(crate) fn up(&mut self, n_lines: usize) {
+        let n_lines = n_lines.min(self.n_above);
+        (self.n_above, self.n_below) = (self.n_above - n_lines, self.n_below + n_lines);
+    }
 }
 
 impl ChangeDialog {

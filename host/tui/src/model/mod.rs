@@ -17,7 +17,7 @@ use std::time::Duration;
 use flowctl_client::{admin, is_over, status_word};
 
 use self::detail::{Detail, Panel};
-use self::dialog::Dialog;
+use self::dialog::{Dialog, Reading};
 use self::input::Input;
 use self::rates::Rate;
 use crate::message::{Interest, Trouble};
@@ -125,6 +125,13 @@ impl Model {
     /// The pipeline of this name.
     pub(crate) fn pipeline(&self, name: &str) -> Option<&Pipeline> {
         self.pipelines.iter().find(|pipeline| pipeline.wire.name == name)
+    }
+
+    /// Takes in what of the dialog in front was shown.
+    pub(crate) fn note_shown(&mut self, shown: Option<Reading>) {
+        if let (Some(reading), Some(shown)) = (self.dialog.as_mut().and_then(Dialog::reading), shown) {
+            *reading = shown;
+        }
     }
 
     /// Tells something.

@@ -1,6 +1,6 @@
 //! A change of the topology: asked for, planned, looked at, and made.
 //!
-//! Invariant: nothing is made that was not shown: what is made has the plan's hash.
+//! Invariant: nothing is made that was not shown to its end: what is made has the plan's hash.
 
 use crossterm::event::KeyCode;
 use flowctl_client::admin::{self, ChangeTopologyResponse, Plugin};
@@ -10,7 +10,7 @@ use admin::change_topology_request::Change;
 use crate::message::{Effect, Order, Trouble};
 use crate::model::Model;
 use crate::model::detail::{Component, Detail};
-use crate::model::dialog::{ChangeDialog, Choice, Dialog, Field, Kind, Stage};
+use crate::model::dialog::{ChangeDialog, Choice, Dialog, Field, Kind, Reading, Stage};
 use crate::settings;
 
 impl Model {
@@ -40,15 +40,15 @@ impl Model {
                 self.dialog = None;
                 None
             }
-            Stage::Planning => None,
-            Stage::Refused(_) => {
+            Stage::Planning(_) => None,
+            Stage::Refused { .. } => {
                 if code == KeyCode::Enter {
                     self.back_to_asking();
                 }
                 None
             }
-            Stage::Planned { order, plan } => match code {
-                KeyCode::Char('y' | 'Y') if !plan.changes.is_empty() => {
+            Stage::Planned { order, plan, reading } => match code {
+                KeyCode::Char('y' | 'Y') if reading.is_done && !plan.changes.is_empty() => {
                     let effect = Effect::Make { order: order.clone(), plan_hash: plan.plan_hash.clone() };
                     dialog.stage = Stage::Making;
                     Some(effect)
@@ -83,18 +83,16 @@ impl Model {
         }
     }
 
-    pub(super) fn hear_plan(&mut self, planned: Result<ChangeTopologyResponse, Trouble>) {
+    pub(super) fn hear_plan(&mut self, order: Order, planned: Result<ChangeTopologyResponse, Trouble>) {
         let Some(Dialog::Change(dialog)) = &mut self.dialog else { return };
-        if !matches!(dialog.stage, Stage::Planning) {
+        // it may be of a dialog that was left before it came
+        if !matches!(&dialog.stage, Stage::Planning(wanted) if *wanted == order) {
             return;
         }
-        dialog.stage = match (planned, dialog.order()) {
-            (Ok(plan), Ok(order)) => Stage::Planned { order, plan: Box::new(plan) },
-            (Err(trouble), _) => Stage::Refused(trouble),
-            (Ok(_), Err(complaint)) => {
-                dialog.complaint = Some(complaint);
-                Stage::Asking
-            }
+        let reading = Reading::default();
+        dialog.stage = match planned {
+            Ok(plan) => Stage::Planned { order, plan: Box::new(plan), reading },
+            Err(trouble) => Stage::Refused { trouble, reading },
         };
     }
 
@@ -118,7 +116,8 @@ impl Model {
                 true
             }
             Err(trouble) => {
-                self.dialog = Some(Dialog::Failed { title: format!("{title}: not done"), trouble });
+                let title = format!("{title}: not done");
+                self.dialog = Some(Dialog::Failed { title, trouble, reading: Reading::default() });
                 false
             }
         }
@@ -190,7 +189,7 @@ impl ChangeDialog {
         self.settle();
         match self.order() {
             Ok(order) => {
-                self.stage = Stage::Planning;
+                self.stage = Stage::Planning(order.clone());
                 Some(Effect::Plan(order))
             }
             Err(complaint) => {

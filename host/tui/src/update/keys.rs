@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use crate::message::{Effect, Order};
 use crate::model::detail::{Detail, Panel};
-use crate::model::dialog::{Dialog, Kind};
+use crate::model::dialog::{Dialog, Kind, Reading};
 use crate::model::graph::Direction;
 use crate::model::input::Input;
 use crate::model::{Filter, Model};
@@ -36,7 +36,7 @@ impl Model {
         }
         match key.code {
             KeyCode::Char('q') => self.is_done = true,
-            KeyCode::Char('?') | KeyCode::F(1) => self.dialog = Some(Dialog::Help { scroll: 0 }),
+            KeyCode::Char('?') | KeyCode::F(1) => self.dialog = Some(Dialog::Help { reading: Reading::default() }),
             KeyCode::Char('s') => self.ask_to_stop(),
             KeyCode::Char('/') => {
                 if let Some(filter) = self.filter_in_front() {
@@ -125,13 +125,16 @@ impl Model {
     }
 
     fn press_in_dialog(&mut self, code: KeyCode) -> Option<Effect> {
-        match self.dialog.as_mut()? {
-            Dialog::Help { scroll } => match code {
-                KeyCode::Down | KeyCode::Char('j') => *scroll = scroll.saturating_add(1).min(100),
-                KeyCode::Up | KeyCode::Char('k') => *scroll = scroll.saturating_sub(1),
-                KeyCode::Esc | KeyCode::Enter | KeyCode::Char('?' | 'q') | KeyCode::F(1) => self.dialog = None,
-                _ => {}
-            },
+        let dialog = self.dialog.as_mut()?;
+        if dialog.reading().is_some_and(|reading| reading.press(code)) {
+            return None;
+        }
+        match dialog {
+            Dialog::Help { .. } => {
+                if matches!(code, KeyCode::Esc | KeyCode::Enter | KeyCode::Char('?' | 'q') | KeyCode::F(1)) {
+                    self.dialog = None;
+                }
+            }
             Dialog::Stop { run, .. } => match code {
                 KeyCode::Char('y' | 'Y') => {
                     let run = std::mem::take(run);
@@ -202,6 +205,20 @@ impl Filter {
             KeyCode::Esc => *self = Self::default(),
             code => self.input.press(code),
         }
+    }
+}
+
+impl Reading {
+    /// Moves what is shown; answers whether that is what the key is for.
+    fn press(&mut self, code: KeyCode) -> bool {
+        match code {
+            KeyCode::Down | KeyCode::Char('j') => self.down(1),
+            KeyCode::Up | KeyCode::Char('k') => self.up(1),
+            KeyCode::PageDown => self.down(self.n_shown),
+            KeyCode::PageUp => self.up(self.n_shown),
+            _ => return false,
+        }
+        true
     }
 }
 

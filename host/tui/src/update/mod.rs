@@ -12,7 +12,7 @@ use flowctl_client::admin;
 
 use crate::message::{Answer, Effect, Interest, Message, News, Trouble};
 use crate::model::detail::Panel;
-use crate::model::dialog::Dialog;
+use crate::model::dialog::{Dialog, Reading};
 use crate::model::rates::Rate;
 use crate::model::{Link, Model, Pipeline};
 
@@ -127,10 +127,11 @@ impl Model {
         match answer {
             Answer::Stopped(Ok(run)) => self.tell(format!("`{}` was told to stop", run.pipeline)),
             Answer::Stopped(Err(trouble)) => {
-                self.dialog = Some(Dialog::Failed { title: "It was not stopped".to_owned(), trouble });
+                let title = "It was not stopped".to_owned();
+                self.dialog = Some(Dialog::Failed { title, trouble, reading: Reading::default() });
             }
             Answer::Components(found) => self.hear_components(found),
-            Answer::Planned(planned) => self.hear_plan(planned),
+            Answer::Planned(order, planned) => self.hear_plan(*order, planned),
             Answer::Made(made) => {
                 if self.hear_made(made)
                     && let Some(detail) = &mut self.detail

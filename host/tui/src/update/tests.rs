@@ -111,7 +111,9 @@ fn a_change_is_made_as_it_was_planned_and_only_then() {
         plan_hash: "abc".to_owned(),
         ..admin::ChangeTopologyResponse::default()
     };
-    model.update(model.now, Message::Answered(Answer::Planned(Ok(plan.clone()))));
+    model.hears_plan(Some(Effect::Plan(order.clone())), Ok(plan.clone()));
+    assert_eq!(model.presses("y"), None, "nobody has seen it");
+    model.shows(80, 24);
     assert_eq!(model.press_code(KeyCode::Enter), None);
     assert_eq!(model.presses("y"), Some(Effect::Make { order, plan_hash: "abc".to_owned() }));
     assert_eq!(model.press_code(KeyCode::Esc), None);
@@ -125,18 +127,39 @@ fn a_change_is_made_as_it_was_planned_and_only_then() {
 fn a_plan_without_changes_cannot_be_made() {
     let mut model = opened();
     let rollback = Change::Rollback(admin::Rollback::default());
-    assert_eq!(model.presses("b"), Some(Effect::Plan(Order { pipeline: "orders".to_owned(), change: rollback })));
-    let plan = admin::ChangeTopologyResponse::default();
-    model.update(model.now, Message::Answered(Answer::Planned(Ok(plan))));
+    let asked = model.presses("b");
+    assert_eq!(asked, Some(Effect::Plan(Order { pipeline: "orders".to_owned(), change: rollback })));
+    model.hears_plan(asked, Ok(admin::ChangeTopologyResponse::default()));
+    model.shows(80, 24);
     assert_eq!(model.presses("y"), None);
+}
+
+#[test]
+fn a_plan_that_comes_late_is_not_taken_for_another() {
+    let mut model = opened();
+    let left = model.presses("lx");
+    model.press_code(KeyCode::Esc);
+    let asked = model.presses("b");
+    let plan = |hash: &str| admin::ChangeTopologyResponse {
+        changes: vec!["- filter".to_owned()],
+        plan_hash: hash.to_owned(),
+        ..admin::ChangeTopologyResponse::default()
+    };
+    model.hears_plan(left, Ok(plan("of another")));
+    model.shows(80, 24);
+    assert_eq!(model.presses("y"), None);
+    model.hears_plan(asked, Ok(plan("its own")));
+    model.shows(80, 24);
+    let made = model.presses("y");
+    assert!(matches!(&made, Some(Effect::Make { plan_hash, .. }) if plan_hash == "its own"), "{made:?}");
 }
 
 #[test]
 fn a_refused_component_can_be_tried_again() {
     let mut model = opened();
     model.presses("lrnothing");
-    model.press_code(KeyCode::Enter);
-    model.update(model.now, Message::Answered(Answer::Planned(Err(trouble(false)))));
+    let asked = model.press_code(KeyCode::Enter);
+    model.hears_plan(asked, Err(trouble(false)));
     model.press_code(KeyCode::Enter);
     let Some(Dialog::Change(dialog)) = &model.dialog else { panic!("the dialog is gone") };
     assert!(matches!(dialog.stage, Stage::Asking));

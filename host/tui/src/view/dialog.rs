@@ -10,12 +10,25 @@ use super::change;
 use super::parts::{keys, middle, safe, words};
 use super::theme::Theme;
 use crate::message::Trouble;
-use crate::model::dialog::Dialog;
+use crate::model::dialog::{Dialog, Reading};
 
 /// Columns of a dialog, at most.
 const WIDTH: u16 = 76;
 
-const HELP: &[(&str, &[(&str, &str)])] = &[
+/// A key, and what it does.
+pub(super) type Key = (&'static str, &'static str);
+
+/// What a dialog shows.
+pub(super) struct Page {
+    pub(super) title: String,
+    pub(super) lines: Vec<Line<'static>>,
+    /// The key that agrees to what is shown, once its end was.
+    pub(super) agrees: Option<Key>,
+    pub(super) keys: &'static [Key],
+    pub(super) reading: Reading,
+}
+
+const HELP: &[(&str, &[Key])] = &[
     (
         "Everywhere",
         &[
@@ -58,52 +71,87 @@ const HELP: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Draws a dialog over `area`.
-pub(super) fn draw(dialog: &Dialog, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    match dialog {
-        Dialog::Help { scroll } => help(*scroll, theme, frame, area),
+/// Draws a dialog over `area`; answers what of it is shown.
+pub(super) fn draw(dialog: &Dialog, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Reading {
+    let width = width(area);
+    let page = match dialog {
+        Dialog::Help { reading } => {
+            Page { lines: help(theme, width), keys: &[("esc", "close")], reading: *reading, ..Page::new("Help") }
+        }
         Dialog::Stop { pipeline, .. } => {
-            let mut lines = text(
+            let lines = text(
                 "Its sources stop, and what is under way flows to the sinks. It does not start again with the control plane.",
                 Style::new(),
+                width,
             );
-            lines.extend([Line::default(), keys(theme, &[("y", "stop it"), ("esc", "leave it")], WIDTH)]);
-            window(&format!("Stop `{}`?", safe(pipeline)), lines, theme, frame, area);
+            let title = format!("Stop `{}`?", safe(pipeline));
+            Page { lines, keys: &[("y", "stop it"), ("esc", "leave it")], ..Page::new(title) }
         }
-        Dialog::Failed { title, trouble } => {
-            let mut lines = told(trouble, theme);
-            lines.extend([Line::default(), keys(theme, &[("esc", "close")], WIDTH)]);
-            window(title, lines, theme, frame, area);
+        Dialog::Failed { title, trouble, reading } => {
+            let lines = told(trouble, theme, width);
+            Page { lines, keys: &[("esc", "close")], reading: *reading, ..Page::new(title) }
         }
-        Dialog::Change(dialog) => change::draw(dialog, theme, frame, area),
+        Dialog::Change(dialog) => change::page(dialog, theme, area),
+    };
+    window(page, theme, frame, area)
+}
+
+impl Page {
+    /// Nothing yet.
+    pub(super) fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), lines: Vec::new(), agrees: None, keys: &[], reading: Reading::default() }
     }
 }
 
-/// A framed window in the middle with these lines; what does not fit is cut at the end, but for the last line.
-pub(super) fn window(title: &str, mut lines: Vec<Line<'static>>, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
-    let most = usize::from(area.height.saturating_sub(2));
-    if lines.len() > most && most > 0 {
-        let last = lines.len() - 1;
-        lines.drain(most - 1..last);
+/// Columns that a line of a dialog over `area` has.
+pub(super) fn width(area: Rect) -> usize {
+    usize::from(WIDTH.min(area.width)).saturating_sub(4)
+}
+
+/// Lines that a dialog over `area` has room for, beside its frame and its keys.
+pub(super) fn height(area: Rect) -> usize {
+    usize::from(area.height).saturating_sub(3)
+}
+
+/// A framed window in the middle, as large as it has to be. Of what is too long a part is shown, and how much follows.
+fn window(page: Page, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Reading {
+    let Page { title, lines, agrees, keys: other_keys, reading } = page;
+    // with an empty line before the keys, where there is room for it
+    let has_gap = lines.len() < height(area);
+    let n_shown = lines.len().min(height(area));
+    let n_above = reading.n_above.min(lines.len() - n_shown);
+    let n_below = lines.len() - n_shown - n_above;
+    let is_done = reading.is_done || n_below == 0;
+    let mut shown: Vec<Line<'static>> = lines.into_iter().skip(n_above).take(n_shown).collect();
+    let mut foot = Line::default();
+    if n_below > 0 {
+        foot.extend([Span::raw(" "), Span::styled("↓", theme.accent()), Span::raw(format!(" {n_below} more "))]);
     }
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-    let place = middle(area, WIDTH.min(area.width), height);
+    let keys_of: Vec<_> = agrees.filter(|_| is_done).into_iter().chain(other_keys.iter().copied()).collect();
+    let room = width(area).saturating_sub(foot.width());
+    foot.extend(keys(theme, &keys_of, u16::try_from(room).unwrap_or(u16::MAX)));
+    if foot.width() > 0 {
+        shown.extend(has_gap.then(Line::default));
+        shown.push(foot);
+    }
+    let rows = u16::try_from(shown.len() + 2).unwrap_or(u16::MAX);
+    let place = middle(area, WIDTH.min(area.width), rows);
     frame.render_widget(Clear, place);
-    frame.render_widget(Paragraph::new(lines).block(block(title, theme)), place);
+    frame.render_widget(Paragraph::new(shown).block(block(&title, theme)), place);
+    Reading { n_above, n_shown, n_below, is_done }
 }
 
-/// `text` in lines that a window has room for.
-pub(super) fn text(text: &str, style: Style) -> Vec<Line<'static>> {
-    words(text, usize::from(WIDTH) - 4).into_iter().map(|row| Line::styled(row, style)).collect()
+/// `text` in lines of at most `width` columns.
+pub(super) fn text(text: &str, style: Style, width: usize) -> Vec<Line<'static>> {
+    words(text, width).into_iter().map(|row| Line::styled(row, style)).collect()
 }
 
 /// What went wrong, and what to do about it.
-pub(super) fn told(trouble: &Trouble, theme: Theme) -> Vec<Line<'static>> {
-    let mut lines: Vec<Line<'static>> =
-        trouble.text.lines().flat_map(|line| text(line, theme.bad())).take(30).collect();
+pub(super) fn told(trouble: &Trouble, theme: Theme, width: usize) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = trouble.text.lines().flat_map(|line| text(line, theme.bad(), width)).collect();
     if let Some(hint) = &trouble.hint {
         lines.push(Line::default());
-        lines.extend(text(&format!("hint: {hint}"), Style::new()));
+        lines.extend(text(&format!("hint: {hint}"), Style::new(), width));
     }
     lines
 }
@@ -116,7 +164,7 @@ fn block(title: &str, theme: Theme) -> Block<'static> {
         .title(Line::from(Span::styled(format!(" {title} "), theme.strong())))
 }
 
-fn help(scroll: u16, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
+fn help(theme: Theme, width: usize) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (title, keys) in HELP {
         if !lines.is_empty() {
@@ -124,16 +172,11 @@ fn help(scroll: u16, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         }
         lines.push(Line::styled(*title, theme.strong()));
         for (key, does) in *keys {
-            for (row, text) in words(does, usize::from(WIDTH) - 20).into_iter().enumerate() {
+            for (row, text) in words(does, width.saturating_sub(16)).into_iter().enumerate() {
                 let key = if row == 0 { *key } else { "" };
                 lines.push(Line::from(vec![Span::styled(format!("  {key:<14}"), theme.accent()), Span::raw(text)]));
             }
         }
     }
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
-    let place = middle(area, WIDTH.min(area.width), height);
-    let most = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).saturating_sub(height);
-    let title = if most > 0 { "Help: ↓ shows more, esc closes" } else { "Help: esc closes" };
-    frame.render_widget(Clear, place);
-    frame.render_widget(Paragraph::new(lines).scroll((scroll.min(most), 0)).block(block(title, theme)), place);
+    lines
 }

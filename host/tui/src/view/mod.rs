@@ -23,18 +23,19 @@ use self::parts::{between, keys, safe};
 pub(crate) use self::theme::Theme;
 use crate::format;
 use crate::model::detail::Panel;
+use crate::model::dialog::Reading;
 use crate::model::{Link, Model};
 
 /// The smallest terminal that something can be seen on.
 const SMALLEST: (u16, u16) = (40, 10);
 
-/// Draws `model`.
-pub(crate) fn draw(model: &Model, theme: &Theme, frame: &mut Frame<'_>) {
+/// Draws `model`; answers what of the dialog in front is shown.
+pub(crate) fn draw(model: &Model, theme: &Theme, frame: &mut Frame<'_>) -> Option<Reading> {
     let (area, theme) = (frame.area(), *theme);
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!("{}×{} is too small\n{}×{} is the least", area.width, area.height, SMALLEST.0, SMALLEST.1);
         frame.render_widget(Paragraph::new(text), area);
-        return;
+        return None;
     }
     let rows = [Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)];
     let [head, body, foot] = Layout::vertical(rows).areas(area);
@@ -50,9 +51,7 @@ pub(crate) fn draw(model: &Model, theme: &Theme, frame: &mut Frame<'_>) {
         frame.render_widget(said, note);
     }
     frame.render_widget(footer(model, theme, foot), foot);
-    if let Some(dialog) = &model.dialog {
-        dialog::draw(dialog, theme, frame, body);
-    }
+    model.dialog.as_ref().map(|dialog| dialog::draw(dialog, theme, frame, body))
 }
 
 /// Where one is, and whether it answers.

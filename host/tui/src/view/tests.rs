@@ -7,7 +7,7 @@ use ratatui::style::{Color, Modifier};
 
 use crate::Colours;
 use crate::fixture::{drawn, model, opened, picture, run};
-use crate::message::{Answer, Interest, Message, News, Trouble};
+use crate::message::{Answer, Effect, Interest, Message, News, Trouble};
 use crate::model::Model;
 use crate::model::detail::Panel;
 
@@ -217,6 +217,19 @@ fn tapped_events_are_shown_as_json() {
 }
 
 #[test]
+fn an_event_without_a_time_stands_where_others_do() {
+    let mut model = opened();
+    model.presses("l3");
+    let event =
+        |json: &str| admin::TappedEvent { id: "1".to_owned(), json: json.to_owned(), ..admin::TappedEvent::default() };
+    let interest = Interest::Tap { pipeline: "orders".to_owned(), node: "filter".to_owned() };
+    model.sees(10, interest, News::Tapped(vec![event("{\"n\":1}")]));
+    let picture = picture(&model, 80, 24);
+    let line = picture.lines().nth(15).unwrap_or_default();
+    assert_eq!(line.trim_matches('"').trim_end(), " –        {\"n\":1}");
+}
+
+#[test]
 fn the_history_says_what_changed_and_what_became_of_it() {
     let mut model = opened();
     model.presses("4");
@@ -339,7 +352,7 @@ fn a_change_is_shown_as_a_plan_before_it_is_made() {
             " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
         "#]],
     );
-    model.press_code(KeyCode::Enter);
+    let asked = model.press_code(KeyCode::Enter);
     let plan = admin::ChangeTopologyResponse {
         changes: vec!["~ filter: order-filter 0.1.0 → order-filter 0.2.0".to_owned()],
         plan_hash: "5b6c1de0c2f4a9aa".to_owned(),
@@ -349,7 +362,7 @@ fn a_change_is_shown_as_a_plan_before_it_is_made() {
         }),
         ..admin::ChangeTopologyResponse::default()
     };
-    model.update(model.now, Message::Answered(Answer::Planned(Ok(plan))));
+    model.hears_plan(asked, Ok(plan));
     check(
         &model,
         &expect![[r#"
@@ -384,14 +397,14 @@ fn a_change_is_shown_as_a_plan_before_it_is_made() {
 #[test]
 fn what_is_refused_is_told_with_its_hint() {
     let mut model = opened();
-    model.presses("x");
+    let asked = model.presses("x");
     let trouble = Trouble {
         text: "node `orders` is a source of the pipeline, and a pipeline needs one: it cannot be removed".to_owned(),
         hint: Some("`flowctl pipelines stop orders` stops the pipeline".to_owned()),
         is_away: false,
         again_in: None,
     };
-    model.update(model.now, Message::Answered(Answer::Planned(Err(trouble))));
+    model.hears_plan(asked, Err(trouble));
     check(
         &model,
         &expect![[r#"
@@ -421,6 +434,146 @@ fn what_is_refused_is_told_with_its_hint() {
             " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
         "#]],
     );
+}
+
+/// A plan for the node `filter` that was asked for and has come.
+fn planned(changes: Vec<String>) -> Model {
+    let mut model = opened();
+    model.presses("lrorder-filter");
+    let asked = model.press_code(KeyCode::Enter);
+    let plan = admin::ChangeTopologyResponse {
+        changes,
+        plan_hash: "5b6c1de0c2f4a9aa".to_owned(),
+        topology: Some(admin::Topology {
+            line: "orders → filter → out, audit".to_owned(),
+            ..admin::Topology::default()
+        }),
+        ..admin::ChangeTopologyResponse::default()
+    };
+    model.hears_plan(asked, Ok(plan));
+    model
+}
+
+#[test]
+fn a_plan_is_made_only_when_its_end_was_shown() {
+    let mut model = planned((1..=30).map(|number| format!("+ filter-{number:02}: order-filter 0.1.0")).collect());
+    expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " o╭ Replace `filter` ────────────────────────────────────────────────────────╮d "
+            "  │ + filter-01: order-filter 0.1.0                                          │  "
+            "  │ + filter-02: order-filter 0.1.0                                          │  "
+            "  │ + filter-03: order-filter 0.1.0                                          │  "
+            " ╭│ + filter-04: order-filter 0.1.0                                          │  "
+            " ││ + filter-05: order-filter 0.1.0                                          │  "
+            " ││ + filter-06: order-filter 0.1.0                                          │  "
+            " ││ + filter-07: order-filter 0.1.0                                          │  "
+            " ││ + filter-08: order-filter 0.1.0                                          │  "
+            " ╰│ + filter-09: order-filter 0.1.0                                          │  "
+            "  │ + filter-10: order-filter 0.1.0                                          │  "
+            "  │ + filter-11: order-filter 0.1.0                                          │  "
+            "  │ + filter-12: order-filter 0.1.0                                          │  "
+            "──│ + filter-13: order-filter 0.1.0                                          │──"
+            " p│ + filter-14: order-filter 0.1.0                                          │  "
+            "  │ + filter-15: order-filter 0.1.0                                          │⠤ "
+            "  │ + filter-16: order-filter 0.1.0                                          │  "
+            " t│ + filter-17: order-filter 0.1.0                                          │  "
+            " e│ + filter-18: order-filter 0.1.0                                          │  "
+            " q│ + filter-19: order-filter 0.1.0                                          │  "
+            " l│  ↓ 16 more  esc leave it                                                 │  "
+            " r╰──────────────────────────────────────────────────────────────────────────╯─ "
+            " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
+        "#]]
+    .assert_eq(&model.shows(80, 24));
+    assert_eq!(model.presses("y"), None);
+    model.press_code(KeyCode::PageDown);
+    assert_eq!(model.presses("y"), None, "what comes now is not drawn yet");
+    expect![[r#"
+            " flowctl 127.0.0.1:8080 · default as admin                          ● connected "
+            " o╭ Replace `filter` ────────────────────────────────────────────────────────╮d "
+            "  │ + filter-17: order-filter 0.1.0                                          │  "
+            "  │ + filter-18: order-filter 0.1.0                                          │  "
+            "  │ + filter-19: order-filter 0.1.0                                          │  "
+            " ╭│ + filter-20: order-filter 0.1.0                                          │  "
+            " ││ + filter-21: order-filter 0.1.0                                          │  "
+            " ││ + filter-22: order-filter 0.1.0                                          │  "
+            " ││ + filter-23: order-filter 0.1.0                                          │  "
+            " ││ + filter-24: order-filter 0.1.0                                          │  "
+            " ╰│ + filter-25: order-filter 0.1.0                                          │  "
+            "  │ + filter-26: order-filter 0.1.0                                          │  "
+            "  │ + filter-27: order-filter 0.1.0                                          │  "
+            "  │ + filter-28: order-filter 0.1.0                                          │  "
+            "──│ + filter-29: order-filter 0.1.0                                          │──"
+            " p│ + filter-30: order-filter 0.1.0                                          │  "
+            "  │                                                                          │⠤ "
+            "  │ takes effect in place, between two batches                               │  "
+            " t│ then: orders → filter → out, audit                                       │  "
+            " e│ plan hash: 5b6c1de0c2f4a9aa                                              │  "
+            " q│ It is on trial first; what fails is taken back by itself.                │  "
+            " l│  y make it  esc leave it                                                 │  "
+            " r╰──────────────────────────────────────────────────────────────────────────╯─ "
+            " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
+        "#]]
+    .assert_eq(&model.shows(80, 24));
+    model.presses("k");
+    assert!(model.shows(80, 24).contains("y make it"), "what was read once may be looked at again");
+    assert!(matches!(model.presses("y"), Some(Effect::Make { .. })));
+}
+
+#[test]
+fn a_plan_is_read_on_the_smallest_screen() {
+    let mut model = planned(vec!["~ filter: order-filter 0.1.0 → order-filter 0.2.0".to_owned()]);
+    expect![[r#"
+            " flowctl 127.0.0.1:8080     ● connected "
+            "╭ Replace `filter` ────────────────────╮"
+            "│ ~ filter: order-filter 0.1.0 →       │"
+            "│ order-filter 0.2.0                   │"
+            "│                                      │"
+            "│ takes effect in place, between two   │"
+            "│ batches                              │"
+            "│  ↓ 4 more  esc leave it              │"
+            "╰──────────────────────────────────────╯"
+            " ? help  esc back  ←↑↓→ node  1-5 panel "
+        "#]]
+    .assert_eq(&model.shows(40, 10));
+    assert_eq!(model.presses("y"), None);
+    model.presses("jjjjj");
+    expect![[r#"
+            " flowctl 127.0.0.1:8080     ● connected "
+            "╭ Replace `filter` ────────────────────╮"
+            "│ batches                              │"
+            "│ then: orders → filter → out, audit   │"
+            "│ plan hash: 5b6c1de0c2f4a9aa          │"
+            "│ It is on trial first; what fails is  │"
+            "│ taken back by itself.                │"
+            "│  y make it  esc leave it             │"
+            "╰──────────────────────────────────────╯"
+            " ? help  esc back  ←↑↓→ node  1-5 panel "
+        "#]]
+    .assert_eq(&model.shows(40, 10));
+    assert!(matches!(model.presses("y"), Some(Effect::Make { .. })));
+}
+
+#[test]
+fn an_error_is_read_to_its_end_on_every_screen() {
+    let texts: Vec<String> = (0..60).map(|number| format!("fault-{number}.")).collect();
+    let trouble =
+        Trouble { text: texts.join(" and "), hint: Some("do-this".to_owned()), is_away: false, again_in: None };
+    for (width, height) in [(40, 10), (80, 24), (200, 50)] {
+        let mut refused = opened();
+        let asked = refused.presses("x");
+        refused.hears_plan(asked, Err(trouble.clone()));
+        let mut failed = opened();
+        failed.update(failed.now, Message::Answered(Answer::Made(Err(trouble.clone()))));
+        for model in [&mut refused, &mut failed] {
+            let mut read = String::new();
+            for _ in 0..60 {
+                read.push_str(&model.shows(width, height));
+                model.press_code(KeyCode::Down);
+            }
+            let missed: Vec<&String> = texts.iter().filter(|text| !read.contains(text.as_str())).collect();
+            assert!(missed.is_empty() && read.contains("do-this"), "{width}×{height}: no {missed:?} in {read}");
+        }
+    }
 }
 
 #[test]
@@ -454,11 +607,25 @@ fn colours_are_left_out_where_they_are_not_wanted() {
 
 #[test]
 fn no_size_of_a_terminal_is_too_much() {
-    let mut models = [model(), opened(), opened(), opened(), opened(), Model::new("a", None), opened()];
+    let mut models = [
+        model(),
+        opened(),
+        opened(),
+        opened(),
+        opened(),
+        Model::new("a", None),
+        opened(),
+        opened(),
+        planned(vec!["- filter".to_owned()]),
+    ];
     models[2].presses("?");
     models[3].presses("a");
     models[4].presses("2/abc");
     models[6].detail.as_mut().unwrap().open(Panel::Tap);
+    models[7].presses("ax");
+    models[7].press_code(KeyCode::Tab);
+    models[7].presses("x");
+    models[7].press_code(KeyCode::Enter);
     for model in &models {
         for (width, height) in
             (0..=44).flat_map(|w| (0..=26).map(move |h| (w, h))).chain([(500, 3), (40, 300), (1_000, 100)])

@@ -31,13 +31,15 @@ pub(super) fn draw(detail: &Detail, theme: Theme, frame: &mut Frame<'_>, area: R
 }
 
 fn line(event: &TappedEvent, has_type: bool, theme: Theme, width: u16) -> Vec<Line<'static>> {
-    let mut head = vec![Span::styled(format!(" {} ", format::clock(event.time.as_ref())), theme.dim())];
+    // as wide without a time
+    let clock = format!(" {:<8} ", format::clock(event.time.as_ref()));
+    let indent = clock.chars().count();
+    let mut head = vec![Span::styled(clock, theme.dim())];
     if has_type {
         head.push(Span::styled(format!("{} ", safe(&event.r#type)), theme.accent()));
     }
-    let indent = 10;
-    let first: usize = head.iter().map(Span::width).sum::<usize>() - indent;
     // the first row is shorter by the type
+    let first: usize = head[1..].iter().map(Span::width).sum();
     let padded = format!("{}{}", " ".repeat(first), event.json);
     let mut rows = fold(&padded, usize::from(width).saturating_sub(indent + 1), ROWS).into_iter();
     let mut line = Line::from(head);
