@@ -5,6 +5,7 @@
 //! Two things differ from a reader's machine: ports (`localhost:5000` is a registry, `8080` the
 //! control plane's), and flowctl is built already.
 
+mod errors;
 mod page;
 mod shell;
 
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowctl_test_support::postgres;
-use flowctl_test_support::registry::Registry;
+use flowctl_test_support::registry::{Access, Registry, Transport};
 use libtest_mimic::Trial;
 
 use self::page::{Step, fits, steps};
@@ -22,10 +23,10 @@ use self::shell::Shell;
 use crate::authoring::{Author, CHECKOUT};
 use crate::control_plane::server::within_patience;
 use crate::fact;
-use crate::flowctl::{plugins, target};
+use crate::flowctl::{guests, plugins, target};
 
-/// What a page calls the registry of the reader.
-const REGISTRY: &str = "localhost:5000";
+/// What pages call registries: the first is the reader's, the second wants credentials.
+const REGISTRIES: [(&str, Access); 2] = [("localhost:5000", Access::Anyone), ("localhost:5001", Access::Password)];
 
 /// What a page calls ports that are free: the first is the control plane's.
 const PORTS: [&str; 2] = ["8080", "8081"];
@@ -52,6 +53,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         };
         trials.push(Trial::test(title, followed));
     }
+    trials.extend(errors::trials());
     trials
 }
 
@@ -75,24 +77,16 @@ struct Reader {
     shell: Shell,
     author: Author,
     ports: [u16; 2],
-    registry: OnceCell<Registry>,
+    registries: [OnceCell<Registry>; 2],
+    /// Whether the last command has said all that it says.
+    is_settled: bool,
     // for as long as the page is followed
     _database: Option<Arc<postgres::Server>>,
 }
 
 fn follow(name: &str, page: &str) {
     let mut reader = Reader::new(name, page);
-    for step in steps(page) {
-        match step {
-            Step::Write { path, text } => reader.write(&path, &text),
-            Step::Append { path, text } => {
-                let before = std::fs::read_to_string(reader.shell.here().join(&path)).unwrap();
-                reader.write(&path, &format!("{before}\n{text}"));
-            }
-            Step::Run { command, shown } => reader.run(&command, &shown),
-            Step::Hear(shown) => reader.hears(&shown),
-        }
-    }
+    steps(page).iter().for_each(|step| reader.does(step));
     reader.interrupt();
 }
 
@@ -115,12 +109,33 @@ impl Reader {
         bash.env("npm_config_cache", target().join("guide/npm")).env("PIP_CACHE_DIR", target().join("guide/pip"));
         bash.env("npm_config_prefer_offline", "true")
             .env("PATH", std::env::join_paths(path).unwrap())
-            .env("FLOWCTL_PLUGINS", plugins());
+            .env("FLOWCTL_PLUGINS", plugins())
+            .env("GUESTS", guests());
         let shell = Shell::start(bash, flowctl.path("notes"), flowctl.path("work"));
         // both are held until both are known, so that they differ
         let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
-        Self { shell, author, ports, registry: OnceCell::new(), _database: database }
+        Self {
+            shell,
+            author,
+            ports,
+            registries: [const { OnceCell::new() }; 2],
+            is_settled: false,
+            _database: database,
+        }
+    }
+
+    fn does(&mut self, step: &Step) {
+        match step {
+            Step::Write { path, text } => self.write(path, text),
+            Step::Append { path, text } => {
+                let before = std::fs::read_to_string(self.shell.here().join(path)).unwrap();
+                self.write(path, &format!("{before}\n{text}"));
+            }
+            Step::Run { command, shown } => self.run(command, shown),
+            Step::Hear(shown) => self.hears(shown),
+            Step::See(_) => {}
+        }
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -144,7 +159,10 @@ impl Reader {
             typed = typed.replace("flowctl serve", &format!("flowctl serve --listen {address}"));
             self.shell.run(&format!("export FLOWCTL_ENDPOINT={address}"));
         }
-        if ENDLESS.iter().any(|endless| command.starts_with(endless)) && !command.ends_with('&') {
+        let is_behind = command.ends_with('&');
+        let is_endless = !is_behind && ENDLESS.iter().any(|endless| command.starts_with(endless));
+        self.is_settled = !is_behind && !is_endless;
+        if is_endless {
             self.shell.leave_running(&typed);
             return self.hears(shown);
         }
@@ -154,11 +172,12 @@ impl Reader {
         self.hears(shown);
     }
 
-    /// Waits until the last command has said each line.
+    /// Sees that the last command has said each line; waits for those that may still come.
     fn hears(&self, shown: &[String]) {
         for line in shown.iter().map(|line| self.here(line)) {
             let is_said = || self.shell.said().lines().any(|said| fits(said.trim_end(), line.trim_end())).then_some(());
-            within_patience(is_said).unwrap_or_else(|| panic!("nothing says `{line}`, but: {}", self.shell.said()));
+            let heard = if self.is_settled { is_said() } else { within_patience(is_said) };
+            heard.unwrap_or_else(|| panic!("nothing says `{line}`, but: {}", self.shell.said()));
         }
     }
 
@@ -174,9 +193,11 @@ impl Reader {
         for (name, port) in PORTS.iter().zip(self.ports) {
             text = text.replace(name, &port.to_string());
         }
-        if text.contains(REGISTRY) {
-            let registry = self.registry.get_or_init(Registry::start);
-            text = text.replace(REGISTRY, registry.url().trim_start_matches("http://"));
+        for ((name, access), registry) in REGISTRIES.into_iter().zip(&self.registries) {
+            if text.contains(name) {
+                let registry = registry.get_or_init(|| Registry::start_with(Transport::Plain, access));
+                text = text.replace(name, &registry.address().to_string());
+            }
         }
         text
     }

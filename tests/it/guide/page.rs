@@ -4,7 +4,7 @@
 //! line, and what stands below a command is what it shows; `…` stands for anything. A block
 //! whose head has a path behind the language is a file to write, with `>>` between them text to
 //! put at its end. A block of `text` is what the command that runs says next. All others are to
-//! be looked at only: `screen` is a picture of a terminal.
+//! be looked at only: `screen` is a picture of a terminal, another language a part of a file.
 
 /// What the reader does next.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(super) enum Step {
     Run { command: String, shown: Vec<String> },
     /// What runs says these lines.
     Hear(Vec<String>),
+    /// A part of a file is looked at.
+    See(String),
 }
 
 /// The steps of a page, in its order.
@@ -32,7 +34,8 @@ pub(super) fn steps(page: &str) -> Vec<Step> {
             ["text"] => steps.push(Step::Hear(owned(&block))),
             [_, ">>", path] => steps.push(Step::Append { path: (*path).to_owned(), text: text() }),
             [_, path] => steps.push(Step::Write { path: (*path).to_owned(), text: text() }),
-            ["screen" | "yaml" | "json" | "sql" | "toml" | "rust" | "wit"] => {}
+            ["yaml" | "json" | "sql" | "toml" | "rust" | "wit"] => steps.push(Step::See(text())),
+            ["screen"] => {}
             _ => panic!("what is to be done with a block of `{head}`?"),
         }
     }
