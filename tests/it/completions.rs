@@ -23,15 +23,17 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("completions::bash_runs_its_script", bash),
         fact("completions::zsh_and_fish_run_their_scripts", others),
         fact("completions::shells_complete_what_is_typed", typed),
+        fact("completions::what_is_completed_is_one_word_and_runs_nothing", odd),
     ]
 }
 
-/// What is offered for the last word of a line, where `command` is `flowctl` without arguments.
+/// What bash is offered for the last word of a line, where `command` is `flowctl` without
+/// arguments.
 fn offered(mut command: Command, line: &str) -> Vec<String> {
-    let words: Vec<&str> = line.split(' ').collect();
-    let index = (words.len() - 1).to_string();
-    command.arg("--").args(&words).stdin(Stdio::null());
-    command.env("FLOWCTL_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+    // bash takes words apart at these, and puts what it gets in place of the last part
+    let part = line.rsplit([' ', ':', '=', '@']).next().unwrap();
+    command.arg("--").stdin(Stdio::null());
+    command.env("FLOWCTL_COMPLETE", "bash").env("_FLOWCTL_TYPED", line).env("_FLOWCTL_PART", part);
     let answer = Answer::of(command.output().unwrap()).success();
     assert_eq!(answer.stderr, "", "{line}");
     answer.stdout.lines().map(str::to_owned).collect()
@@ -56,8 +58,8 @@ fn scripts() {
     }
 }
 
-/// A pipeline with a name of its own.
-fn shop(flowctl: &Flowctl) {
+/// Writes a pipeline with names of its own, which goes on until it is stopped.
+pub(crate) fn shop(flowctl: &Flowctl) {
     let text = "apiVersion: flowctl/v1
 kind: Pipeline
 metadata: {name: shop}
@@ -119,7 +121,6 @@ fn known_here() {
     flowctl.run("tokens create --tenant acme --role viewer --state-dir host").success();
     let stored = format!("oci-layout:{}:1", flowctl.path("shelf").display());
     let begun = format!("flowctl plugins remove {}", stored.rsplit_once(':').unwrap().0);
-    // bash takes words apart at colons, and puts what it gets in place of the last part
     let behind_colon = flowctl.path("shelf").display().to_string();
     let command = || {
         let mut command = flowctl.command("");
@@ -229,6 +230,13 @@ fn tokens() {
     });
 }
 
+/// Shells that somebody types into: arguments, and what has them complete.
+const SHELLS: [(&str, &[&str], &str); 3] = [
+    ("bash", &["--noprofile", "--norc", "-i"], "source <(flowctl completions bash)"),
+    ("zsh", &["-f", "-i"], "autoload -U compinit; compinit -u -D; source <(flowctl completions zsh)"),
+    ("fish", &["--no-config", "-i"], "flowctl completions fish | source"),
+];
+
 /// A shell with `flowctl` in its PATH.
 fn shell(program: &str, arguments: &[&str], flowctl: &Command) -> Command {
     let mut command = Command::new(program);
@@ -251,17 +259,16 @@ fn bash() {
     server.run("run shop.yaml --detach").success();
     // as bash itself calls it: the words, which of them, and what is typed of that
     let script = "set -u; source <(flowctl completions bash)
-        ask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; COMPREPLY=()
-                COMP_LINE=\"$*\"; COMP_POINT=${#COMP_LINE}
-                _clap_complete_flowctl flowctl \"${@: -1}\" \"${@: -2:1}\"; echo \"${COMPREPLY[*]}\"; }
-        ask flowctl tap sh; ask flowctl tap shop o; ask flowctl topology remove --pipeline = s; ask flowctl tap nope x
-        complete -p flowctl";
+        ask() { COMP_LINE=$1; COMP_POINT=${#COMP_LINE}
+                _flowctl_complete flowctl \"$2\" before; echo \"${COMPREPLY[*]-}\"; }
+        ask 'flowctl tap sh' sh; ask 'flowctl tap shop o' o; ask 'flowctl topology remove --pipeline=s' s
+        ask 'flowctl tap nope x' x; complete -p flowctl";
     let mut bash = shell("bash", &["--noprofile", "--norc", "-c", script], &server.command_at(""));
     let answer = Answer::of(bash.output().unwrap()).success();
     assert_eq!(answer.stderr, "");
     let lines: Vec<&str> = answer.stdout.lines().collect();
     assert_eq!(lines[..4], ["shop", "orders out", "shop", ""]);
-    assert!(lines[4].ends_with("-F _clap_complete_flowctl flowctl"), "{lines:?}");
+    assert!(lines[4].ends_with("-F _flowctl_complete flowctl"), "{lines:?}");
 }
 
 fn others() {
@@ -286,12 +293,7 @@ fn typed() {
     let server = Server::start_with_plugins(&flowctl);
     shop(&flowctl);
     server.run("run shop.yaml --detach").success();
-    let shells: [(&str, &[&str], &str); 3] = [
-        ("bash", &["--noprofile", "--norc", "-i"], "source <(flowctl completions bash)"),
-        ("zsh", &["-f", "-i"], "autoload -U compinit; compinit -u -D; source <(flowctl completions zsh)"),
-        ("fish", &["--no-config", "-i"], "flowctl completions fish | source"),
-    ];
-    for (program, arguments, setup) in shells {
+    for (program, arguments, setup) in SHELLS {
         let desk = Flowctl::new();
         let terminal = Terminal::new(&desk);
         terminal.start(&shell(program, arguments, &server.command_at("")));
@@ -309,5 +311,39 @@ fn typed() {
         terminal.types("flowctl topology history --pipeline=");
         terminal.press("Tab");
         terminal.shows(&["history --pipeline=shop"]);
+    }
+}
+
+/// Names that a shell would take apart, or run.
+fn odd() {
+    let flowctl = Flowctl::new();
+    let server = Server::start_with_plugins(&flowctl);
+    shop(&flowctl);
+    server.run("run shop.yaml --detach").success();
+    let elsewhere = format!("flowctl tap --control-plane {} sh", server.address());
+    for (program, arguments, setup) in SHELLS {
+        let desk = Flowctl::new();
+        desk.write("my orders;touch ran.yaml", "");
+        let terminal = Terminal::new(&desk);
+        // the control plane is the one of the line
+        terminal.start(&shell(program, arguments, &desk.command("")));
+        terminal.types(&format!("{setup}; printf 'ready-%s\\n' 42"));
+        terminal.press("Enter");
+        terminal.shows(&["ready-42"]);
+        terminal.types(&elsewhere);
+        terminal.press("Tab");
+        terminal.shows(&[&format!("{elsewhere}op")]);
+        terminal.press("C-u");
+        terminal.types("cd . ; flowctl validate my");
+        terminal.press("Tab");
+        terminal.shows(&["flowctl validate my\\ orders\\;touch\\ ran.yaml"]);
+        terminal.press("Enter");
+        terminal.shows(&["error", "my orders;touch ran.yaml"]);
+        assert!(!desk.path("ran.yaml").exists());
+        if program == "bash" {
+            terminal.types("flowctl validate \"my");
+            terminal.press("Tab");
+            terminal.shows(&["flowctl validate \"my orders;touch ran.yaml\""]);
+        }
     }
 }

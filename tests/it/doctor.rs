@@ -2,15 +2,15 @@
 //! gone where the remedy was carried out.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use flowctl_test_support::http_server::{HttpServer, Reply};
-use flowctl_test_support::postgres;
 use flowctl_test_support::registry::{Access, PASSWORD, Registry, Transport, USERNAME};
+use flowctl_test_support::{Certificates, postgres, write_program};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -26,19 +26,26 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("doctor::the_report_for_people_fits_eighty_columns", columns),
         fact("doctor::a_port_that_another_server_has_is_told_with_its_name", taken_port),
         fact("doctor::a_port_that_a_control_plane_has_is_told_with_its_version", port_of_a_control_plane),
+        fact("doctor::a_port_that_speaks_tls_is_told_and_whose_it_is_where_that_is_known", port_with_tls),
         fact("doctor::a_control_plane_is_asked_with_the_credentials_of_the_caller", control_plane),
+        fact("doctor::a_control_plane_that_hangs_is_waited_for_once", silent_control_plane),
+        fact("doctor::a_toolchain_is_not_installed_by_asking_for_it", toolchain),
         fact("doctor::a_folder_that_cannot_be_made_is_told", unwritable),
+        fact("doctor::a_relative_folder_that_is_not_there_yet_is_no_failure", later),
         fact("doctor::a_full_disk_is_told", full_disk),
         fact("doctor::code_that_others_could_change_is_told", foreign_cache),
         fact("doctor::a_damaged_plugin_of_the_store_is_mended_by_the_remedy", damaged_plugin),
         fact("doctor::a_damaged_database_is_told", damaged_database),
+        fact("doctor::databases_of_tenants_are_checked_under_their_names", tenants),
         fact("doctor::a_registry_that_refuses_is_opened_by_the_remedy", refusing_registry),
         fact("doctor::a_registry_that_does_not_answer_costs_five_seconds", silent_registry),
+        fact("doctor::a_credential_helper_is_asked_once_and_told_from_its_registry", helper),
         fact("doctor::files_for_registries_that_cannot_be_read_are_told", unreadable_files),
         fact("doctor::little_address_space_is_told", address_space),
         fact("doctor::few_open_files_are_told", open_files),
         fact("doctor::a_file_that_is_no_plugin_is_told", no_plugin),
         fact("doctor::a_variable_that_is_missing_is_named", missing_variable),
+        fact("doctor::what_a_variable_holds_is_not_shown_by_a_fault", hidden_values),
         fact("doctor::what_the_nodes_of_a_pipeline_touch_is_tried", nodes),
         fact("doctor::faults_of_a_pipeline_are_told_each", faults),
         fact("doctor::a_database_that_does_not_run_is_told_without_its_password", stopped_postgres),
@@ -227,6 +234,53 @@ fn port_of_a_control_plane() {
     said.has(&format!("port {port}"), "failed", &words, "take another port");
 }
 
+fn port_with_tls() {
+    let flowctl = Flowctl::new();
+    let certificates = Certificates::make(&flowctl.path(""), &["localhost", "127.0.0.1"]);
+    let (certificate, key) = (certificates.certificate.display(), certificates.key.display());
+    let server = Server::new(&flowctl, &format!("--tls-cert {certificate} --tls-key {key}")).and_start();
+    let port = server.address().rsplit(':').next().unwrap();
+    let (name, arguments) = (format!("port {port}"), format!("--port {port}"));
+    let said = doctor(&flowctl, &arguments);
+    said.has(&name, "failed", "taken by something that does not speak plain text, perhaps TLS", "ss -ltnp");
+    let (endpoint, ca) = (format!("https://127.0.0.1:{port}"), certificates.authority.display().to_string());
+    let said = doctor_with(&flowctl, &arguments, &[("FLOWCTL_ENDPOINT", &endpoint), ("FLOWCTL_CA", &ca)]);
+    let words = format!("a control plane of flowctl {} answers", env!("CARGO_PKG_VERSION"));
+    said.has(&name, "failed", &words, "take another port");
+}
+
+fn silent_control_plane() {
+    let flowctl = Flowctl::new();
+    flowctl.write("orders.yaml", ORDERS);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // whoever connects is kept, and not answered: who it is, what time it is, and the pipeline's plan
+    let accepting = std::thread::spawn(move || {
+        let connections = [(); 3].map(|()| (listener.accept().unwrap(), Instant::now()));
+        (connections[2].1 - connections[0].1, connections, listener)
+    });
+    let said = doctor_with(&flowctl, "orders.yaml", &[("FLOWCTL_ENDPOINT", &address)]);
+    said.has("control plane", "failed", &format!("nobody answers at `{address}` within 5 s"), "FLOWCTL_ENDPOINT");
+    said.has("plan", "ok", "2 nodes, 1 edges", "");
+    // had it not connected so often, the test is to fail, not to wait
+    let _late = [(); 3].map(|()| TcpStream::connect(&address).unwrap());
+    let (apart, ..) = accepting.join().unwrap();
+    assert!(apart < Duration::from_secs(5), "it waited for one before it asked the next: {apart:?}");
+}
+
+fn toolchain() {
+    let flowctl = Flowctl::new();
+    let path = with_program(&flowctl, "rustc", "#!/bin/sh\necho \"rustc 99.0.0 (installs: $RUSTUP_AUTO_INSTALL)\"\n");
+    doctor_with(&flowctl, "", &[("PATH", &path)]).has("Rust", "ok", "rustc 99.0.0 (installs: 0)", "");
+}
+
+/// Writes a program; answers the search path that finds it first.
+fn with_program(flowctl: &Flowctl, name: &str, text: &str) -> String {
+    std::fs::create_dir_all(flowctl.path("bin")).unwrap();
+    write_program(&flowctl.path("bin").join(name), text).unwrap();
+    format!("{}:{}", flowctl.path("bin").display(), std::env::var("PATH").unwrap())
+}
+
 fn control_plane() {
     let flowctl = Flowctl::new();
     let mut server = Server::start(&flowctl);
@@ -258,13 +312,20 @@ fn unwritable() {
     let flowctl = Flowctl::new();
     let file = flowctl.write("file", "no folder");
     let said = doctor(&flowctl, "--state-dir file/state");
-    let words = format!("cannot write to `{}`", "file");
-    said.has("state", "failed", &words, "`--state-dir DIR`");
+    said.has("state", "failed", "/file`: ", "`--state-dir DIR`");
     assert_eq!(std::fs::read(file).unwrap(), b"no folder");
     let disk = SmallDisk::mount(flowctl.path("disk")).unwrap();
     disk.remount("remount,ro");
     let said = doctor(&flowctl, "--state-dir disk/state");
-    said.has("state", "failed", "cannot write to `disk`: Read-only file system", "`--state-dir DIR`");
+    said.has("state", "failed", "/disk`: Read-only file system", "`--state-dir DIR`");
+}
+
+fn later() {
+    let flowctl = Flowctl::new();
+    let said = doctor(&flowctl, "--state-dir mine");
+    let check = said.check("state", "`mine`, which is made when it is needed");
+    assert_ne!(check["state"], "failed", "{check}");
+    assert!(!flowctl.path("mine").exists());
 }
 
 fn full_disk() {
@@ -276,7 +337,7 @@ fn full_disk() {
     let filled = std::fs::write(flowctl.path("disk/all"), vec![0; 2 << 20]);
     assert_eq!(filled.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     let said = doctor(&flowctl, "--state-dir disk/state");
-    said.has("state", "failed", "cannot write to `disk`: No space left on device", "make room: `df -h disk`");
+    said.has("state", "failed", "/disk`: No space left on device", "make room: `df -h /");
     drop(disk);
 }
 
@@ -348,6 +409,16 @@ fn damaged_database() {
     said.has("orders", "failed", "file is not a database", "the pipeline then starts over");
 }
 
+fn tenants() {
+    let flowctl = Flowctl::new();
+    flowctl.write("orders.yaml", ORDERS);
+    flowctl.run("run orders.yaml --state-dir host/tenants/acme").success();
+    doctor(&flowctl, "--state-dir host").has("acme/orders", "ok", "is sound", "");
+    flowctl.write("host/tenants/acme/orders/state.db", "no database".repeat(1000));
+    let said = doctor(&flowctl, "--state-dir host");
+    said.has("acme/orders", "failed", "file is not a database", "the pipeline then starts over");
+}
+
 fn refusing_registry() {
     let flowctl = Flowctl::new();
     let registry = Registry::start_with(Transport::Plain, Access::Password);
@@ -383,6 +454,24 @@ fn silent_registry() {
     for address in &addresses {
         said.has(address, "failed", "does not answer within 5 s", "spelled right");
     }
+}
+
+fn helper() {
+    let flowctl = Flowctl::new();
+    let registry = Registry::start_with(Transport::Plain, Access::Password);
+    let address = registry.address().to_string();
+    flowctl.write(".docker/config.json", r#"{"credsStore": "vault"}"#);
+    let asked = |text: &str| {
+        let path = with_program(&flowctl, "docker-credential-vault", text);
+        doctor_with(&flowctl, &format!("--registry {address}"), &[("PATH", &path)])
+    };
+    let (log, answer) = (flowctl.path("asked"), format!(r#"{{"Username": "{USERNAME}", "Secret": "{PASSWORD}"}}"#));
+    let said = asked(&format!("#!/bin/sh\necho $1 >> '{}'\necho '{answer}'\n", log.display()));
+    said.has(&address, "ok", "it takes the login that is kept", "");
+    assert_eq!(flowctl.read("asked"), "get\n");
+    let said = asked("#!/bin/sh\nexec sleep 600\n");
+    let words = "`docker-credential-vault` did not answer `get`";
+    said.has(&address, "failed", words, "it may wait for a key or a prompt");
 }
 
 fn unreadable_files() {
@@ -441,6 +530,23 @@ fn missing_variable() {
     let said = doctor_with(&flowctl, "orders.yaml", &[("N_ORDERS", "31337")]);
     said.has("variables", "ok", "N_ORDERS, RATE", "");
     assert!(!said.answer.stdout.contains("31337"), "a value is shown: {}", said.answer.stdout);
+}
+
+fn hidden_values() {
+    let flowctl = Flowctl::new();
+    let config = "type: postgres, config: {url: 'postgres://db.example/db', mode: upsert, key: '${TOKEN}'},";
+    let text = ORDERS.replace("count: 10", "count: '${QUOTED}'").replace("type: blackhole,", config);
+    flowctl.write("orders.yaml", text);
+    let token = "eyJhbGciOiJIUzI1NiJ9.".repeat(3);
+    let variables = [("QUOTED", "hush\"hush\\hush"), ("TOKEN", token.as_str())];
+    let said = doctor_with(&flowctl, "orders.yaml", &variables);
+    said.has("plan", "failed", "found \"${QUOTED}\"", "");
+    said.has("plan", "failed", "expected a list (`list<string>`), found \"${TOKEN}\"", "");
+    let mut validate = flowctl.command("validate orders.yaml");
+    let validated = Answer::of(validate.envs(variables).output().unwrap()).failure(&["${QUOTED}", "${TOKEN}"]);
+    for text in [&said.answer.stdout, &validated.stdout, &validated.stderr] {
+        assert!(!text.contains("hush") && !text.contains("eyJ"), "a value is shown: {text}");
+    }
 }
 
 /// A pipeline of a file into a file.

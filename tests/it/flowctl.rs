@@ -131,7 +131,18 @@ impl Answer {
     /// these texts on stderr, without a panic.
     #[track_caller]
     pub(crate) fn failure(self, wanted: &[&str]) -> Self {
-        assert_eq!(self.code, Some(1), "stderr: {}\nstdout: {}", self.stderr, first(&self.stdout));
+        self.ended(1, wanted)
+    }
+
+    /// As [`Self::failure`], with exit code 2: the command line means nothing.
+    #[track_caller]
+    pub(crate) fn misuse(self, wanted: &[&str]) -> Self {
+        self.ended(2, wanted)
+    }
+
+    #[track_caller]
+    fn ended(self, code: i32, wanted: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "stderr: {}\nstdout: {}", self.stderr, first(&self.stdout));
         assert!(!self.stderr.contains("panicked"), "stderr: {}", self.stderr);
         for text in wanted {
             assert!(self.stderr.contains(text), "no `{text}` in stderr: {}", self.stderr);

@@ -6,6 +6,7 @@ use libtest_mimic::Trial;
 
 use crate::fact;
 use crate::flowctl::Flowctl;
+use crate::terminal::Terminal;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -13,6 +14,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("help::the_first_page_ends_in_the_environment", environment),
         fact("help::every_command_is_run_by_a_case", cases),
         fact("help::lists_print_json", lists),
+        fact("help::without_colour_logs_have_none_on_a_terminal", colours),
     ]
 }
 
@@ -98,5 +100,20 @@ fn lists() {
             })
             .count();
         assert!(n_lists > 0, "no `{name}` in help");
+    }
+}
+
+fn colours() {
+    for (refusal, is_coloured) in [(None, true), (Some(""), true), (Some("1"), false)] {
+        let flowctl = Flowctl::new();
+        let mut command = flowctl.command("init --list-presets");
+        // what cannot be used is logged before the command begins
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1").env("FLOWCTL_TRACE_EVERY", "often");
+        command.envs(refusal.map(|value| ("NO_COLOR", value)));
+        let terminal = Terminal::sized(&flowctl, (200, 24), "$TERM");
+        terminal.start(&command);
+        terminal.shows(&["no traces are exported"]);
+        let screen = terminal.tmux(&["capture-pane", "-p", "-e"]);
+        assert_eq!(screen.contains("\u{1b}["), is_coloured, "NO_COLOR={refusal:?}: {screen:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use libtest_mimic::Trial;
 
+use crate::completions::shop;
 use crate::control_plane::server::Server;
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl, plugins};
@@ -49,7 +50,6 @@ fn words() {
 fn known_here() {
     let flowctl = Flowctl::new();
     flowctl.write("orders.yaml", "");
-    flowctl.write("cases/refunds/input.jsonl", "{}\n");
     offers(
         |arguments| flowctl.run_with_plugins(arguments),
         &[
@@ -61,7 +61,6 @@ fn known_here() {
             ("processors show ttp-procesor", "ttp-processor"),
             ("processors show blakhole", "blackhole"),
             ("processors init a --input example.oder.v1 --output example.order.v1", "example.order.v1"),
-            ("processors test --case refnuds", "refunds"),
             ("run ordres.yaml", "orders.yaml"),
             ("validate ./order.yaml", "orders.yaml"),
         ],
@@ -145,15 +144,7 @@ fn stored() {
 fn running() {
     let flowctl = Flowctl::new();
     let server = Server::start_with_plugins(&flowctl);
-    let text = "apiVersion: flowctl/v1
-kind: Pipeline
-metadata: {name: shop}
-spec:
-  sources: [{id: orders, type: generate, config: {type: example.order.v1, rate: 100}}]
-  processors: [{id: filter, plugin: order-filter, inputs: [orders]}]
-  sinks: [{id: out, type: blackhole, inputs: [filter]}]
-";
-    flowctl.write("shop.yaml", text);
+    shop(&flowctl);
     server.run("run shop.yaml --detach").success();
     let run = server.json("pipelines info shop")["id"].as_str().unwrap().to_owned();
     let slip = format!("pipelines info {}x", &run[..run.len() - 1]);

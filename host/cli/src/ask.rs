@@ -6,12 +6,12 @@
 
 mod keys;
 mod lines;
-mod terminal;
 
 use anyhow::Result;
 
 use self::keys::Keys;
 use self::lines::Lines;
+use crate::terminal;
 
 /// Puts questions to somebody.
 pub(crate) trait Asker {

@@ -57,8 +57,10 @@ pub(crate) fn answer() -> Option<ExitCode> {
     status::mute();
     std::panic::set_hook(Box::new(|_| {}));
     let here = std::env::current_dir().ok();
-    let completer = CompleteEnv::with_factory(command).var(VARIABLE).shells(SHELLS);
-    let answered = completer.try_complete(std::env::args_os(), here.as_deref());
+    let arguments = bash::arguments().unwrap_or_else(|| std::env::args_os().collect());
+    let line = Line::of(&arguments);
+    let completer = CompleteEnv::with_factory(|| command(line.as_ref())).var(VARIABLE).shells(SHELLS);
+    let answered = completer.try_complete(arguments, here.as_deref());
     Some(if answered.is_ok_and(|was_asked| was_asked) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -75,25 +77,30 @@ pub(crate) fn script(shell: Shell, program: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&script).trim().to_owned())
 }
 
-/// The command, with what is offered for its values.
-fn command() -> Command {
-    fn with_offers(command: Command) -> Command {
+/// The command, with what is offered for its values on a line.
+fn command(line: Option<&Line>) -> Command {
+    fn with_offers(command: Command, line: Option<&Line>) -> Command {
         // what is hidden is offered where there is nothing else: options do not stand between names
         let hidden = |arg: Arg| if arg.is_positional() { arg } else { arg.hide(true) };
-        command.mut_args(|arg| hidden(with_offer(arg))).mut_subcommands(with_offers)
+        command.mut_args(|arg| hidden(with_offer(arg, line))).mut_subcommands(|inner| with_offers(inner, line))
     }
     let mut command = Arguments::command();
     // with the options that clap adds
     command.build();
-    with_offers(command)
+    with_offers(command, line)
 }
 
-fn with_offer(arg: Arg) -> Arg {
+fn with_offer(arg: Arg, line: Option<&Line>) -> Arg {
+    let line = line.cloned();
     match offer(&arg) {
-        Some(Offer::Names(names)) => arg.add(ArgValueCompleter::new(move |current: &OsStr| known(names, current))),
-        Some(Offer::NamesOrFiles(names, extensions)) => {
-            arg.add(ArgValueCompleter::new(move |current: &OsStr| known_or_file(names, extensions, current)))
+        Some(Offer::Names(names)) => {
+            arg.add(ArgValueCompleter::new(move |current: &OsStr| known(names, line.as_ref(), current)))
         }
+        Some(Offer::NamesOrFiles(names, extensions)) => arg.add(ArgValueCompleter::new(move |current: &OsStr| {
+            let mut found = known(names, line.as_ref(), current);
+            found.extend(files(extensions).complete(current));
+            found
+        })),
         Some(Offer::Files([])) => arg.value_hint(ValueHint::FilePath),
         Some(Offer::Files(extensions)) => arg.add(ArgValueCompleter::new(files(extensions))),
         Some(Offer::Folders) => arg.value_hint(ValueHint::DirPath),
@@ -138,21 +145,15 @@ fn offer(arg: &Arg) -> Option<Offer> {
     })
 }
 
-/// The names that begin with what was typed.
-fn known(names: Names, current: &OsStr) -> Vec<CompletionCandidate> {
-    let Some(current) = current.to_str() else { return Vec::new() };
-    let Some(line) = Line::of(std::env::args_os()) else { return Vec::new() };
-    let found = names::within(LIMIT, names, &line).into_iter().filter(|(name, _)| name.starts_with(current));
+/// The names that begin with what was typed; not those that no line can hold.
+fn known(names: Names, line: Option<&Line>, current: &OsStr) -> Vec<CompletionCandidate> {
+    let (Some(current), Some(line)) = (current.to_str(), line) else { return Vec::new() };
+    let is_meant = |name: &str| name.starts_with(current) && !name.contains(char::is_control);
+    let found = names::within(LIMIT, names, line).into_iter().filter(|(name, _)| is_meant(name));
     let candidate = |(name, words): (String, String)| {
         CompletionCandidate::new(name).help((!words.is_empty()).then(|| words.into()))
     };
     found.map(candidate).collect()
-}
-
-fn known_or_file(names: Names, extensions: &'static [&'static str], current: &OsStr) -> Vec<CompletionCandidate> {
-    let mut found = known(names, current);
-    found.extend(files(extensions).complete(current));
-    found
 }
 
 fn files(extensions: &'static [&'static str]) -> PathCompleter {

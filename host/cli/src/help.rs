@@ -10,29 +10,30 @@ use clap::Command;
 const MAX_WIDTH: usize = 100;
 
 /// The variables that flowctl reads, and what for.
-pub(crate) const ENVIRONMENT: [(&str, &str); 22] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 23] = [
     ("FLOWCTL_PLUGINS", "Folders of plugins and `.wasm` files, with `:` between"),
     ("FLOWCTL_ENDPOINT", "Address of the control plane; `none` looks for none"),
     ("FLOWCTL_TOKEN", "Token that the control plane is asked with"),
-    ("FLOWCTL_CA", "File of authorities (PEM) to trust for a control plane at https"),
+    ("FLOWCTL_CA", "File of authorities (PEM) that a control plane is trusted by"),
     ("FLOWCTL_CERT", "File of the caller's certificate (PEM), in place of a token"),
     ("FLOWCTL_KEY", "File of that certificate's key (PEM)"),
-    ("FLOWCTL_CONFIG", "File of settings [default: config.yaml in $XDG_CONFIG_HOME/flowctl]"),
-    ("FLOWCTL_LOG", "What is logged, `info` or `flowctl_engine=debug` [default: warn]"),
+    ("FLOWCTL_CONFIG", "Settings [default: $XDG_CONFIG_HOME/flowctl/config.yaml]"),
+    ("FLOWCTL_LOG", "What is logged, such as `flowctl_engine=debug` [default: warn]"),
     ("FLOWCTL_LOG_FORMAT", "`json` logs lines of JSON"),
     ("FLOWCTL_TRACE_EVERY", "Of so many batches one is traced [default: 100]"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "Collector that traces are sent to, over gRPC; none are sent without"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "Collector of traces, over gRPC; without one none are sent"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same, which counts before it"),
     ("OTEL_SERVICE_NAME", "Name that traces are sent under [default: flowctl]"),
     ("OTEL_SDK_DISABLED", "`true` sends no traces"),
-    ("XDG_STATE_HOME", "Folder of state: checkpoints, dead letters [default: ~/.local/state]"),
+    ("XDG_STATE_HOME", "Folder of checkpoints, dead letters [default: ~/.local/state]"),
     ("XDG_DATA_HOME", "Folder of pulled plugins [default: ~/.local/share]"),
-    ("XDG_CACHE_HOME", "Folder of compiled plugins, which may be deleted [default: ~/.cache]"),
+    ("XDG_CACHE_HOME", "Folder of compiled plugins, for speed [default: ~/.cache]"),
     ("XDG_CONFIG_HOME", "Folder of settings [default: ~/.config]"),
     ("DOCKER_CONFIG", "Folder of docker's logins for registries [default: ~/.docker]"),
     ("COSIGN_PASSWORD", "Password of a signing key that is encrypted"),
     ("SOURCE_DATE_EPOCH", "Time that pushed artifacts bear, seconds since 1970"),
-    ("DATABASE_URL", "Where the sink `postgres` writes, if its configuration has no `url`"),
-    ("NO_COLOR", "Any value: no colours"),
+    ("DATABASE_URL", "Where the sink `postgres` writes if it has no `url`"),
+    ("NO_COLOR", "Any value that is not empty: no colours"),
 ];
 
 /// What exit codes say.

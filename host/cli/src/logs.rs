@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use crate::{status, traces};
+use crate::{status, terminal, traces};
 
 /// Where the lines of runs go, once there is a control plane in this process.
 static RUNS: OnceLock<LogLayer> = OnceLock::new();
@@ -25,9 +25,10 @@ pub(crate) fn start() {
     let filter = EnvFilter::try_from_env("FLOWCTL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let lines = fmt::layer().with_writer(|| status::Log);
     let is_json = std::env::var("FLOWCTL_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json"));
+    let is_coloured = std::io::stderr().is_terminal() && terminal::has_colour();
     let lines = match is_json {
         true => lines.json().with_current_span(true).with_span_list(false).with_ansi(false).boxed(),
-        false => lines.with_ansi(std::io::stderr().is_terminal()).compact().boxed(),
+        false => lines.with_ansi(is_coloured).compact().boxed(),
     };
     let runs = OfRuns.with_filter(LevelFilter::INFO);
     let (spans, fault) = match traces::start() {

@@ -16,6 +16,7 @@ mod report;
 mod session;
 mod state;
 mod status;
+mod terminal;
 mod traces;
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
-//! What commands print to stdout: tables for people, JSON and YAML for programs.
+//! What commands print to stdout: tables for people, JSON and YAML for programs; and how a
+//! text becomes a line, several of them, or a word.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 
 use anyhow::{Context, Result};
@@ -39,6 +41,25 @@ pub(crate) fn value<T: Serialize>(format: Format, value: &T, table: impl FnOnce(
         Format::Json => line(serde_json::to_string_pretty(value).context("cannot write JSON")?),
         Format::Yaml => line(serde_saphyr::to_string(value).context("cannot write YAML")?.trim_end()),
     }
+}
+
+/// `text` on one line: what white space is in it is single spaces.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first sentence of `text` on one line, without its full stop.
+pub(crate) fn first_sentence(text: &str) -> String {
+    let line = one_line(text);
+    let end = line.find(". ").unwrap_or(line.len());
+    line[..end].trim_end_matches('.').to_owned()
+}
+
+/// `word` as a shell takes it, in quotes where it has to be. What acts on a terminal or ends
+/// a line is replaced: a command is shown, and pasted.
+pub(crate) fn shell_word(word: impl AsRef<OsStr>) -> String {
+    let shown = plain(&word.as_ref().to_string_lossy()).replace(['\n', '\t'], "\u{fffd}");
+    shlex::try_quote(&shown).expect("it has no NUL, which acts on a terminal").into_owned()
 }
 
 /// Breaks `text` at spaces into lines of at most `width` characters; a longer word stays
@@ -83,5 +104,33 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = vec![vec!["→ ttp".to_owned(), "x".to_owned()], vec!["a".to_owned(), "longer".to_owned()]];
         assert_eq!(table(&["ID", "TYPE"], &rows), "ID     TYPE\n→ ttp  x\na      longer\n");
+    }
+
+    #[test]
+    fn a_sentence_ends_at_its_full_stop_and_not_within_a_word() {
+        for (text, wanted) in [
+            ("Reads a.b\n  and c. Then stops.", "Reads a.b and c"),
+            ("One\r\nalone.", "One alone"),
+            ("none", "none"),
+            ("", ""),
+        ] {
+            assert_eq!(first_sentence(text), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_shell_reads_a_word_as_it_was() {
+        for (word, wanted) in [
+            ("sub/orders.yaml", "sub/orders.yaml"),
+            ("my orders.yaml", "'my orders.yaml'"),
+            ("a;b", "'a;b'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), wanted);
+        }
+        for word in ["it's $(here)", "a\\b", "!x", "ä~"] {
+            assert_eq!(shlex::split(&shell_word(word)).unwrap(), [word]);
+        }
+        assert_eq!(shell_word("a\nb\u{1b}[2J\0"), "'a\u{fffd}b\u{fffd}[2J\u{fffd}'");
     }
 }

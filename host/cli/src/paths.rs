@@ -1,8 +1,9 @@
 //! Where flowctl keeps its files, the XDG base directories, and reading and writing small ones.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// `$XDG_CACHE_HOME/flowctl`, else `~/.cache/flowctl`; none without a home.
@@ -64,16 +65,17 @@ pub(crate) fn read_text(path: &Path, max_bytes: u64) -> io::Result<String> {
 pub(crate) enum Existing {
     /// It stays, and writing fails.
     Kept,
-    /// It is replaced: whoever reads it finds the old or the new text, its permissions stay.
+    /// It is replaced: whoever reads it finds the old or the new text. Its permissions stay, and
+    /// its owner and group where they can. What a link leads to is meant.
     Replaced,
 }
 
 /// Writes a file as a whole: after a failure, or a power cut, it is as it was before.
 pub(crate) fn write_text(path: &Path, text: &str, existing: Existing) -> io::Result<()> {
-    // what a link leads to is meant
-    let target = std::fs::canonicalize(path);
-    let is_there = target.is_ok();
-    let path = target.unwrap_or_else(|_| path.to_owned());
+    let path = match existing {
+        Existing::Kept => path.to_owned(),
+        Existing::Replaced => led_to(path)?,
+    };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}", std::process::id()));
@@ -81,8 +83,9 @@ pub(crate) fn write_text(path: &Path, text: &str, existing: Existing) -> io::Res
     let _ = std::fs::remove_file(&temporary);
     let write = || {
         let mut file = File::create_new(&temporary)?;
-        if is_there {
-            file.set_permissions(std::fs::metadata(&path)?.permissions())?;
+        if let Ok(before) = std::fs::metadata(&path) {
+            keep_owner(&file, &before);
+            file.set_permissions(before.permissions())?;
         }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -104,8 +107,32 @@ pub(crate) fn write_text(path: &Path, text: &str, existing: Existing) -> io::Res
     written
 }
 
+/// The file that `path` leads to. It may not be there.
+fn led_to(path: &Path) -> io::Result<PathBuf> {
+    match std::fs::canonicalize(path) {
+        // links that end in nothing do not go round in a circle
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut path = path.to_owned();
+            while let Ok(next) = std::fs::read_link(&path) {
+                path = path.parent().unwrap_or(Path::new("")).join(next);
+            }
+            Ok(path)
+        }
+        found => found,
+    }
+}
+
+/// Gives a new file to whom the one before it belonged, as far as that is allowed.
+fn keep_owner(file: &File, before: &Metadata) {
+    let (owner, group) = (before.uid(), before.gid());
+    // a group is one's own to choose from, an owner is not
+    let _ = fchown(file, Some(owner), Some(group)).or_else(|_| fchown(file, None, Some(group)));
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
     use super::*;
 
     #[test]
@@ -118,10 +145,44 @@ mod tests {
         assert_eq!((error.kind(), names()), (io::ErrorKind::AlreadyExists, 1));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
         let link = folder.path().join("link");
-        std::os::unix::fs::symlink("a.yaml", &link).unwrap();
+        symlink("a.yaml", &link).unwrap();
         write_text(&link, "two", Existing::Replaced).unwrap();
         assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), names()), ("two", 2));
         assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_written_also_where_there_is_nothing_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("real")).unwrap();
+        symlink("real/a.yaml", path("near")).unwrap();
+        symlink(path("near"), path("far")).unwrap();
+        let error = write_text(&path("far"), "kept", Existing::Kept).unwrap_err();
+        assert_eq!((error.kind(), path("real/a.yaml").exists()), (io::ErrorKind::AlreadyExists, false));
+        write_text(&path("far"), "one", Existing::Replaced).unwrap();
+        assert!(path("far").is_symlink() && path("near").is_symlink());
+        assert_eq!(std::fs::read_to_string(path("real/a.yaml")).unwrap(), "one");
+        symlink("circle", path("circle")).unwrap();
+        write_text(&path("circle"), "lost", Existing::Replaced).unwrap_err();
+        assert!(path("circle").is_symlink());
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_permissions_owner_and_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        std::fs::write(&path, "one").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        // root alone may give it away; others see that it stays theirs
+        let _ = chown(&path, Some(1), Some(1));
+        let facts = || {
+            let metadata = std::fs::metadata(&path).unwrap();
+            (metadata.mode(), metadata.uid(), metadata.gid())
+        };
+        let before = facts();
+        write_text(&path, "two", Existing::Replaced).unwrap();
+        assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), facts()), ("two", before));
     }
 
     #[test]

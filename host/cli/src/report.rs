@@ -35,11 +35,24 @@ impl Hinted {
         anyhow::Error::new(Self { message: message.into(), hint: hint.into(), code: None })
     }
 
+    /// What the command line says cannot be done at all: the command ends as it does where an option
+    /// is unknown.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        let message = message.into();
+        let hinted = Self { message: message.clone(), hint: hint.into(), code: None };
+        anyhow::Error::new(WrongUsage(message)).context(hinted)
+    }
+
     /// An error of its own that has a code.
     pub(crate) fn coded(code: Code, message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self { message: message.into(), hint: hint.into(), code: Some(code) })
     }
 }
+
+/// A command line that means nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
 
 /// An error that has a code, and of which it is not known what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -137,13 +150,14 @@ fn crashed(fault: &RunFault) -> Option<Code> {
     matches!(fault, RunFault::Crashed { .. }).then_some(Code::PluginCrashed)
 }
 
-/// Prints `error` to stderr.
+/// Prints `error` to stderr. Answers 2 for wrong usage, as the parser of the command line does, and
+/// 1 for any other.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
-    if is_closed_pipe(error) {
-        return ExitCode::FAILURE;
+    if !is_closed_pipe(error) {
+        status::say(&text(error));
     }
-    status::say(&text(error));
-    ExitCode::FAILURE
+    let is_usage = error.chain().any(|cause| cause.is::<WrongUsage>());
+    if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// The whole report, without a line break at its end.
@@ -190,6 +204,7 @@ mod tests {
         assert_eq!(found(hinted(Some("stop it".into()), held())).split(": ").next(), Some("error[state-in-use]"));
         assert_eq!(found(Hinted::coded(Code::LockMismatch, "other", "lock")), "error[lock-mismatch]: other");
         assert_eq!(found(Hinted::error("plain", "do")), "error: plain");
+        assert_eq!(text(&Hinted::usage("plain", "do")), "error: plain\nhint: do");
         let several = [(Some(Code::NoChain), "a".to_owned(), None), (None, "b".to_owned(), Some("c".to_owned()))];
         assert_eq!(text(&all(several).unwrap_err()), "error[no-chain]: a\nerror: b\nhint: c");
     }

@@ -1,12 +1,11 @@
 //! Why a call gave no answer.
 
+use flowctl_proto::error_metadata;
+use flowctl_types::Tie;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::TargetError;
-
-/// The key of an error's metadata behind which its code stands.
-const NAMED: &str = "code";
 
 /// Why a call gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +45,9 @@ pub enum ClientError {
         faults: Vec<String>,
         /// The code of the error, where it said one that is known here.
         named: Option<flowctl_types::Code>,
+        /// The chains among which a pipeline that was submitted leaves it open which one is meant,
+        /// where nothing else is wrong with it.
+        tie: Option<Box<Tie>>,
     },
 }
 
@@ -103,7 +105,8 @@ impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         if let Some(cause) = transport_cause(&status) {
             let message = format!("the connection to the control plane broke: {cause}");
-            return Self::Refused { code: Code::Unavailable, message, hint: None, faults: Vec::new(), named: None };
+            let (faults, code) = (Vec::new(), Code::Unavailable);
+            return Self::Refused { code, message, hint: None, faults, named: None, tie: None };
         }
         let details = status.get_error_details();
         let hint = details.localized_message().map(|said| said.message.clone()).filter(|hint| !hint.is_empty());
@@ -113,8 +116,10 @@ impl From<Status> for ClientError {
             "" => format!("the control plane answered `{}`", status.code()),
             said => said.to_owned(),
         };
-        let named = details.error_info().and_then(|info| flowctl_types::Code::from_name(info.metadata.get(NAMED)?));
-        Self::Refused { code: status.code(), message, hint, faults, named }
+        let said = |key| details.error_info()?.metadata.get(key);
+        let named = said(error_metadata::CODE).and_then(|name| flowctl_types::Code::from_name(name));
+        let tie = said(error_metadata::TIE).and_then(|tie| serde_json::from_str(tie).ok());
+        Self::Refused { code: status.code(), message, hint, faults, named, tie }
     }
 }
 

@@ -21,5 +21,13 @@ pub mod stellar {
     include!("generated/stellar.v1.rs");
 }
 
+/// What an error's `google.rpc.ErrorInfo` has in its metadata, by key.
+pub mod error_metadata {
+    /// The code of the error, which `flowctl explain` knows.
+    pub const CODE: &str = "code";
+    /// The chains among which a pipeline leaves it open which one is meant, as JSON.
+    pub const TIE: &str = "tie";
+}
+
 /// All protocol files, for reflection: an encoded `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptors.bin");

@@ -15,5 +15,5 @@ pub use dead_letter::dead_letter_schema;
 pub use diff::{Aspect, Diff, NodeChange, diff};
 pub use flowctl_intent::{OnFailure, Retry};
 pub use model::{CallLimits, Component, Edge, Grants, Node, Route, Settings, Topology};
-pub use plan::{Tie, declaration_faults, is_wanting, node_ids, plan, tie};
+pub use plan::{declaration_faults, is_wanting, node_ids, plan, tie};
 pub use suggest::{Chains, Link, Part, SuggestError, Wish, suggest};

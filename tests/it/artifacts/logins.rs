@@ -11,6 +11,7 @@ use libtest_mimic::Trial;
 use super::market::{Market, assert_nothing_held, held, order_filter, run_orders, store};
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl};
+use crate::terminal::Terminal;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -20,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("artifacts::what_docker_kept_is_used_and_the_rest_of_its_file_stays", of_docker),
         fact("artifacts::a_credential_helper_keeps_logins_and_its_secrets_stay_with_it", helper),
         fact("artifacts::a_helper_that_fails_is_named_without_what_it_knows", failing_helper),
+        fact("artifacts::ctrl_c_at_the_password_leaves_a_terminal_that_shows_what_is_typed", interrupted),
         fact("artifacts::a_password_is_in_no_log_no_error_and_no_process_list", unseen),
     ]
 }
@@ -240,4 +242,18 @@ fn unseen() {
             .iter()
             .any(|passage| passage.header("authorization") == Some(&format!("Basic {basic}")))
     );
+}
+
+fn interrupted() {
+    let flowctl = Flowctl::new();
+    let terminal = Terminal::new(&flowctl);
+    let login = flowctl.command("login registry.example --username ada");
+    terminal.start_and(&login, "; echo \"code: $?\"");
+    terminal.shows(&["Password of ada at registry.example:"]);
+    terminal.types(PASSWORD);
+    terminal.press("C-c");
+    terminal.shows(&["no password was given", "code: 1"]);
+    assert!(!terminal.has_ended().contains(PASSWORD));
+    terminal.types("seen again");
+    terminal.shows(&["next> seen again"]);
 }

@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("authoring::a_missing_toolchain_is_told_how_to_get_it", no_toolchain),
         fact("authoring::what_does_not_compile_fails_with_what_the_compiler_says", broken),
         fact("authoring::a_missing_sdk_is_told_where_it_is", no_sdk),
+        fact("authoring::a_crate_has_its_own_settings_wherever_it_is_built_from", own_settings),
     ]
 }
 
@@ -101,8 +102,18 @@ fn no_sdk() {
         "[source.crates-io]\nreplace-with = \"empty\"\n\n[source.empty]\ndirectory = \"crates\"\n",
     );
     author.flowctl.write("far-orders/crates/README.md", "");
-    let answer = Answer::of(
-        author.command("processors build .").current_dir(author.flowctl.path("far-orders")).output().unwrap(),
-    );
-    answer.failure(&["cargo cannot use", "flowctl-sdk = { path = "]);
+    // what cargo says is looked into, and has no colours then
+    let mut command = author.command("processors build far-orders");
+    let answer = Answer::of(command.env("CARGO_TERM_COLOR", "always").output().unwrap())
+        .failure(&["cargo cannot use", "flowctl-sdk = { path = "]);
+    assert!(!answer.stderr.contains(['\u{fffd}', '\u{1b}']), "{}", answer.stderr);
+}
+
+fn own_settings() {
+    let author = Author::of_orders("own-orders");
+    author.flowctl.write("own-orders/.cargo/config.toml", "[build]\ntarget-dir = \"elsewhere\"\n");
+    std::fs::rename(author.flowctl.path("own-orders/target"), author.flowctl.path("own-orders/elsewhere")).unwrap();
+    let built = author.run("processors build own-orders").success();
+    let component = "own-orders/elsewhere/wasm32-wasip2/release/own_orders.wasm";
+    assert!(built.stdout.contains(component), "{}", built.stdout);
 }

@@ -1,9 +1,14 @@
 //! Golden cases: what passes, what fails and how that reads, and cases that cannot be run.
 
+use std::fs::{self, File};
+use std::process::Stdio;
+
 use libtest_mimic::Trial;
 
 use super::Author;
+use crate::control_plane::server::{signal, until};
 use crate::fact;
+use crate::flowctl::Answer;
 
 /// Passes large orders with twice the total, refuses those without a currency, and breaks on
 /// one.
@@ -18,6 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("authoring::a_case_that_cannot_be_run_is_named_with_its_line", unusable),
         fact("authoring::configuration_and_several_types_go_into_cases", configured),
         fact("authoring::a_crate_without_cases_is_told_how_to_make_one", none),
+        fact("authoring::cases_are_those_of_the_crate_however_it_is_named", by_manifest),
+        fact("authoring::a_case_that_is_interrupted_is_neither_blessed_nor_followed_by_others", interrupted),
     ]
 }
 
@@ -150,6 +157,48 @@ pub mod two_kinds {
 
 fn none() {
     let author = Author::of_orders("caseless");
-    std::fs::remove_dir_all(author.flowctl.path("caseless/cases")).unwrap();
+    fs::remove_dir_all(author.flowctl.path("caseless/cases")).unwrap();
     author.run("processors test caseless").failure(&["there is no case in `caseless/cases`", "cases/NAME/input.jsonl"]);
+}
+
+fn by_manifest() {
+    let author = Author::of_orders("pointed-orders");
+    let tested = author.run("processors test pointed-orders/Cargo.toml").success();
+    assert_eq!(tested.stdout, "ok       first: 1 out, 0 rejected\n");
+    let misspelled = author.run("processors test pointed-orders --case frist");
+    misspelled.failure(&["did you mean `first`"]);
+    author.flowctl.write("none/README.md", "");
+    author.run("processors test none").failure(&["there is no crate in `none`: it has no Cargo.toml"]);
+}
+
+fn interrupted() {
+    const N_CASES: usize = 20;
+    const N_EVENTS: usize = 5_000;
+    let author = Author::of_orders("slow-orders");
+    let flowctl = &author.flowctl;
+    author.write_processor(
+        "slow-orders",
+        "for turn in 0..50_000 { std::hint::black_box(turn); }
+            out.emit(order);",
+    );
+    fs::remove_dir_all(flowctl.path("slow-orders/cases")).unwrap();
+    let folder = |number: usize| format!("slow-orders/cases/case-{number:02}");
+    for number in 0..N_CASES {
+        flowctl.write(&format!("{}/input.jsonl", folder(number)), order("o-1", 100, "EUR").repeat(N_EVENTS));
+    }
+    let mut command = author.command("processors test slow-orders --bless");
+    command.stdout(File::create(flowctl.path("out")).unwrap()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    until("the first case is over", || flowctl.read("out").contains("case-00").then_some(()));
+    signal(child.id(), "-INT");
+    let answer = Answer::of(child.wait_with_output().unwrap());
+    answer.failure(&["error: stopped before the case was over"]);
+    let n_lines = |number| {
+        let expected = fs::read_to_string(flowctl.path(&folder(number)).join("expected.jsonl"));
+        expected.ok().map(|text| text.lines().count())
+    };
+    let blessed: Vec<usize> = (0..N_CASES).map_while(n_lines).collect();
+    assert!(blessed.len() < N_CASES && blessed.iter().all(|n_lines| *n_lines == N_EVENTS), "{blessed:?}");
+    assert_eq!(flowctl.read("out").lines().count(), blessed.len());
+    assert_eq!((blessed.len()..N_CASES).find_map(n_lines), None);
 }

@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("authoring::dev_hands_the_state_over_and_refuses_what_cannot_take_it", stateful),
         fact("authoring::dev_finds_the_crate_by_name_and_follows_the_pipeline's_file", by_name),
         fact("authoring::dev_refuses_a_pipeline_that_does_not_run_the_crate", another),
+        fact("authoring::dev_gives_up_a_build_that_hangs_and_tells_of_one_that_is_killed", hanging),
     ]
 }
 
@@ -211,6 +212,8 @@ spec:
     flowctl.write("shop.yaml", pipeline.replace("via: [named-orders]", "via: [unnamed-orders]"));
     let said = says(flowctl, "the pipeline goes on as it was");
     assert!(said.contains("unnamed-orders"), "{said}");
+    std::fs::remove_file(flowctl.path("shop.yaml")).unwrap();
+    says(flowctl, "cannot read pipeline `shop.yaml`");
     dev.interrupt(flowctl);
 }
 
@@ -228,6 +231,61 @@ spec:
     let answer = author.run("processors dev shop.yaml --crate other-orders");
     answer.failure(&["no node of `shop` runs the crate `other-orders`", "`plugin: other-orders`"]);
     author.run("processors dev missing.yaml --crate other-orders").failure(&["cannot read pipeline `missing.yaml`"]);
-    author.run("processors dev - --crate other-orders").failure(&["standard input cannot be watched"]);
+    author.run("processors dev - --crate other-orders").misuse(&["standard input cannot be watched"]);
     author.run("processors dev shop.yaml").failure(&["there is no crate in `.`"]);
+}
+
+fn hanging() {
+    let author = Author::of_orders("stuck-orders");
+    let flowctl = &author.flowctl;
+    flowctl.write(
+        "shop.yaml",
+        "apiVersion: flowctl/v1
+kind: Pipeline
+metadata: {name: shop}
+spec:
+  checkpoint: {interval: 100ms}
+  sources: [{id: orders, type: generate, config: {type: example.order.v1, rate: 100}}]
+  processors: [{id: stuck, plugin: stuck-orders, inputs: [orders]}]
+  sinks: [{id: out, type: sqlite, config: {path: shop.db}, inputs: [stuck]}]
+",
+    );
+    let dev = Dev::start(&author, "", "shop.yaml --crate stuck-orders");
+    until("orders are there", || (!rows(flowctl).is_empty()).then_some(()));
+
+    flowctl.write(
+        "stuck-orders/build.rs",
+        "fn main() {
+    std::fs::write(\"pid.new\", std::process::id().to_string()).unwrap();
+    std::fs::rename(\"pid.new\", \"pid\").unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+",
+    );
+    let pid = until("it hangs", || std::fs::read_to_string(flowctl.path("stuck-orders/pid")).ok());
+    says(flowctl, "still building `stuck-orders`");
+
+    let killer = "fn main() {
+    let cargo = std::os::unix::process::parent_id().to_string();
+    std::process::Command::new(\"kill\").args([\"-9\", &cargo]).status().unwrap();
+}
+";
+    flowctl.write("stuck-orders/build.rs", killer);
+    says(flowctl, "given up: the source has changed");
+    until("what cargo started is gone", || is_gone(&pid).then_some(()));
+    says(flowctl, "cargo was ended by signal 9");
+    says(flowctl, "the pipeline goes on with `stuck-orders` as it was");
+
+    std::fs::remove_file(flowctl.path("stuck-orders/build.rs")).unwrap();
+    author.write_processor("stuck-orders", &noted("second"));
+    until("the next one builds", || rows(flowctl).iter().any(|row| row.1 == "second").then_some(()));
+    dev.interrupt(flowctl);
+}
+
+/// Whether a process has ended; nobody may have asked yet how.
+fn is_gone(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
 }

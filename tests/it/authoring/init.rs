@@ -150,8 +150,8 @@ fn names() {
     for name in ["Orders", "1st", "a_b", "a--b", "a-", &"a".repeat(64)] {
         author.init(name, ORDERS).failure(&["cannot name a processor", "big-orders"]);
     }
-    for name in ["match", "core", "flowctl-sdk"] {
-        author.init(name, ORDERS).failure(&["Rust keeps it", &format!("`{name}-processor`")]);
+    for name in ["match", "true", "core", "flowctl-sdk", "tests", "null", "events", "out"] {
+        author.init(name, ORDERS).failure(&["it is something else in Rust", &format!("`{name}-processor`")]);
     }
 }
 

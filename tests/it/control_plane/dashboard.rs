@@ -1,16 +1,20 @@
 //! `flowctl dashboard` on a terminal: one that `tmux` emulates.
 
+use flowctl_test_support::Certificates;
 use libtest_mimic::Trial;
 
-use super::policies::everything_at;
+use super::policies::{everything_at, token};
 use super::server::{Server, signal, until};
+use super::tenants::secured;
+use super::watches::endless;
 use crate::fact;
-use crate::flowctl::{Flowctl, guests, plugins};
+use crate::flowctl::{Answer, Flowctl, guests, plugins};
 use crate::terminal::Terminal;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("dashboard::an_operator_watches_changes_and_stops_a_pipeline", operate),
+        fact("dashboard::a_viewer_looks_from_afar_and_changes_nothing", afar),
         fact("dashboard::keys_are_heard_while_the_control_plane_hangs", hanging),
         fact("dashboard::whatever_ends_it_gives_the_terminal_back", ended),
         fact("dashboard::without_a_terminal_it_says_so", no_terminal),
@@ -86,6 +90,30 @@ fn operate() {
     assert!(!screen.contains("stopped"), "the screen is as it was before:\n{screen}");
 }
 
+fn afar() {
+    let flowctl = Flowctl::new();
+    let certificates = Certificates::make(&flowctl.path(""), &["localhost"]);
+    let [operator, viewer] = ["operator", "viewer"].map(|role| token(&flowctl, "default", role, ""));
+    let server = secured(&flowctl, &certificates);
+    let port = server.address().rsplit(':').next().unwrap();
+    let command_of = |token: &str, arguments: &str| {
+        let mut command = flowctl.command(&format!("{arguments} --control-plane https://localhost:{port}"));
+        command.env("FLOWCTL_CA", &certificates.authority).env("FLOWCTL_TOKEN", token);
+        command
+    };
+    endless(&flowctl);
+    Answer::of(command_of(&operator, "run endless.yaml --detach").output().unwrap()).success();
+    let terminal = Terminal::new(&flowctl);
+    terminal.start(&command_of(&viewer, "dashboard"));
+    terminal.shows(&["● connected", "▸ endless", "● running"]);
+    terminal.press("Enter");
+    terminal.shows(&["endless ● running", "orders", "out", "/s"]);
+    terminal.press("s");
+    terminal.shows(&["Stop `endless`?"]);
+    terminal.press("y");
+    terminal.shows(&["the role `viewer` may not do that", "endless ● running"]);
+}
+
 fn hanging() {
     let flowctl = Flowctl::new();
     let server = server(&flowctl);
@@ -116,14 +144,22 @@ fn ended() {
         terminal.types("clear");
         terminal.press("Enter");
     };
+    terminal.tmux(&["pipe-pane", &format!("cat > '{}'", flowctl.path("written").display())]);
+    let written = || String::from_utf8_lossy(&std::fs::read(flowctl.path("written")).unwrap_or_default()).into_owned();
     terminal.start(&server.command_at("dashboard bytes"));
     terminal.shows(&["bytes ● running", "guest"]);
     for (width, height) in [("200", "50"), ("20", "5"), ("40", "10"), ("3", "1"), ("80", "24")] {
         terminal.tmux(&["resize-window", "-x", width, "-y", height]);
     }
     terminal.shows(&["bytes ● running", "guest", "1 Node"]);
+    let n_cleared = || written().matches("\u{1b}[2J").count();
+    let n_before = n_cleared();
+    terminal.press("C-l");
+    until("it is drawn anew", || (n_cleared() > n_before).then_some(()));
+    terminal.shows(&["bytes ● running", "guest", "1 Node"]);
     signal(terminal.children()[0], "-TERM");
     is_cooked();
+    assert!(!written().contains("\u{1b}[6n"), "a terminal that does not say where its cursor is would be waited for");
     terminal.start(&server.command_at("dashboard bytes"));
     terminal.shows(&["bytes ● running"]);
     terminal.press("C-c");

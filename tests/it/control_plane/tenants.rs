@@ -157,7 +157,7 @@ fn beyond() {
 }
 
 /// A server with TLS that other machines reach.
-fn secured<'f>(flowctl: &'f Flowctl, certificates: &Certificates) -> Server<'f> {
+pub(super) fn secured<'f>(flowctl: &'f Flowctl, certificates: &Certificates) -> Server<'f> {
     let arguments = format!(
         "--tls-cert {} --tls-key {} --client-ca {}",
         certificates.certificate.display(),

@@ -260,7 +260,7 @@ fn watched() {
     let mut command = flowctl.command("run shop.yaml --watch");
     command.env("FLOWCTL_PLUGINS", plugins());
     follows(&flowctl, command);
-    flowctl.run("run - --watch").failure(&["standard input cannot be watched"]);
+    flowctl.run("run - --watch").misuse(&["standard input cannot be watched"]);
 }
 
 fn watched_with_plugins() {

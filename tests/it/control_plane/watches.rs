@@ -19,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A pipeline that makes orders without end.
-fn endless(flowctl: &Flowctl) {
+pub(super) fn endless(flowctl: &Flowctl) {
     flowctl.write(
         "endless.yaml",
         "apiVersion: flowctl/v1

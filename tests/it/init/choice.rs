@@ -5,6 +5,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 
 use super::two_ways;
+use crate::control_plane::server::Server;
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl};
 use crate::terminal::Terminal;
@@ -36,6 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("init::a_chain_is_chosen_and_written_into_the_file", written),
         fact("init::a_chain_is_chosen_for_one_run", once),
+        fact("init::a_chain_is_chosen_for_a_control_plane", submitted),
         fact("init::nobody_is_asked_in_a_pipe_or_quietly", unasked),
         fact("init::whoever_leaves_the_choice_sees_the_list", left),
     ]
@@ -65,6 +67,11 @@ fn choose(terminal: &Terminal<'_>) {
     terminal.shows(&["▸ write `via: [ttp-prozessor]` into p.yaml", "take it for this run only"]);
 }
 
+/// The pipeline with the second chain.
+fn chosen() -> String {
+    PIPELINE.replace("  # into a file\n", "  via: [ttp-prozessor]\n  # into a file\n")
+}
+
 fn n_rows(flowctl: &Flowctl) -> i64 {
     let database = rusqlite::Connection::open(flowctl.path("rows.db")).unwrap();
     database.query_row("SELECT count(*) FROM stellar_token_transfer_v1", [], |row| row.get(0)).unwrap()
@@ -84,8 +91,7 @@ fn written() {
     terminal.press("Enter");
     terminal.shows(&["Wrote `via` into `p.yaml`", "Discovered chain: stellar-ledgers → ttp-prozessor → sqlite"]);
     terminal.has_ended();
-    let wanted = PIPELINE.replace("  # into a file\n", "  via: [ttp-prozessor]\n  # into a file\n");
-    assert_eq!(flowctl.read("p.yaml"), wanted);
+    assert_eq!(flowctl.read("p.yaml"), chosen());
     assert!(n_rows(&flowctl) > 0);
     Answer::of(run(&flowctl, "run p.yaml").output().unwrap()).success();
 }
@@ -102,6 +108,28 @@ fn once() {
     terminal.has_ended();
     assert_eq!(flowctl.read("p.yaml"), PIPELINE);
     assert!(n_rows(&flowctl) > 0);
+}
+
+fn submitted() {
+    let flowctl = pipeline();
+    let server = Server::new(&flowctl, "--plugins plugins").and_start();
+    server.run("run p.yaml").failure(&LIST);
+    let terminal = Terminal::new(&flowctl);
+    terminal.start(&server.command_at("run p.yaml"));
+    choose(&terminal);
+    terminal.press("Down");
+    terminal.shows(&["▸ take it for this run only"]);
+    terminal.press("Enter");
+    terminal.shows(&["Discovered chain: stellar-ledgers → ttp-prozessor → sqlite", "Completed `transfers`"]);
+    terminal.has_ended();
+    assert_eq!(flowctl.read("p.yaml"), PIPELINE);
+    terminal.clear();
+    terminal.start(&server.command_at("run p.yaml --fresh"));
+    choose(&terminal);
+    terminal.press("Enter");
+    terminal.shows(&["Wrote `via` into `p.yaml`", "Completed `transfers`"]);
+    terminal.has_ended();
+    assert_eq!(flowctl.read("p.yaml"), chosen());
 }
 
 fn unasked() {

@@ -4,6 +4,7 @@
 use libtest_mimic::Trial;
 
 use super::{is_expected, two_ways};
+use crate::delivery::SmallDisk;
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl};
 
@@ -17,8 +18,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("init::several_chains_are_listed_where_nobody_can_choose", several_chains),
         fact("init::a_file_that_is_there_is_replaced_by_force_only", replaced),
         fact("init::a_place_that_cannot_be_written_is_named", places),
+        fact("init::settings_that_need_each_other_may_be_set_in_any_order", any_order),
         fact("init::secrets_are_neither_written_nor_repeated", secrets),
         fact("init::the_plugins_of_flags_are_those_of_the_next_command", next_command),
+        fact("init::a_command_to_paste_is_quoted", quoted),
     ]
 }
 
@@ -52,10 +55,22 @@ fn every_flag() {
     assert!(printed.contains("\"asset\""), "{printed}");
 }
 
+/// What was said cannot be done.
 #[track_caller]
 fn fails(arguments: &str, wanted: &[&str]) {
+    writes_nothing(arguments, |answer| answer.failure(wanted));
+}
+
+/// Not enough was said.
+#[track_caller]
+fn lacks(arguments: &str, wanted: &[&str]) {
+    writes_nothing(arguments, |answer| answer.misuse(wanted));
+}
+
+#[track_caller]
+fn writes_nothing(arguments: &str, refused: impl FnOnce(Answer) -> Answer) {
     let flowctl = Flowctl::new();
-    let answer = flowctl.run_with_plugins(&format!("init {arguments}")).failure(wanted);
+    let answer = refused(flowctl.run_with_plugins(&format!("init {arguments}")));
     assert_eq!(answer.stdout, "");
     assert!(answer.stderr.contains("hint: "), "{}", answer.stderr);
     let files: Vec<_> = std::fs::read_dir(flowctl.path("")).unwrap().collect();
@@ -63,15 +78,15 @@ fn fails(arguments: &str, wanted: &[&str]) {
 }
 
 fn missing() {
-    fails("", &["nothing says what is to be made", "`--from TYPE`", "--list-presets"]);
-    fails("--to stdout", &["`--from TYPE` is missing", "stellar.ledger.v1"]);
-    fails("--from stellar.ledger.v1", &["`--source SOURCE` is missing", "stellar-ledgers, stellar-rpc"]);
-    fails("--from example.order.v1 --source generate", &["`--to SINK` is missing", "postgres"]);
+    lacks("", &["nothing says what is to be made", "`--from TYPE`", "--list-presets"]);
+    lacks("--to stdout", &["`--from TYPE` is missing", "stellar.ledger.v1"]);
+    lacks("--from stellar.ledger.v1", &["`--source SOURCE` is missing", "stellar-ledgers, stellar-rpc"]);
+    lacks("--from example.order.v1 --source generate", &["`--to SINK` is missing", "postgres"]);
     let ledgers = "--from stellar.ledger.v1 --source stellar-ledgers --to sqlite";
     fails(ledgers, &["`path` is missing: name a file", "`--set stellar-ledgers.KEY=VALUE`"]);
     let generated = format!("{ledgers} --set stellar-ledgers.generate={{}}");
-    fails(&generated, &["`--set ttp-processor.network=VALUE` is missing", "The network of the ledgers"]);
-    fails(&format!("{generated} --set ttp-processor.network=testnet"), &["`--set sqlite.path=VALUE` is missing"]);
+    lacks(&generated, &["`--set ttp-processor.network=VALUE` is missing", "The network of the ledgers"]);
+    lacks(&format!("{generated} --set ttp-processor.network=testnet"), &["`--set sqlite.path=VALUE` is missing"]);
 }
 
 fn wrong() {
@@ -121,22 +136,49 @@ fn replaced() {
     let answer = flowctl.run("init --preset orders-json");
     answer.failure(&["`orders.jsonl` is there already: nothing was written"]);
     assert_eq!(flowctl.read("orders.jsonl"), "mine");
-    assert!(!flowctl.path("orders.yaml").exists() && !flowctl.path("orders.wit").exists());
+    assert!(!flowctl.path("orders-json.yaml").exists() && !flowctl.path("orders.wit").exists());
 }
 
 fn places() {
     let flowctl = Flowctl::new();
     let answer = flowctl.run(&format!("{ORDERS} nowhere/orders.yaml"));
     answer.failure(&["there is no folder `nowhere`", "hint: make it first"]);
-    flowctl.run(&format!("{ORDERS} .")).failure(&["`.` is no name of a file"]);
+    for name in [".", "-"] {
+        let wanted = format!("`{name}` is no name of a file");
+        flowctl.run(&format!("{ORDERS} {name}")).failure(&[&wanted, "hint: name one, such as `pipeline.yaml`"]);
+    }
+    // before anything is asked
+    let disk = SmallDisk::mount(flowctl.path("disk")).unwrap();
+    disk.remount("remount,ro");
+    let answer = flowctl.run("init disk/orders.yaml");
+    answer.failure(&["the folder `disk` cannot be written to: Read-only file system", "hint: name a file in another"]);
+}
+
+fn any_order() {
+    let init = "init ledgers.yaml --from stellar.ledger.v1 --source stellar-ledgers --to sqlite --set sqlite.path=t.db \
+                --set ttp-processor.network=testnet --set stellar-ledgers.generate.start=4294967290";
+    let wanted = ["`--set stellar-ledgers.generate.start=…` cannot be used", "sequence numbers go from 1"];
+    Flowctl::new().run_with_plugins(init).failure(&wanted);
+    // few enough of them have numbers
+    let few = format!("{init} --set stellar-ledgers.generate.ledgers=5");
+    Flowctl::new().run_with_plugins(&few).success();
+    let many = format!("{init} --set stellar-ledgers.generate.ledgers=6");
+    let flags =
+        "`--set stellar-ledgers.generate.start=…` and `--set stellar-ledgers.generate.ledgers=…` cannot be used";
+    Flowctl::new().run_with_plugins(&many).failure(&[flags]);
 }
 
 fn secrets() {
-    let database = "--from example.order.v1 --source generate --to postgres --set postgres.url=";
-    for url in ["postgres://flow:hunter2@db/flow", "postgres://db/flow?password=hunter2"] {
+    let postgres = "--source generate --to postgres --set postgres";
+    let http = "--source http --to stdout --set http";
+    for (set, key, value) in [
+        (postgres, "url", "postgres://flow:hunter2@db/flow"),
+        (postgres, "url", "postgres://db/flow?password=hunter2"),
+        (http, "token", "hunter2${MORE}"),
+    ] {
         let flowctl = Flowctl::new();
-        let answer = flowctl.run(&format!("init {database}{url}"));
-        let answer = answer.failure(&["`url` holds a secret", "write `${NAME}`"]);
+        let answer = flowctl.run(&format!("init --from example.order.v1 {set}.{key}={value}"));
+        let answer = answer.failure(&[&format!("`{key}` holds a secret"), "write `${NAME}`"]);
         assert!(!answer.stderr.contains("hunter2"), "{}", answer.stderr);
         assert!(std::fs::read_dir(flowctl.path("")).unwrap().next().is_none());
     }
@@ -158,6 +200,16 @@ fn next_command() {
     );
     let answer = flowctl.run(&init).success();
     let run = answer.stderr.lines().last().unwrap().trim().strip_prefix("flowctl ").unwrap().to_owned();
-    assert_eq!(run, format!("run transfers.yaml --plugins {}", folder.display()));
+    assert_eq!(run, format!("run transfers-stdout.yaml --plugins {}", folder.display()));
     flowctl.run(&run).success();
+}
+
+fn quoted() {
+    let flowctl = Flowctl::new();
+    let mut command = flowctl.command(ORDERS);
+    let answer = Answer::of(command.arg("my orders; ls.yaml").output().unwrap()).success();
+    assert_eq!(answer.stdout, "my orders; ls.yaml\n");
+    assert_eq!(answer.stderr, "Next:\n  flowctl run 'my orders; ls.yaml'\n");
+    let text = flowctl.read("my orders; ls.yaml");
+    assert!(text.contains("# `flowctl validate 'my orders; ls.yaml'` checks it"), "{text}");
 }

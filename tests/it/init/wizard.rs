@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("init::an_event_type_of_ones_own_is_read_from_its_file", own_type),
         fact("init::ctrl_c_leaves_nothing_behind", leaving),
         fact("init::a_file_that_is_there_is_asked_about", replacing),
+        fact("init::whoever_was_asked_for_the_file_can_name_another", another),
         fact("init::a_password_is_refused_where_it_is_typed", password),
         fact("init::without_colour_there_is_none", colours),
         fact("init::a_terminal_that_only_prints_lines_is_asked_by_lines", lines),
@@ -107,16 +108,16 @@ fn preset() {
     terminal.start(&command(&flowctl, "init"));
     answer(&terminal, "What is to be made?", "orders-json");
     terminal.asks("Write it?");
-    terminal.shows(&["── orders.yaml ──", "type: shop.order.v1"]);
+    terminal.shows(&["── orders-json.yaml ──", "type: shop.order.v1"]);
     terminal.press("Down");
     terminal.shows(&["▸ no, go back"]);
     terminal.press("Enter");
     answer(&terminal, "What is to be made?", "orders-json");
     terminal.asks("Write it?");
     terminal.press("Enter");
-    terminal.shows(&["flowctl run orders.yaml"]);
+    terminal.shows(&["flowctl run orders-json.yaml"]);
     terminal.has_ended();
-    assert_eq!(flowctl.run("run orders.yaml").success().stdout.lines().count(), 3);
+    assert_eq!(flowctl.run("run orders-json.yaml").success().stdout.lines().count(), 3);
 }
 
 fn own_type() {
@@ -188,6 +189,25 @@ fn replacing() {
     terminal.shows(&["flowctl run orders.yaml"]);
     terminal.has_ended();
     assert_eq!(flowctl.run("run orders.yaml").success().stdout.lines().count(), 2);
+}
+
+fn another() {
+    let flowctl = Flowctl::new();
+    flowctl.write("orders.yaml", "mine");
+    let terminal = Terminal::new(&flowctl);
+    terminal.start(&orders(&flowctl, ""));
+    answer(&terminal, "What is the pipeline called?", "orders");
+    answer(&terminal, "Which file is it written to? (orders.yaml)", "");
+    answer(&terminal, "Write it?", "");
+    terminal.asks("`orders.yaml` is there already. Replace it?");
+    terminal.shows(&["▸ no, name another file"]);
+    terminal.press("Enter");
+    answer(&terminal, "Which file is it written to? (orders.yaml)", "others.yaml");
+    answer(&terminal, "Write it?", "");
+    terminal.shows(&["flowctl run others.yaml"]);
+    terminal.has_ended();
+    assert_eq!(flowctl.read("orders.yaml"), "mine");
+    assert!(flowctl.read("others.yaml").contains("  name: orders\n"));
 }
 
 fn password() {

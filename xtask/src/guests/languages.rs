@@ -119,10 +119,14 @@ fn component(path: &Path, sources: &Path, command: impl FnOnce(&Path) -> Command
     fs::write(&record, key).with_context(|| format!("cannot write `{}`", record.display()))
 }
 
-/// What a component is made of, and the versions of what makes it; not the tests.
+/// What a component is made of, and the versions of what makes it; not the tests, and not
+/// what installing it leaves behind.
 fn is_source(file: &Path) -> bool {
-    let name = |name: &str| file.components().any(|part| part.as_os_str() == OsStr::new(name));
-    !["tests", "node_modules", "__pycache__", "build"].into_iter().any(name)
+    let is_aside = |part: &OsStr| {
+        let names = ["tests", "node_modules", "__pycache__", "build"];
+        names.map(OsStr::new).contains(&part) || part.to_string_lossy().ends_with(".egg-info")
+    };
+    !file.components().any(|part| is_aside(part.as_os_str()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -1,4 +1,7 @@
 //! Questions on a terminal that can move its cursor: arrow keys choose, letters filter.
+//!
+//! Invariant: much of what is asked was written by somebody else, and none of it acts on the
+//! terminal.
 
 use std::io::IsTerminal as _;
 
@@ -8,7 +11,8 @@ use inquire::ui::{Attributes, Color, IndexPrefix, RenderConfig, StyleSheet, Styl
 use inquire::validator::{ErrorMessage, Validation};
 use inquire::{CustomUserError, InquireError, Select, Text};
 
-use super::{Answer, Asker, Check, Question, terminal};
+use super::{Answer, Asker, Check, Question};
+use crate::{output, terminal};
 
 /// Most options that are shown at once, so that a question fits into 24 lines.
 const PAGE: usize = 14;
@@ -30,11 +34,11 @@ impl Keys {
 impl Asker for Keys {
     fn choose(&mut self, question: &Question<'_>, options: &[String], start: usize) -> Result<Answer<usize>> {
         // an option that does not fit on its line is cut: lines that wrap are hard to choose from
-        let shown: Vec<String> = options.iter().map(|option| cut(option, terminal::width() - 3)).collect();
-        let help = help(question, HELP_CHOOSE);
+        let shown: Vec<String> = options.iter().map(|option| cut(&on_a_line(option), columns() - 3)).collect();
+        let (text, help) = (on_a_line(question.text), help(question, HELP_CHOOSE));
         // the answer stands below the question as its first words: what follows them explains it
         let short = |option: ListOption<&String>| first_words(option.value).to_owned();
-        let select = Select::new(question.text, shown)
+        let select = Select::new(&text, shown)
             .with_render_config(self.look)
             .with_starting_cursor(start)
             .with_page_size(PAGE)
@@ -44,15 +48,15 @@ impl Asker for Keys {
     }
 
     fn write(&mut self, question: &Question<'_>, default: &str, check: Check<'_>) -> Result<Answer<String>> {
-        let help = help(question, HELP_WRITE);
+        let (question, help) = (on_a_line(question.text), help(question, HELP_WRITE));
         let validator = |text: &str| -> Result<Validation, CustomUserError> {
             Ok(match check(text.trim()) {
                 Ok(()) => Validation::Valid,
-                Err(wrong) => Validation::Invalid(ErrorMessage::Custom(wrong)),
+                Err(wrong) => Validation::Invalid(ErrorMessage::Custom(output::plain(&wrong).into_owned())),
             })
         };
         let mut text =
-            Text::new(question.text).with_render_config(self.look).with_help_message(&help).with_validator(validator);
+            Text::new(&question).with_render_config(self.look).with_help_message(&help).with_validator(validator);
         if !default.is_empty() {
             text = text.with_default(default);
         }
@@ -71,18 +75,21 @@ fn answer<T>(answered: Result<T, InquireError>) -> Result<Answer<T>> {
     }
 }
 
+/// Columns to ask in: questions stand on stderr.
+fn columns() -> usize {
+    terminal::width(std::io::stderr()).max(20)
+}
+
+/// A text that neither acts on the terminal nor ends its line.
+fn on_a_line(text: &str) -> String {
+    output::plain(text).replace(['\n', '\t'], " ")
+}
+
 /// What helps to answer, wrapped, and then the keys.
 fn help(question: &Question<'_>, keys: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in question.help.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + word.chars().count() < terminal::width().min(100) - 3 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
+    let text = output::one_line(question.help);
+    let mut lines = output::wrapped(&output::plain(&text), columns().min(100) - 3);
+    lines.retain(|line| !line.is_empty());
     lines.push(keys.to_owned());
     lines.join("\n")
 }
@@ -136,6 +143,14 @@ mod tests {
     fn a_text_that_is_too_long_is_cut() {
         assert_eq!(cut("längst", 6), "längst");
         assert_eq!(cut("längste", 6), "längs…");
+    }
+
+    #[test]
+    fn what_others_wrote_does_not_act_on_the_terminal() {
+        assert_eq!(on_a_line("a\u{1b}[2J  b\nc\td\u{202e}"), "a\u{fffd}[2J  b c d\u{fffd}");
+        let question = Question { text: "Which?", help: "clear\u{1b}[2J\r\nthe\u{7} screen" };
+        assert_eq!(help(&question, HELP_WRITE), format!("clear\u{fffd}[2J the\u{fffd} screen\n{HELP_WRITE}"));
+        assert_eq!(help(&Question { text: "Which?", help: "" }, HELP_WRITE), HELP_WRITE);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::help::examples;
 use crate::plane::{self, ControlPlaneArgs, attached, refused};
 use crate::report::Hinted;
 use crate::status;
+use crate::terminal::has_colour;
 
 /// Watch and change the pipelines of a control plane, live on a terminal
 ///
@@ -47,10 +48,9 @@ impl Dashboard {
             if let Some(name) = &self.pipeline {
                 client.pipeline(name).await.map_err(refused)?;
             }
-            let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let options = Options {
                 pipeline: self.pipeline,
-                colours: if is_plain { Colours::None } else { Colours::Some },
+                colours: if has_colour() { Colours::Some } else { Colours::None },
                 variables: |config| attached::variables(config).into_iter().collect(),
             };
             // what is logged meanwhile would tear the picture

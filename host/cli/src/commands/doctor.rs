@@ -1,7 +1,8 @@
 //! `flowctl doctor`.
 //!
-//! Invariant: nothing is changed on the machine, and nothing that is secret is shown. What
-//! asks somebody else waits for [`LIMIT`] at most, and all of it is asked at once.
+//! Invariant: nothing is changed on the machine, and nothing that is secret is shown. Whoever
+//! is asked is waited for no longer than [`LIMIT`], and all are asked at once; only a registry
+//! is asked after the helper that keeps its login, and what nodes touch after their plan.
 
 mod check;
 mod clock;
@@ -103,24 +104,25 @@ impl Doctor {
         let clock = Clock::start();
         let (folders, base) = (self.plugins.plugins.clone(), self.state.base());
         let state_dir = base.as_ref().ok().cloned();
-        let (versions, machine, disks, ports, plane, registries, plugins, state, pipeline) = tokio::join!(
+        let (versions, machine, disks, ports, (plane, answered), registries, plugins, state, pipeline) = tokio::join!(
             versions::check(),
             machine::check(),
             blocking(move || disk::check(state_dir.as_deref())),
-            ports::check(&self.port),
+            ports::look(&self.port),
             plane::check(&self.plugins.plane),
             registries::check(&self.registry, self.insecure, &self.ca_file),
             plugins::check(folders, self.deep),
             blocking(move || state::check(base)),
             pipeline::check(self.pipeline.as_deref(), &self.plugins, &self.ca_file),
         );
+        let ports = ports.into_iter().map(|port| port.check(answered.as_ref()));
         let readings: Vec<_> = plane.readings.into_iter().chain(registries.readings).collect();
         let machine = machine.into_iter().chain([clock.check(&readings)]).collect();
         vec![
             (Group::Versions, versions),
             (Group::Machine, machine),
             (Group::Folders, disks),
-            (Group::ControlPlane, ports.into_iter().chain(plane.checks).collect()),
+            (Group::ControlPlane, ports.chain(plane.checks).collect()),
             (Group::Registries, registries.checks),
             (Group::Plugins, plugins),
             (Group::State, state),

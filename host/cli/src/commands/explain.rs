@@ -13,9 +13,10 @@ use serde::Serialize;
 use crate::help::examples;
 use crate::output::{self, Format};
 use crate::report::Hinted;
+use crate::terminal;
 
-/// Columns of a text where there is no terminal, and most of them where there is one.
-const WIDTH: usize = 80;
+/// Least and most columns of a text, whatever the terminal has.
+const MIN_WIDTH: usize = 40;
 const MAX_WIDTH: usize = 100;
 
 /// Explain the code of an error: what it means, why, and what to do
@@ -62,7 +63,8 @@ impl Explain {
             Some(said) => {
                 let code = find(said)?;
                 let explained = Explained { row: Row::of(code), text: code.text() };
-                output::value(self.output, &explained, || plain(code.text(), width()))?;
+                let width = terminal::width(std::io::stdout()).clamp(MIN_WIDTH, MAX_WIDTH);
+                output::value(self.output, &explained, || plain(code.text(), width))?;
             }
             None => {
                 let rows: Vec<Row> = Code::ALL.iter().map(|code| Row::of(*code)).collect();
@@ -85,11 +87,6 @@ fn find(said: &str) -> Result<Code> {
         let all = || "`flowctl explain` lists them all".to_owned();
         Hinted::error(format!("there is no code `{said}`"), near.unwrap_or_else(all))
     })
-}
-
-fn width() -> usize {
-    let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| usize::from(size.ws_col));
-    if columns == 0 { WIDTH } else { columns.clamp(40, MAX_WIDTH) }
 }
 
 /// A text of the guide without its marks: headings stand alone, examples are indented.

@@ -142,16 +142,16 @@ impl Init {
         let preset = Preset::find(name).ok_or_else(|| {
             let near = did_you_mean(name, PRESETS.iter().map(|preset| preset.name));
             let all = || "`flowctl init --list-presets` shows them".to_owned();
-            Hinted::error(format!("there is no preset `{name}`"), near.unwrap_or_else(all))
+            Hinted::usage(format!("there is no preset `{name}`"), near.unwrap_or_else(all))
         })?;
-        Ok(preset.said().with(flags))
+        Ok(preset.said(self.file.as_deref()).with(flags))
     }
 
     fn say_next(&self, ready: &Ready) {
         let Some((file, _)) = ready.files.last() else { return };
-        let mut run = format!("flowctl run {}", file.display());
+        let mut run = format!("flowctl run {}", output::shell_word(file));
         if self.plugins.plugins != of_environment() {
-            run.extend(self.plugins.plugins.iter().map(|folder| format!(" --plugins {}", folder.display())));
+            run.extend(self.plugins.plugins.iter().map(|folder| format!(" --plugins {}", output::shell_word(folder))));
         }
         status::say("Next:");
         for name in &ready.unset {

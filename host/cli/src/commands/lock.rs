@@ -15,7 +15,7 @@ use crate::help::examples;
 use crate::pipeline::lockfile::{self, LockFile, Locked};
 use crate::pipeline::supply::{Locking, Reach, Supply};
 use crate::report::Hinted;
-use crate::{pipeline, status};
+use crate::{output, pipeline, status};
 
 /// Write down which plugins a pipeline runs
 ///
@@ -52,7 +52,7 @@ impl Lock {
     /// Locks the pipeline.
     pub(crate) fn run(self) -> Result<ExitCode> {
         let Some(path) = lockfile::path(&self.file) else {
-            return Err(Hinted::error(
+            return Err(Hinted::usage(
                 "a pipeline from standard input has no lock file",
                 "put it into a file, and lock that",
             ));
@@ -77,7 +77,7 @@ impl Lock {
             let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
             return Err(Hinted::error(
                 format!("`{}` is not up to date: {}", path.display(), texts.join("; ")),
-                format!("`flowctl lock {}` writes it", self.file.display()),
+                format!("`flowctl lock {}` writes it", output::shell_word(&self.file)),
             ));
         }
         if !self.check {

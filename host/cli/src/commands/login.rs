@@ -1,17 +1,21 @@
 //! `flowctl login REGISTRY` and `logout REGISTRY`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use flowctl_oci::auth::{AuthError, Kept, Login as Credential};
+use flowctl_oci::auth::{AuthError, Kept, Login as Credential, Secret};
 
 use crate::artifacts::args::{RegistryArgs, secret_from_stdin};
 use crate::artifacts::{Artifacts, basic, credentials, refused};
 use crate::help::examples;
+use crate::output::shell_word;
 use crate::report::{Hinted, hinted};
 use crate::status;
+
+/// What Ctrl-C types where it is no signal.
+const CTRL_C: u8 = 3;
 
 /// Keep the login for a registry
 ///
@@ -98,39 +102,61 @@ impl Logout {
 }
 
 /// Asks for the password at the terminal, without showing it.
-fn ask(username: &str, registry: &str) -> Result<flowctl_oci::auth::Secret> {
+fn ask(username: &str, registry: &str) -> Result<Secret> {
     if !std::io::stdin().is_terminal() {
+        let login = format!("flowctl login {} -u {} --password-stdin", shell_word(registry), shell_word(username));
         return Err(Hinted::error(
             "there is no terminal to ask for the password at",
-            format!("pipe it in: `printf %s \"$PASSWORD\" | flowctl login {registry} -u {username} --password-stdin`"),
+            format!("pipe it in: `printf %s \"$PASSWORD\" | {login}`"),
         ));
     }
+    // from before it is asked for: some type at once
+    let hidden = Hidden::start();
     let mut stderr = std::io::stderr();
     let _ = write!(stderr, "Password of {username} at {registry}: ");
     let _ = stderr.flush();
-    let hidden = Hidden::start();
-    let read = secret_from_line();
+    let read = secret_from_line(std::io::stdin().lock());
     drop(hidden);
     let _ = writeln!(stderr);
     read
 }
 
-fn secret_from_line() -> Result<flowctl_oci::auth::Secret> {
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).context("cannot read the password")?;
-    Ok(flowctl_oci::auth::Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+/// Reads what was typed until Enter, or until nothing comes.
+///
+/// # Errors
+///
+/// When that is nothing, or Ctrl-C took it back.
+fn secret_from_line(input: impl BufRead) -> Result<Secret> {
+    let mut line = Vec::new();
+    for byte in input.bytes() {
+        match byte.context("cannot read the password")? {
+            b'\n' => break,
+            CTRL_C => {
+                line.clear();
+                break;
+            }
+            byte => line.push(byte),
+        }
+    }
+    let line = String::from_utf8(line).map_err(|_| anyhow!("the password is not UTF-8"))?;
+    match line.trim_end_matches('\r') {
+        "" => Err(Hinted::error("no password was given", "type it, or pipe it in with `--password-stdin`")),
+        password => Ok(Secret::new(password.to_owned())),
+    }
 }
 
-/// The terminal does not show what is typed, while this lives.
+/// The terminal does not show what is typed, while this lives. Ctrl-C ends a line then, and no
+/// process: one that is ended would leave it so.
 struct Hidden(Option<rustix::termios::Termios>);
 
 impl Hidden {
     fn start() -> Self {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
         let stdin = std::io::stdin();
         let Ok(before) = tcgetattr(&stdin) else { return Self(None) };
         let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+        silent.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
         let _ = tcsetattr(&stdin, OptionalActions::Now, &silent);
         Self(Some(before))
     }
@@ -146,4 +172,20 @@ impl Drop for Hidden {
 
 fn unkept(error: AuthError) -> anyhow::Error {
     hinted(error.hint(), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_and_what_ctrl_c_takes_back_is_no_password() {
+        let read = |typed: &str| secret_from_line(typed.as_bytes()).map(|secret| secret.expose().to_owned());
+        for (typed, wanted) in [("open sesame\nrest", "open sesame"), (" x \r\n", " x "), ("unended", "unended")] {
+            assert_eq!(read(typed).unwrap(), wanted, "{typed:?}");
+        }
+        for typed in ["", "\n", "\u{3}", "begun\u{3}\n", "begun\u{3}"] {
+            assert_eq!(read(typed).unwrap_err().to_string(), "no password was given", "{typed:?}");
+        }
+    }
 }

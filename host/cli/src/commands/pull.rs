@@ -65,7 +65,7 @@ impl Pull {
     /// Pulls all of them, and reports each that could not be.
     pub(crate) fn run(self) -> Result<ExitCode> {
         if self.to.is_some() && self.references.len() > 1 {
-            return Err(Hinted::error("`--to` names one file for several plugins", "pull them one by one"));
+            return Err(Hinted::usage("`--to` names one file for several plugins", "pull them one by one"));
         }
         let artifacts = Artifacts::new(self.registry)?;
         let before: Vec<Option<String>> = self.references.iter().map(|reference| held(&artifacts, reference)).collect();

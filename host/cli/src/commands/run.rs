@@ -100,13 +100,13 @@ impl Run {
     /// Plans the pipeline and runs it to its end, here or on the control plane that runs.
     pub(crate) fn run(self) -> Result<ExitCode> {
         if self.file == Path::new("-") && self.registry.reads_stdin() {
-            return Err(Hinted::error(
+            return Err(Hinted::usage(
                 "standard input is to be both the pipeline and a secret",
                 "put the pipeline into a file, and name that",
             ));
         }
         if self.watch && self.file == Path::new("-") {
-            return Err(Hinted::error(
+            return Err(Hinted::usage(
                 "standard input cannot be watched",
                 "put the pipeline into a file, and name that",
             ));
@@ -155,7 +155,7 @@ impl Run {
     }
 
     async fn attached(&self, client: Client, text: String, is_discovered: bool) -> Result<ExitCode> {
-        let submission = Submission {
+        let mut submission = Submission {
             file: &self.file,
             text,
             plugins: &self.plugins.plugins,
@@ -165,7 +165,11 @@ impl Run {
             is_detached: self.detach,
             is_discovered,
         };
-        let watched = self.watched(client.clone(), submission.text.clone());
+        let written = match self.asker().filter(|_| is_discovered) {
+            Some(asker) => attached::choose(&client, &mut submission, asker).await?,
+            None => submission.text.clone(),
+        };
+        let watched = self.watched(client.clone(), written);
         let (run, code) = tokio::select! {
             ran = attached::run(client, submission, self.voice()) => ran?,
             never = watched => match never {},

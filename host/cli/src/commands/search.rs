@@ -98,7 +98,7 @@ impl Row {
         Self {
             artifact: ArtifactRow::new(reference, digest, listed.facts().clone()),
             // a line of the table is one of text
-            description: listed.description().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")),
+            description: listed.description().map(output::one_line),
             licenses: listed.licenses().map(str::to_owned),
         }
     }

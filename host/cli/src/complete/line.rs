@@ -17,8 +17,8 @@ pub(super) struct Line(ArgMatches);
 
 impl Line {
     /// The words behind `--`; none where there are none.
-    pub(super) fn of(arguments: impl Iterator<Item = OsString>) -> Option<Self> {
-        let words = arguments.skip_while(|word| word != "--").skip(1);
+    pub(super) fn of(arguments: &[OsString]) -> Option<Self> {
+        let words = arguments.iter().skip_while(|word| *word != "--").skip(1);
         let mut command = Arguments::command().ignore_errors(true);
         let mut given = command.try_get_matches_from_mut(words).ok()?;
         while let Some((_, inner)) = given.remove_subcommand() {
@@ -61,7 +61,7 @@ mod tests {
     fn what_is_half_written_is_read_as_far_as_it_goes() {
         let check = |words: &str, id: &str, wanted: Option<&str>| {
             let words = ["flowctl", "--"].into_iter().chain(words.split('|')).map(OsString::from);
-            assert_eq!(Line::of(words).and_then(|line| line.value(id)).as_deref(), wanted, "{id}");
+            assert_eq!(Line::of(&words.collect::<Vec<_>>()).and_then(|line| line.value(id)).as_deref(), wanted, "{id}");
         };
         check("flowctl|tap|transfers|", "pipeline", Some("transfers"));
         check("flowctl|tap|", "pipeline", None);

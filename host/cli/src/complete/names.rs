@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use flowctl_client::{admin, status_word};
-use flowctl_control_plane::tenants::Credentials;
 use flowctl_registry::Entry;
 use flowctl_schema::Role;
-use flowctl_store::{CredentialRecord, HostStore};
+use flowctl_store::CredentialRecord;
 use flowctl_types::{Code, NodeId};
 
 use super::line::Line;
@@ -23,6 +22,7 @@ use crate::artifacts::args::RegistryArgs;
 use crate::catalog;
 use crate::commands::dead_letters::letters::{Letter, Letters};
 use crate::commands::init::presets::PRESETS;
+use crate::pipeline::MAX_FILE_BYTES;
 use crate::{paths, plane, state};
 
 /// Names that wait to be taken.
@@ -292,10 +292,12 @@ fn nodes_of_letters(line: &Line, found: &Found) -> Result<()> {
     each_letter(line, &mut |letter| say(found, letter.node.as_str(), "has dead letters"))
 }
 
-/// The pipeline whose letters are meant: by its name, or by its file's.
+/// The pipeline whose letters are meant: by its name, or by its file.
 fn owner_of_letters(line: &Line) -> Option<String> {
-    let name = line.value("letters_of")?;
-    Some(Path::new(&name).file_stem()?.to_str()?.to_owned())
+    let named = line.value("letters_of")?;
+    let Ok(text) = paths::read_text(Path::new(&named), MAX_FILE_BYTES) else { return Some(named) };
+    let environment = |name: &str| std::env::var(name).ok();
+    Some(flowctl_intent::read(&named, &text, &environment).0?.name.to_string())
 }
 
 /// The first letters of the pipeline that is named, where they lie with its state.
@@ -345,10 +347,7 @@ fn tokens(line: &Line, found: &Found) -> Result<()> {
     })
 }
 
-/// What opens the control plane here. Nothing is made where there is no control plane.
+/// What opens the control plane here.
 fn credentials(line: &Line) -> Result<Vec<CredentialRecord>> {
-    let base = line.state().base()?;
-    std::fs::metadata(base.join("host.db"))?;
-    let credentials = Credentials::new(HostStore::open(&base)?);
-    plane::block_on(async { Ok(credentials.list(None).await?) })
+    Ok(flowctl_store::credentials(&line.state().base()?)?)
 }

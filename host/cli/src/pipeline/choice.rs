@@ -6,10 +6,10 @@
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::Result;
 use flowctl_intent::Document;
 use flowctl_registry::arrows;
-use flowctl_topology::Tie;
+use flowctl_types::Tie;
 
 use super::supply::Supply;
 use super::{Planned, load_text};
@@ -46,36 +46,59 @@ pub(crate) struct Chosen {
 ///
 /// # Errors
 ///
-/// As [`load_text`]; also where nothing was chosen, and where the file cannot be written.
+/// As [`load_text`]; also where nothing was chosen.
 pub(crate) fn load(file: &Path, text: String, supply: &Supply<'_>, asker: Option<Box<dyn Asker>>) -> Result<Chosen> {
     let error = match load_text(file, &text, supply) {
         Ok(planned) => return Ok(Chosen { written: text.clone(), text, planned }),
         Err(error) => error,
     };
     let (Some(undecided), Some(mut asker)) = (error.downcast_ref::<Undecided>(), asker) else { return Err(error) };
-    let Some((edited, place)) = choose(file, undecided, &mut *asker)? else { return Err(error) };
-    let planned = load_text(file, &edited, supply)?;
-    let written = match place {
-        Place::Once => text,
-        Place::File => {
-            let written = paths::write_text(file, &edited, Existing::Replaced);
-            written.with_context(|| format!("cannot write `{}`", file.display()))?;
-            status::say(&format!("Wrote `via` into `{}`", file.display()));
-            edited.clone()
+    let Some(choice) = choose(file, undecided, &mut *asker)? else { return Err(error) };
+    let planned = load_text(file, &choice.text, supply)?;
+    Ok(Chosen { written: choice.keep(file, text), text: choice.text, planned })
+}
+
+/// A pipeline's text with the chain that was chosen.
+pub(crate) struct Choice {
+    pub(crate) text: String,
+    /// Whether it is to stand in the file.
+    is_to_stay: bool,
+}
+
+impl Choice {
+    /// Writes it into `file`, which held `before`, if it is to stay there: what stands there now. A
+    /// file that was changed meanwhile, or cannot be written, stays as it is, and that is said.
+    pub(crate) fn keep(&self, file: &Path, before: String) -> String {
+        if !self.is_to_stay {
+            return before;
         }
-    };
-    Ok(Chosen { written, text: edited, planned })
+        let place = file.display();
+        let is_same = super::read(file).is_ok_and(|now| now == before);
+        let written = is_same.then(|| paths::write_text(file, &self.text, Existing::Replaced));
+        match written {
+            Some(Ok(())) => {
+                status::say(&format!("Wrote `via` into `{place}`"));
+                return self.text.clone();
+            }
+            Some(Err(error)) => {
+                status::warn(&format!("cannot write `{place}`: {error}; the choice is for this run only"));
+            }
+            None => status::warn(&format!("`{place}` has changed meanwhile; the choice is for this run only")),
+        }
+        before
+    }
 }
 
-/// Where a choice is kept.
-enum Place {
-    File,
-    Once,
-}
-
-/// Has a chain chosen: the text with it. None where none is, or the text cannot have it.
-fn choose(file: &Path, undecided: &Undecided, asker: &mut dyn Asker) -> Result<Option<(String, Place)>, Error> {
+/// Has a chain chosen. None where none is, or the text cannot have it.
+///
+/// # Errors
+///
+/// When the terminal fails.
+pub(crate) fn choose(file: &Path, undecided: &Undecided, asker: &mut dyn Asker) -> Result<Option<Choice>> {
     let Undecided { document, tie } = undecided;
+    if tie.chains.is_empty() {
+        return Ok(None);
+    }
     let texts: Option<Vec<String>> = tie.chains.iter().map(|via| document.with_via(via)).collect();
     let Some(texts) = texts else { return Ok(None) };
     let along = |via: &Vec<String>| {
@@ -94,11 +117,14 @@ fn choose(file: &Path, undecided: &Undecided, asker: &mut dyn Asker) -> Result<O
         let via = tie.chains[index].join(", ");
         let where_to =
             [format!("write `via: [{via}]` into {}", file.display()), "take it for this run only".to_owned()];
-        match asker.choose(&Question { text: "Is it to stay?", help: "" }, &where_to, 0)? {
-            Answer::Given(0) => return Ok(Some((texts[index].clone(), Place::File))),
-            Answer::Given(_) => return Ok(Some((texts[index].clone(), Place::Once))),
-            Answer::Back => start = index,
+        let is_to_stay = match asker.choose(&Question { text: "Is it to stay?", help: "" }, &where_to, 0)? {
+            Answer::Given(place) => place == 0,
+            Answer::Back => {
+                start = index;
+                continue;
+            }
             Answer::Left => return Ok(None),
-        }
+        };
+        return Ok(Some(Choice { text: texts[index].clone(), is_to_stay }));
     }
 }

@@ -13,18 +13,18 @@ use anyhow::{Context, Result, anyhow};
 use flowctl_control_plane::Redaction;
 use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_schema::Role;
-use flowctl_topology::{Component, Node, Tie, Topology, plan, tie};
-use flowctl_types::{Code, NodeId, did_you_mean};
+use flowctl_topology::{Component, Node, Topology, plan, tie};
+use flowctl_types::{Code, NodeId, Tie, did_you_mean};
 
 use self::choice::Undecided;
 use self::lockfile::LockFile;
 use self::supply::{Locking, Supply};
 use crate::catalog::types;
 use crate::report::{self, Hinted, hinted};
-use crate::status;
+use crate::{output, status};
 
 /// Largest pipeline file that is read, in bytes; the parser's own bound is below it.
-const MAX_FILE_BYTES: u64 = 2 << 20;
+pub(crate) const MAX_FILE_BYTES: u64 = 2 << 20;
 
 /// Files whose names are compared with that of one that is not there.
 const MAX_COMPARED: usize = 1_000;
@@ -82,7 +82,7 @@ impl Planned {
             return Err(Hinted::coded(
                 Code::LockMismatch,
                 format!("the plugins are not those of `{}`: {}", path.display(), texts.join("; ")),
-                format!("`flowctl lock {}` takes these; without `--locked` they run", file.display()),
+                format!("`flowctl lock {}` takes these; without `--locked` they run", output::shell_word(file)),
             ));
         }
         match self.lock.write(&path) {

@@ -21,7 +21,7 @@ use crate::artifacts::{Artifacts, Bars, Wanted, Way};
 use crate::catalog::{self, Local};
 use crate::pipeline::lockfile::{LockFile, Locked};
 use crate::report::{self, Hinted, hinted};
-use crate::status;
+use crate::{output, status};
 
 /// How far plugins may be fetched from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -503,7 +503,7 @@ pub(crate) fn unlocked(file: &Path) -> anyhow::Error {
         Some(path) => Hinted::coded(
             Code::LockMismatch,
             format!("there is no lock file `{}`", path.display()),
-            format!("`flowctl lock {}` writes it", file.display()),
+            format!("`flowctl lock {}` writes it", output::shell_word(file)),
         ),
         None => anyhow!("a pipeline from standard input has no lock file"),
     }

@@ -7,11 +7,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flowctl_client::admin::{self, RunStatus};
+use flowctl_client::admin::{self, ApplyPipelineRequest, RunStatus};
 use flowctl_client::{Client, ClientError};
+use flowctl_types::Tie;
 use tokio::time::Instant;
 
 use super::{is_over, refused, status_word};
+use crate::ask::Asker;
+use crate::pipeline::choice::{self, Undecided};
 use crate::pipeline::lockfile::{self, LockFile};
 use crate::report::{self, Hinted};
 use crate::session::{Signals, Voice};
@@ -31,6 +34,35 @@ pub(crate) struct Submission<'a> {
     pub(crate) discards_state: bool,
     pub(crate) is_detached: bool,
     pub(crate) is_discovered: bool,
+}
+
+/// Has the control plane plan a pipeline and, where its chain is open, `asker` choose one.
+/// Answers what stands in its file now. Nothing is started, so that whoever is asked may leave.
+///
+/// # Errors
+///
+/// When the control plane cannot plan it, or nothing was chosen.
+pub(crate) async fn choose(
+    client: &Client,
+    submission: &mut Submission<'_>,
+    mut asker: Box<dyn Asker>,
+) -> Result<String> {
+    let text = submission.text.clone();
+    let planned = ApplyPipelineRequest { is_dry_run: true, ..submission.request()? };
+    let Err(error) = client.apply(planned).await else { return Ok(text) };
+    let Some(undecided) = undecided(&text, &error) else { return Err(refused(error)) };
+    let choice = choice::choose(submission.file, &undecided, &mut *asker)?;
+    let Some(choice) = choice else { return Err(refused(error)) };
+    submission.text.clone_from(&choice.text);
+    Ok(choice.keep(submission.file, text))
+}
+
+/// The pipeline of this text, where the control plane found that its chain alone is open.
+fn undecided(text: &str, error: &ClientError) -> Option<Undecided> {
+    let ClientError::Refused { tie: Some(tie), .. } = error else { return None };
+    let environment = |name: &str| std::env::var(name).ok();
+    let (document, _) = flowctl_intent::read("", text, &environment);
+    Some(Undecided { document: document?, tie: Tie::clone(tie) })
 }
 
 /// Submits a pipeline, follows its run, and answers what became of it.
@@ -60,7 +92,7 @@ pub(crate) async fn run(client: Client, submission: Submission<'_>, voice: Voice
 }
 
 impl Submission<'_> {
-    fn request(&self) -> Result<admin::ApplyPipelineRequest> {
+    fn request(&self) -> Result<ApplyPipelineRequest> {
         let absolute = |path: &PathBuf| {
             let path = std::path::absolute(path).with_context(|| format!("cannot resolve `{}`", path.display()))?;
             Ok(path.display().to_string())
@@ -74,7 +106,7 @@ impl Submission<'_> {
             plugins: self.plugins.iter().map(absolute).collect::<Result<_>>()?,
             lock: lock.map(|lock| lock.text()).transpose()?.unwrap_or_default(),
         };
-        Ok(admin::ApplyPipelineRequest {
+        Ok(ApplyPipelineRequest {
             file: Some(file),
             is_locked: self.is_locked,
             is_fresh: self.is_fresh,

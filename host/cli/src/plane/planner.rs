@@ -29,6 +29,7 @@ use super::reach;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::{IndexArgs, RegistryArgs};
 use crate::catalog::{self, Shown};
+use crate::pipeline::choice::Undecided;
 use crate::pipeline::lockfile::LockFile;
 use crate::pipeline::supply::{self, Reach, Supply};
 use crate::pipeline::{Environment, Recorder, Submitted, plan_submitted};
@@ -350,12 +351,13 @@ fn failure(error: &anyhow::Error) -> PlanFailure {
         };
         let message = "the pipeline file has faults".to_owned();
         let faults = faults.iter().map(fault).collect();
-        return PlanFailure { kind: PlanFailureKind::Invalid, code, message, hint: None, faults };
+        let tie = error.downcast_ref::<Undecided>().map(|undecided| Box::new(undecided.tie.clone()));
+        return PlanFailure { kind: PlanFailureKind::Invalid, code, message, hint: None, faults, tie };
     }
     if let Some(denied) = error.downcast_ref::<reach::Denied>() {
         let message = denied.to_string();
         let hint = Some(denied.hint());
-        return PlanFailure { kind: PlanFailureKind::Denied, code, message, hint, faults: Vec::new() };
+        return PlanFailure { code, hint, ..PlanFailure::new(PlanFailureKind::Denied, message) };
     }
     let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
     let mut message = error.to_string();
@@ -364,7 +366,7 @@ fn failure(error: &anyhow::Error) -> PlanFailure {
             message.push_str(&format!(": {cause}"));
         }
     }
-    PlanFailure { kind: PlanFailureKind::Unavailable, code, message, hint, faults: Vec::new() }
+    PlanFailure { code, hint, ..PlanFailure::new(PlanFailureKind::Unavailable, message) }
 }
 
 #[cfg(test)]

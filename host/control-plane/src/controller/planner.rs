@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use flowctl_registry::LiveComponent;
 use flowctl_runtime::{Options, Workshop};
 use flowctl_topology::Topology;
-use flowctl_types::Code;
+use flowctl_types::{Code, Tie};
 
 use super::RunLog;
 use crate::Redaction;
@@ -218,6 +218,8 @@ pub struct PlanFailure {
     pub hint: Option<String>,
     /// Every fault of the file by itself, where it is the file.
     pub faults: Vec<FileFault>,
+    /// The chains among which its caller can choose, where nothing else is wrong.
+    pub tie: Option<Box<Tie>>,
 }
 
 /// What kind of failure it is.
@@ -271,7 +273,7 @@ impl PlanFailure {
     /// A failure without hint and places.
     #[must_use]
     pub fn new(kind: PlanFailureKind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), hint: None, faults: Vec::new() }
+        Self { kind, code: None, message: message.into(), hint: None, faults: Vec::new(), tie: None }
     }
 }
 

@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 
+use flowctl_proto::error_metadata;
 use flowctl_types::{Code as Named, one_of};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tracing::error;
 
-use crate::controller::{ControlError, PlanFailure};
+use crate::controller::{ControlError, FileFault, PlanFailure};
 use crate::directory::DirectoryError;
 use crate::tenants::{Refusal, Role};
 use crate::text::cut;
@@ -18,8 +19,9 @@ use crate::text::cut;
 const DOMAIN: &str = "flowctl";
 /// Bytes of a message; headers carry it.
 const MESSAGE_BYTES: usize = 2 << 10;
-/// Faults in one answer.
-const MAX_FAULTS: usize = 64;
+/// Bytes of all faults in one answer. Headers carry them, as base64, and many clients take no
+/// more than 16 KiB of headers.
+const FAULTS_BYTES: usize = 8 << 10;
 
 /// A status with a reason for programs and a hint for people.
 pub(crate) fn status(code: Code, reason: &str, message: &str, hint: Option<&str>) -> Status {
@@ -115,13 +117,33 @@ fn planning(failure: &PlanFailure) -> Status {
         Unavailable => (Code::FailedPrecondition, "CANNOT_START"),
     };
     let mut details = named(reason, failure.code.or_else(|| code_of(reason)), failure.hint.as_deref());
-    let faults = failure.faults.iter().take(MAX_FAULTS);
-    let faults: Vec<_> =
-        faults.map(|fault| FieldViolation::new(cut(&fault.place, 256), cut(&fault.message, MESSAGE_BYTES))).collect();
-    if !faults.is_empty() {
-        details.set_bad_request(faults);
+    if !failure.faults.is_empty() {
+        details.set_bad_request(violations(&failure.faults));
+    }
+    if let (Some(tie), Some(info)) = (&failure.tie, details.error_info().cloned()) {
+        let mut metadata = info.metadata;
+        metadata.insert(error_metadata::TIE.to_owned(), serde_json::json!(tie).to_string());
+        details.set_error_info(info.reason, info.domain, metadata);
     }
     with_details(code, &failure.message, details)
+}
+
+/// The faults of a file, as many as an answer holds; a last one says how many more there are.
+fn violations(faults: &[FileFault]) -> Vec<FieldViolation> {
+    let mut violations = Vec::new();
+    let mut n_left = FAULTS_BYTES;
+    for (index, fault) in faults.iter().enumerate() {
+        let violation = FieldViolation::new(cut(&fault.place, 256), cut(&fault.message, MESSAGE_BYTES));
+        let n_bytes = violation.field.len() + violation.description.len();
+        let Some(rest) = n_left.checked_sub(n_bytes) else {
+            let more = format!("{} more faults follow; correct these first", faults.len() - index);
+            violations.push(FieldViolation::new("", more));
+            break;
+        };
+        n_left = rest;
+        violations.push(violation);
+    }
+    violations
 }
 
 /// The code that a reason has by itself.
@@ -145,7 +167,7 @@ fn details(reason: &str, hint: Option<&str>) -> ErrorDetails {
 
 /// Details with a code, which `flowctl explain` knows.
 fn named(reason: &str, code: Option<Named>, hint: Option<&str>) -> ErrorDetails {
-    let metadata: HashMap<_, _> = code.iter().map(|code| ("code".to_owned(), code.to_string())).collect();
+    let metadata: HashMap<_, _> = code.iter().map(|code| (error_metadata::CODE.to_owned(), code.to_string())).collect();
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
     if let Some(hint) = hint {
         details.set_localized_message("en", cut(hint, MESSAGE_BYTES));

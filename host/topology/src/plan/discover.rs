@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowctl_intent::{DiscoverIntent, NodeOptions};
 use flowctl_registry::{ChainError, Registry, Target};
 use flowctl_schema::Role;
-use flowctl_types::{Code, NodeId, all_of, did_you_mean, one_of};
+use flowctl_types::{Code, NodeId, Tie, all_of, did_you_mean, one_of};
 
 use super::Planner;
 use super::draft::{Draft, Input, Place};
@@ -18,19 +18,6 @@ use crate::suggest::{Found, Part, SuggestError, Wish, full_text, resolve};
 #[must_use]
 pub fn is_wanting(intent: &DiscoverIntent, registry: &Registry) -> bool {
     chains(intent, registry).1.iter().any(|fault| fault.error.is_for_want())
-}
-
-/// Chains that are equally short, of which an intent leaves it open which one is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tie {
-    /// The source that they begin at.
-    pub source: String,
-    /// The sink that they end at.
-    pub sink: String,
-    /// The names of their processors; at most ten chains.
-    pub chains: Vec<Vec<String>>,
-    /// Whether there are more than those listed.
-    pub has_more: bool,
 }
 
 /// The tie that alone stands in the way of an intent: one of its chains as `via` decides it.

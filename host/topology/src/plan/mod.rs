@@ -18,7 +18,7 @@ use flowctl_intent::{Document, Fault, Faults, Intent};
 use flowctl_registry::{ChainError, DeclarationFault, Registry};
 use flowctl_types::Code;
 
-pub use discover::{Tie, is_wanting, tie};
+pub use discover::{is_wanting, tie};
 pub use join::node_ids;
 
 use crate::Topology;

@@ -5,7 +5,7 @@
 use std::fs::{self, Metadata};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{self, Path};
 
 use rustix::fs::{Access, Mode, OFlags, StatVfs};
 
@@ -38,9 +38,10 @@ pub(super) fn check(state_dir: Option<&Path>) -> Vec<Check> {
 /// Whether `dir` can be written to, or made, and what is left there.
 pub(super) fn folder(name: &str, dir: &Path, elsewhere: &str) -> Vec<Check> {
     let shown = dir.display();
+    let whole = path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     // what is not there yet is made in the first folder above that is
-    let there = dir.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(dir);
-    let is_new = if there == dir { "" } else { ", which is made when it is needed" };
+    let there = whole.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(&whole);
+    let is_new = if there == whole { "" } else { ", which is made when it is needed" };
     if let Err(error) = try_write(there) {
         return vec![Check::failed(
             name,

@@ -1,7 +1,7 @@
 //! Memory, limits, and the sandbox of plugins, which is really started.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flowctl_engine::Engine;
 use rustix::process::{Resource, getrlimit};
@@ -25,7 +25,7 @@ pub(super) async fn check() -> Vec<Check> {
     let engine = started.map_err(anyhow::Error::new).and_then(|engine| engine);
     let mut checks = Vec::new();
     match &engine {
-        Err(error) => checks.push(sandbox_remedy(Check::of_error("sandbox", error))),
+        Err(error) => checks.push(memory_remedy(Check::of_error("sandbox", error))),
         Ok(engine) => {
             checks.extend([address_space(engine), maps(engine)]);
             checks.push(compiler(engine).await);
@@ -79,15 +79,15 @@ async fn compiler(engine: &Engine) -> Check {
                 trial.start_time.as_micros()
             ),
         ),
-        Some(Err(error)) => {
-            let check = Check::of_error("compiler", &anyhow::Error::new(error));
-            sandbox_remedy(check)
-        }
+        Some(Err(error)) => memory_remedy(Check::of_error("compiler", &anyhow::Error::new(error))),
     }
 }
 
-/// What keeps the sandbox from starting is almost always a limit on memory.
-fn sandbox_remedy(check: Check) -> Check {
+/// What to do where memory is refused, and the error does not say.
+fn memory_remedy(check: Check) -> Check {
+    if check.remedy.is_some() || !check.found.to_lowercase().contains("memory") {
+        return check;
+    }
     match getrlimit(Resource::As).current {
         Some(_) => check.with("ulimit -v unlimited"),
         None => check.with("see that memory is free: `free -h`"),
@@ -106,9 +106,10 @@ fn memory() -> Check {
     };
     let mut found = format!("{} of {} available", bytes(free), bytes(total));
     let mut left = free;
-    if let Some((limit, used)) = group_memory() {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    if let Some((limit, used)) = group_memory(Path::new("/sys/fs/cgroup"), &groups) {
         left = left.min(limit.saturating_sub(used));
-        found.push_str(&format!("; the control group may use {}, and uses {}", bytes(limit), bytes(used)));
+        found.push_str(&format!("; the control group may use {}, and needs {}", bytes(limit), bytes(used)));
     }
     match left {
         left if left < TOO_LITTLE_MEMORY => {
@@ -119,24 +120,35 @@ fn memory() -> Check {
     }
 }
 
-/// The tightest limit of this process's control group or one above, and what is used of it.
-fn group_memory() -> Option<(u64, u64)> {
-    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+/// The tightest limit of the control group of this process or one above, and what is needed
+/// of it: what was read from files and is not in use goes when there is no room. Groups lie
+/// below `root`; `groups` is what the system says of those of this process.
+fn group_memory(root: &Path, groups: &str) -> Option<(u64, u64)> {
     let mut found: Vec<(u64, u64)> = Vec::new();
-    for line in text.lines() {
+    for line in groups.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
-        let (root, limit, usage) = match controllers {
-            "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
-            "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+        let (root, limit, usage, cache) = match controllers {
+            "" => (root.to_owned(), "memory.max", "memory.current", "inactive_file"),
+            "memory" => (root.join("memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
             _ => continue,
         };
-        let folder: PathBuf = Path::new(root).join(path);
-        let groups = folder.ancestors().take_while(|folder| folder.starts_with(root));
-        found.extend(groups.filter_map(|folder| Some((number(folder.join(limit))?, number(folder.join(usage))?))));
+        let folder = root.join(path);
+        let groups = folder.ancestors().take_while(|folder| folder.starts_with(&root));
+        found.extend(groups.filter_map(|folder| {
+            let used = number(folder.join(usage))?;
+            let cached = statistic(&folder.join("memory.stat"), cache).unwrap_or_default();
+            Some((number(folder.join(limit))?, used.saturating_sub(cached)))
+        }));
     }
     // the older files have a number near 2^63 for none
     found.into_iter().filter(|(limit, _)| *limit < 1 << 60).min_by_key(|(limit, used)| limit.saturating_sub(*used))
+}
+
+/// A number of a file that has a name and a number a line.
+fn statistic(path: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 fn overcommit() -> Check {
@@ -173,4 +185,38 @@ fn open_files() -> Check {
 
 fn number(path: impl AsRef<Path>) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_files_are_kept_in_is_not_needed() {
+        let root = tempfile::tempdir().unwrap();
+        let group = |folder: &str, files: [(&str, &str); 3]| {
+            let folder = root.path().join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            files.into_iter().for_each(|(name, text)| fs::write(folder.join(name), text).unwrap());
+        };
+        let stat = "anon 300\ninactive_file 600\nactive_file 50\n";
+        group("pod/box", [("memory.max", "max\n"), ("memory.current", "950\n"), ("memory.stat", stat)]);
+        group("pod", [("memory.max", "1000\n"), ("memory.current", "950\n"), ("memory.stat", stat)]);
+        let stat = "inactive_file 1\ntotal_inactive_file 700\n";
+        let names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"];
+        group("memory/old", [(names[0], "2000\n"), (names[1], "1900\n"), (names[2], stat)]);
+        let root = root.path();
+        assert_eq!(group_memory(root, "0::/pod/box\n"), Some((1000, 350)));
+        assert_eq!(group_memory(root, "5:cpu:/x\n4:memory:/old\n"), Some((2000, 1200)));
+        assert_eq!(group_memory(root, "0::/nowhere\n"), None);
+    }
+
+    #[test]
+    fn a_remedy_for_memory_is_given_where_memory_is_what_is_missing() {
+        let remedy = |found: &str| memory_remedy(Check { remedy: None, ..Check::failed("sandbox", found, "") }).remedy;
+        assert!(remedy("mmap failed to reserve 0x100 bytes: Cannot allocate memory (os error 12)").is_some());
+        assert_eq!(remedy("cannot run the compiler: Permission denied (os error 13)"), None);
+        let check = Check::failed("sandbox", "memory is missing", "add some");
+        assert_eq!(memory_remedy(check).remedy.as_deref(), Some("add some"));
+    }
 }

@@ -1,7 +1,8 @@
 //! What one pipeline needs: variables, plugins, a plan, and what its nodes touch.
 //!
 //! Invariant: it is planned as it would be for a run, but nothing is pulled, and no node is
-//! made. Of variables the names are shown, never a value.
+//! made. Variables are shown by their names, and what they hold never, but for the files and
+//! servers that nodes touch.
 
 mod nodes;
 
@@ -21,12 +22,12 @@ use super::{registries, within};
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
+use crate::catalog;
 use crate::pipeline::lockfile;
 use crate::pipeline::lockfile::LockFile;
 use crate::pipeline::supply::{Reach, Supply};
 use crate::pipeline::{self, Planned};
 use crate::plane::reach::references;
-use crate::{artifacts, catalog};
 
 const NAME: &str = "plan";
 
@@ -40,14 +41,14 @@ pub(super) async fn check(file: Option<&Path>, plugins: &PluginArgs, ca_files: &
     let mut checks = vec![variables];
     let wanted = document.as_ref().map(wanted).unwrap_or_default();
     let looked = wanted.iter().map(|reference| plugin(reference, ca_files));
-    let looked = futures_util::future::join_all(looked).await;
+    let (looked, live) = tokio::join!(futures_util::future::join_all(looked), within(live(plugins)));
     let is_all_here = looked.iter().all(|(_, is_here)| *is_here);
     checks.extend(looked.into_iter().map(|(check, _)| check));
     if !is_all_here {
         checks.push(Check::skipped(NAME, "it is planned when all of its plugins are here"));
         return checks;
     }
-    let live = within(live(plugins)).await.unwrap_or_default();
+    let live = live.unwrap_or_default();
     let (file, folders) = (file.to_owned(), plugins.plugins.clone());
     let planned = tokio::task::spawn_blocking(move || plan(&file, &text, &folders, &live)).await;
     match planned.map_err(anyhow::Error::new).and_then(|planned| planned) {
@@ -124,8 +125,8 @@ async fn artifact(name: String, reference: &Reference, ca_files: &[PathBuf]) -> 
         let named = artifacts.registry_ref(reference)?;
         let store = artifacts.existing_store()?;
         let held = store.map(|store| store.by_reference(reference)).transpose()?.flatten();
-        let logins = artifacts::credentials().with_helper_limit(super::LIMIT);
-        Ok((named, held.is_some(), registries::client(&artifacts.settings, &logins, &[], ca_files)))
+        let client = registries::client(&artifacts.settings, &registries::credentials(), &[], ca_files);
+        Ok((named, held.is_some(), client))
     };
     let (named, is_held, client) = match looked() {
         Ok(looked) => looked,
@@ -144,7 +145,7 @@ async fn artifact(name: String, reference: &Reference, ca_files: &[PathBuf]) -> 
             format!("registry `{}` has no such plugin", named.registry()),
             "see that repository and tag are spelled right",
         ),
-        Some(Err(error)) => Check::of_error(name, &artifacts::refused(error)),
+        Some(Err(error)) => Check::of_error(name, &registries::refused(error)),
         None => Check::failed(
             name,
             format!("registry `{}` does not answer within 5 s", named.registry()),

@@ -1,9 +1,10 @@
 //! The control plane that commands would speak to, and as whom.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use flowctl_client::Client;
+use flowctl_client::{Client, ClientError, admin};
 use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -17,18 +18,41 @@ const NAME: &str = "control plane";
 /// Most bytes of a greeting that are read.
 const MAX_GREETING_BYTES: u64 = 1 << 10;
 
-pub(super) async fn check(args: &ControlPlaneArgs) -> Findings {
+/// A control plane that answered, also if that was a refusal of the caller.
+pub(super) struct Answered {
+    address: String,
+    /// What it is, in words.
+    pub(super) words: String,
+}
+
+impl Answered {
+    /// Whether its address is that of `port` on this machine.
+    pub(super) fn is_at(&self, port: u16) -> bool {
+        let authority = self.address.split_once("://").map_or(self.address.as_str(), |(_, authority)| authority);
+        let Some((host, at)) = authority.trim_end_matches('/').rsplit_once(':') else { return false };
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_here = matches!(host, "" | "localhost") || address.is_ok_and(|address| address.is_loopback());
+        is_here && at.parse::<u16>() == Ok(port)
+    }
+}
+
+/// Asks the control plane who it is; answers which one it was, where one answered.
+pub(super) async fn check(args: &ControlPlaneArgs) -> (Findings, Option<Answered>) {
     let (address, is_named) = match args.place() {
-        Place::None => return vec![Check::skipped(NAME, format!("{ENDPOINT} says `{}`", plane::NONE))].into(),
+        Place::None => {
+            return (vec![Check::skipped(NAME, format!("{ENDPOINT} says `{}`", plane::NONE))].into(), None);
+        }
         Place::Default => (DEFAULT_ADDRESS.to_owned(), false),
         Place::Named(address) => (address, true),
     };
     let target = match plane::target(address.clone()) {
         Ok(target) => target,
-        Err(error) => return vec![Check::of_error(NAME, &error)].into(),
+        Err(error) => return (vec![Check::of_error(NAME, &error)].into(), None),
     };
     let credential = credential(&target);
-    let asked = within(async { Client::connect(&target).await?.host().await }).await;
+    let asked = within(async { Client::connect(&target).await?.host().await });
+    let (asked, time) = tokio::join!(asked, within(told_time(&address)));
+    let words = asked.as_ref().and_then(words);
     let check = match asked {
         Some(Ok(host)) if !host.is_serving => {
             Check::note(NAME, format!("that of one run of flowctl {} answers at `{address}`", host.version))
@@ -59,8 +83,18 @@ pub(super) async fn check(args: &ControlPlaneArgs) -> Findings {
             format!("see that {ENDPOINT} or `--control-plane` names the right address"),
         ),
     };
-    let reading = within(told_time(&address)).await.and_then(Result::ok).flatten();
-    Findings { checks: vec![check], readings: reading.into_iter().collect() }
+    let reading = time.and_then(Result::ok).flatten();
+    let findings = Findings { checks: vec![check], readings: reading.into_iter().collect() };
+    (findings, words.map(|words| Answered { address, words }))
+}
+
+/// What a control plane is by its answer; none where it is no answer of one.
+pub(super) fn words(answer: &Result<admin::Host, ClientError>) -> Option<String> {
+    match answer {
+        Ok(host) => Some(format!("a control plane of flowctl {} answers", host.version)),
+        Err(error) if is_credential(error) => Some("a control plane answers, which wants credentials".to_owned()),
+        Err(_) => None,
+    }
 }
 
 /// What the caller shows, in words.
@@ -84,4 +118,20 @@ async fn told_time(address: &str) -> Result<Option<Reading>> {
     let date = answer.lines().find(is_date).and_then(|line| line.split_once(':'));
     let time = date.and_then(|(_, date)| DateTimeParser::new().parse_timestamp(date.trim()).ok());
     Ok(time.map(|time| Reading { who: address.to_owned(), theirs: SystemTime::from(time), ours }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_machine_are_told_by_their_port() {
+        let is_at = |address: &str| Answered { address: address.to_owned(), words: String::new() }.is_at(8443);
+        for address in ["127.0.0.1:8443", "https://localhost:8443/", "http://[::1]:8443", ":8443"] {
+            assert!(is_at(address), "{address}");
+        }
+        for address in ["127.0.0.1:8080", "https://example.org:8443", "https://localhost", "192.0.2.1:8443"] {
+            assert!(!is_at(address), "{address}");
+        }
+    }
 }

@@ -10,13 +10,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::check::Check;
+use super::plane::{Answered, words};
 use super::within;
-use crate::plane::{DEFAULT_ADDRESS, is_credential};
+use crate::plane::DEFAULT_ADDRESS;
 
 /// How long a server that was asked in HTTP may take.
 const GREETING: Duration = Duration::from_secs(1);
 /// Most bytes that are read of what it answers.
 const MAX_GREETING_BYTES: usize = 8 << 10;
+/// How an alert of TLS begins: its type, and the major version.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
 /// Who has a port.
 enum Owner {
@@ -29,30 +32,48 @@ enum Owner {
     Other(String),
 }
 
-pub(super) async fn check(ports: &[u16]) -> Vec<Check> {
+/// A port that was looked at.
+pub(super) struct Port {
+    number: u16,
+    is_asked_for: bool,
+    owner: Owner,
+}
+
+/// Looks at the default port of a control plane, and at those that were asked for.
+pub(super) async fn look(asked_for: &[u16]) -> Vec<Port> {
     let default: SocketAddr = DEFAULT_ADDRESS.parse().expect("the default address is one");
-    let own = (!ports.contains(&default.port())).then_some((default, false));
-    let asked = ports.iter().map(|port| (SocketAddr::from((Ipv4Addr::LOCALHOST, *port)), true));
-    let all = own.into_iter().chain(asked).map(|(address, is_asked_for)| of(address, is_asked_for));
+    let own = (!asked_for.contains(&default.port())).then_some((default, false));
+    let asked_for = asked_for.iter().map(|port| (SocketAddr::from((Ipv4Addr::LOCALHOST, *port)), true));
+    let all = own.into_iter().chain(asked_for).map(|(address, is_asked_for)| async move {
+        Port { number: address.port(), is_asked_for, owner: owner(address).await }
+    });
     futures_util::future::join_all(all).await
 }
 
-/// Whether the port is free; one that was asked for must be.
-async fn of(address: SocketAddr, is_asked_for: bool) -> Check {
-    let name = format!("port {}", address.port());
-    let remedy = || match is_asked_for {
-        true => format!("end what listens there (`ss -ltnp 'sport = :{}'`), or take another port", address.port()),
-        false => "flowctl serve --listen 127.0.0.1:0".to_owned(),
-    };
-    match (owner(address).await, is_asked_for) {
-        (Owner::Nobody, _) => Check::ok(name, "free"),
-        (Owner::Forbidden(error), _) => {
-            Check::failed(name, format!("cannot be listened at: {error}"), "take a port above 1023")
+impl Port {
+    /// Whether it is free; one that was asked for must be. `plane` is the control plane that
+    /// answered its caller, perhaps at this port, and perhaps over TLS.
+    pub(super) fn check(self, plane: Option<&Answered>) -> Check {
+        let Self { number, is_asked_for, owner } = self;
+        let name = format!("port {number}");
+        let remedy = || match is_asked_for {
+            true => format!("end what listens there (`ss -ltnp 'sport = :{number}'`), or take another port"),
+            false => "flowctl serve --listen 127.0.0.1:0".to_owned(),
+        };
+        let owner = match (owner, plane) {
+            (Owner::Other(_), Some(plane)) if plane.is_at(number) => Owner::ControlPlane(plane.words.clone()),
+            (owner, _) => owner,
+        };
+        match (owner, is_asked_for) {
+            (Owner::Nobody, _) => Check::ok(name, "free"),
+            (Owner::Forbidden(error), _) => {
+                Check::failed(name, format!("cannot be listened at: {error}"), "take a port above 1023")
+            }
+            (Owner::ControlPlane(words), false) => Check::ok(name, words),
+            (Owner::ControlPlane(words), true) => Check::failed(name, words, remedy()),
+            (Owner::Other(words), false) => Check::warning(name, format!("taken by {words}"), remedy()),
+            (Owner::Other(words), true) => Check::failed(name, format!("taken by {words}"), remedy()),
         }
-        (Owner::ControlPlane(words), false) => Check::ok(name, words),
-        (Owner::ControlPlane(words), true) => Check::failed(name, words, remedy()),
-        (Owner::Other(words), false) => Check::warning(name, format!("taken by {words}"), remedy()),
-        (Owner::Other(words), true) => Check::failed(name, format!("taken by {words}"), remedy()),
     }
 }
 
@@ -77,11 +98,7 @@ async fn control_plane(address: SocketAddr) -> Option<String> {
         let client = Client::connect(&Target::plain(address.to_string())).await?;
         client.host().await
     });
-    match asked.await.ok()? {
-        Ok(host) => Some(format!("a control plane of flowctl {} answers", host.version)),
-        Err(error) if is_credential(&error) => Some("a control plane answers, which wants credentials".to_owned()),
-        Err(_) => None,
-    }
+    words(&asked.await.ok()?)
 }
 
 /// What answers at `address`, in words.
@@ -89,6 +106,9 @@ async fn server(address: SocketAddr) -> String {
     let mut answer = Vec::new();
     // what came until then tells enough
     let _ = tokio::time::timeout(GREETING, greet(address, &mut answer)).await;
+    if answer.starts_with(&TLS_ALERT) {
+        return "something that does not speak plain text, perhaps TLS".to_owned();
+    }
     let answer = String::from_utf8_lossy(&answer);
     if !answer.starts_with("HTTP/") {
         return "something that is no control plane".to_owned();

@@ -6,32 +6,54 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use flowctl_oci::auth::{Credentials, Login};
+use flowctl_oci::auth::{AuthError, Credentials, Login};
 use flowctl_oci::policy::Policy;
-use flowctl_oci::{Client, ClientOptions, Patience, RegistryRef};
+use flowctl_oci::{Client, ClientOptions, OciError, Patience, RegistryRef};
 use flowctl_types::Reference;
 
 use super::check::{Check, count};
 use super::clock::Reading;
-use super::{Findings, LIMIT, within};
+use super::{Findings, within};
 use crate::artifacts::settings::Settings;
 use crate::artifacts::trust;
+use crate::report::hinted;
 use crate::{artifacts, paths};
+
+/// How long a credential helper is waited for: less than a registry, so that it is told from one.
+const HELPER_LIMIT: Duration = Duration::from_secs(4);
 
 pub(super) async fn check(named: &[String], is_insecure: bool, ca_files: &[PathBuf]) -> Findings {
     let loaded = Settings::load();
     let settings = loaded.as_ref().cloned().unwrap_or_default();
-    let credentials = artifacts::credentials().with_helper_limit(LIMIT);
-    let client = client(&settings, &credentials, if is_insecure { named } else { &[] }, ca_files);
+    let credentials = credentials();
+    let insecure = if is_insecure { named } else { &[] };
+    let client_with = |logins: &Credentials| client(&settings, logins, insecure, ca_files);
     let mut checks = vec![settings_check(&loaded), logins(&credentials), policy(&settings)];
     let registries = registries(&settings, named);
-    let asked = registries.iter().map(|registry| ask(&client, &credentials, registry));
+    let asked = registries.iter().map(|registry| ask(registry, &credentials, &client_with));
     let mut readings = Vec::new();
     for (check, reading) in futures_util::future::join_all(asked).await {
         checks.push(check);
         readings.extend(reading);
     }
     Findings { checks, readings }
+}
+
+/// The logins that are kept.
+pub(super) fn credentials() -> Credentials {
+    artifacts::credentials().with_helper_limit(HELPER_LIMIT)
+}
+
+/// An error of a registry, with what to do about it; of a login, what its helper or file needs.
+pub(super) fn refused(error: OciError) -> anyhow::Error {
+    let of_login = match &error {
+        OciError::Login { source, .. } => source.downcast_ref::<AuthError>().and_then(AuthError::hint),
+        _ => None,
+    };
+    match of_login {
+        Some(hint) => hinted(Some(hint), error),
+        None => artifacts::refused(error),
+    }
 }
 
 /// A client that asks once: how a registry is now is what counts.
@@ -71,28 +93,35 @@ fn registries(settings: &Settings, named: &[String]) -> Vec<String> {
     all.filter(|registry| seen.insert(registry.clone())).collect()
 }
 
-/// Whether a registry answers, and takes the login that is kept for it.
-async fn ask(client: &Client, credentials: &Credentials, registry: &str) -> (Check, Option<Reading>) {
-    let asked = within(async {
-        let login = credentials.login(registry).await;
-        (client.check_login(registry).await, login)
-    });
-    match asked.await {
+/// Whether a registry answers, and takes the login that is kept for it. Whoever keeps that is
+/// asked once, for the client too.
+async fn ask(
+    registry: &str,
+    kept: &Credentials,
+    client_with: &impl Fn(&Credentials) -> Client,
+) -> (Check, Option<Reading>) {
+    let failed = |error: OciError| (Check::of_error(registry, &refused(error)), None);
+    let login = match kept.login(registry).await {
+        Ok(login) => login,
+        Err(error) => return failed(OciError::Login { registry: registry.to_owned(), source: Box::new(error) }),
+    };
+    let client = client_with(&Credentials::default().with_login(registry, login.clone()));
+    match within(client.check_login(registry)).await {
         None => {
             let found = "does not answer within 5 s";
             let remedy = format!("see that `{registry}` is spelled right and can be reached from here");
             (Check::failed(registry, found, remedy), None)
         }
-        Some((Ok(date), login)) => {
+        Some(Ok(date)) => {
             let who = match login {
-                Ok(Login::Anonymous) => "no login is kept for it",
+                Login::Anonymous => "no login is kept for it",
                 _ => "it takes the login that is kept",
             };
             let ours = SystemTime::now();
             let reading = date.map(|theirs| Reading { who: registry.to_owned(), theirs, ours });
             (Check::ok(registry, format!("answers; {who}")), reading)
         }
-        Some((Err(error), _)) => (Check::of_error(registry, &artifacts::refused(error)), None),
+        Some(Err(error)) => failed(error),
     }
 }
 
@@ -102,7 +131,7 @@ fn logins(credentials: &Credentials) -> Check {
     let summary = match credentials.summary() {
         Err(error) => {
             let hint = error.hint();
-            return Check::of_error(NAME, &crate::report::hinted(hint, error));
+            return Check::of_error(NAME, &hinted(hint, error));
         }
         Ok(None) => {
             let path = paths::docker_config().map(|folder| folder.join("config.json"));

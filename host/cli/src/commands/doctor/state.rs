@@ -1,6 +1,7 @@
 //! What pipelines and the control plane keep in the state directory.
 
-use std::fs;
+use std::fs::{self, DirEntry};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -16,10 +17,10 @@ pub(super) fn check(base: Result<PathBuf>) -> Vec<Check> {
     };
     let entries = match fs::read_dir(&base) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return vec![Check::note("state", format!("`{}` is not there yet", base.display()))];
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return vec![Check::skipped("state", format!("`{}` cannot be a folder", base.display()))];
         }
         Err(error) => {
@@ -27,15 +28,25 @@ pub(super) fn check(base: Result<PathBuf>) -> Vec<Check> {
             return vec![Check::failed("state", found, "name another folder with `--state-dir DIR`")];
         }
     };
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    folders.retain(|folder| folder.join("state.db").symlink_metadata().is_ok());
+    let mut folders = pipelines(entries, "");
+    for tenant in fs::read_dir(base.join("tenants")).into_iter().flatten().flatten() {
+        let entries = fs::read_dir(tenant.path()).into_iter().flatten();
+        folders.extend(pipelines(entries, &format!("{}/", tenant.file_name().to_string_lossy())));
+    }
     folders.sort();
     let mut checks = control_plane(&base);
-    checks.extend(folders.iter().map(|folder| pipeline(folder)));
+    checks.extend(folders.iter().map(|(name, folder)| pipeline(name, folder)));
     if checks.is_empty() {
         checks.push(Check::note("state", format!("`{}` holds none", base.display())));
     }
     checks
+}
+
+/// The folders of those of `entries` that are a pipeline's, each with its name after `tenant`.
+fn pipelines(entries: impl Iterator<Item = io::Result<DirEntry>>, tenant: &str) -> Vec<(String, PathBuf)> {
+    let named =
+        entries.flatten().map(|entry| (format!("{tenant}{}", entry.file_name().to_string_lossy()), entry.path()));
+    named.filter(|(_, folder)| folder.join("state.db").symlink_metadata().is_ok()).collect()
 }
 
 /// The control plane's database, and the locks of those who had it open.
@@ -64,14 +75,13 @@ fn control_plane(base: &Path) -> Vec<Check> {
 }
 
 /// The state of one pipeline, and who runs it.
-fn pipeline(folder: &Path) -> Check {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+fn pipeline(name: &str, folder: &Path) -> Check {
     let running = match holder(&folder.join("lock")) {
         Ok(Holder::Process(pid)) => format!("; process {pid} runs it"),
         Ok(Holder::Nobody) => "; nobody runs it".to_owned(),
         Err(_) => "; it has no lock".to_owned(),
     };
-    database(&name, &folder.join("state.db"), StoredDatabase::Pipeline, &running)
+    database(name, &folder.join("state.db"), StoredDatabase::Pipeline, &running)
 }
 
 fn database(name: &str, path: &Path, database: StoredDatabase, more: &str) -> Check {

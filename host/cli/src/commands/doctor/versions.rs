@@ -29,6 +29,8 @@ async fn said(arguments: &[&str]) -> Result<String, String> {
         return Err("rustup has no toolchain".to_owned());
     }
     let mut command = Command::new("rustc");
+    // rustup's own would install the toolchain that a file of this folder names
+    command.env("RUSTUP_AUTO_INSTALL", "0");
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     match within(command.output()).await {
         None => Err("`rustc` does not answer".to_owned()),

@@ -1,11 +1,13 @@
 //! The files that a pipeline becomes.
 //!
 //! Invariant: a file is written whole or not at all, and one that is there is replaced only
-//! where that was said.
+//! where that was said. Of several new files all are written, or none.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use flowctl_types::NodeId;
+use rustix::fs::Access;
 
 use crate::paths::{self, Existing};
 use crate::report::Hinted;
@@ -17,15 +19,24 @@ use crate::report::Hinted;
 /// Why not, with a hint.
 pub(super) fn check(path: &Path) -> Result<()> {
     let shown = path.display();
-    if path.file_name().is_none() || path.is_dir() {
+    // `-` is standard input to every command that would read it
+    if path.file_name().is_none() || path.is_dir() || path == Path::new("-") {
         return Err(Hinted::error(format!("`{shown}` is no name of a file"), "name one, such as `pipeline.yaml`"));
     }
-    let folder = folder(path);
-    if !folder.as_os_str().is_empty() && !folder.is_dir() {
+    let folder = Some(folder(path)).filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
         let message = format!("there is no folder `{}`", folder.display());
         return Err(Hinted::error(message, "make it first, or name another file"));
     }
-    Ok(())
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        let message = format!("the folder `{}` cannot be written to: {error}", folder.display());
+        Hinted::error(message, "name a file in another folder")
+    })
+}
+
+/// The name that a pipeline has by its file; none where that has neither letter nor digit.
+pub(super) fn name(path: &Path) -> Option<NodeId> {
+    NodeId::from_any(&path.file_stem()?.to_string_lossy()).ok()
 }
 
 /// The folder of a file; empty where it is the one that flowctl runs in.
@@ -42,10 +53,17 @@ pub(super) fn taken(files: &[(PathBuf, String)]) -> Vec<&Path> {
 ///
 /// # Errors
 ///
-/// When one cannot be written; those before it are there then.
+/// When one cannot be written. Those before it are there then where they replaced others, and
+/// gone where they are new.
 pub(super) fn write(files: &[(PathBuf, String)], existing: Existing) -> Result<()> {
-    for (path, text) in files {
-        paths::write_text(path, text, existing).with_context(|| format!("cannot write `{}`", path.display()))?;
+    for (at, (path, text)) in files.iter().enumerate() {
+        let written = paths::write_text(path, text, existing);
+        if written.is_err() && existing == Existing::Kept {
+            for (path, _) in &files[..at] {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        written.with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(())
 }
@@ -58,4 +76,22 @@ pub(super) fn refused(taken: &[&Path]) -> anyhow::Error {
         format!("{} {are} there already: nothing was written", names.join(" and ")),
         "name another file, or replace it with `--force`",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_new_files_all_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["a", "b", "c"].map(|name| (folder.path().join(name), "new".to_owned()));
+        let texts = || files.each_ref().map(|(path, _)| std::fs::read_to_string(path).ok());
+        std::fs::write(&files[1].0, "mine").unwrap();
+        let error = write(&files, Existing::Kept).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write `{}`", files[1].0.display()));
+        assert_eq!(texts(), [None, Some("mine".to_owned()), None]);
+        write(&files, Existing::Replaced).unwrap();
+        assert_eq!(texts(), ["new"; 3].map(|text| Some(text.to_owned())));
+    }
 }

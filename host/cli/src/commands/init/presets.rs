@@ -1,18 +1,23 @@
 //! Pipelines that are ready made: answers, given in advance.
+//!
+//! Invariant: no two have a pipeline of one name, under which its checkpoints are kept.
 
+use std::path::Path;
+
+use flowctl_types::NodeId;
 use serde::Serialize;
 
+use super::place;
 use super::said::{Said, Setting};
 
 /// One of them.
 pub(crate) struct Preset {
-    /// What it is called by `--preset`.
+    /// What it is called by `--preset`, and its pipeline where no file says otherwise.
     pub(crate) name: &'static str,
     /// What it does, in one sentence.
     pub(crate) summary: &'static str,
     /// What it needs beside this machine; empty where it needs nothing.
     pub(super) needs: &'static str,
-    pipeline: &'static str,
     types: Option<&'static str>,
     from: (&'static str, &'static str),
     via: &'static [&'static str],
@@ -46,7 +51,6 @@ pub(crate) static PRESETS: [Preset; 5] = [
         name: "transfers-stdout",
         summary: "token transfers of generated Stellar ledgers, printed",
         needs: "",
-        pipeline: "transfers",
         types: None,
         from: LEDGERS,
         via: TTP,
@@ -58,7 +62,6 @@ pub(crate) static PRESETS: [Preset; 5] = [
         name: "transfers-sqlite",
         summary: "token transfers of generated Stellar ledgers, as rows of an SQLite file",
         needs: "",
-        pipeline: "transfers",
         types: None,
         from: LEDGERS,
         via: TTP,
@@ -70,7 +73,6 @@ pub(crate) static PRESETS: [Preset; 5] = [
         name: "transfers-postgres",
         summary: "token transfers of generated Stellar ledgers, as rows of PostgreSQL",
         needs: A_DATABASE,
-        pipeline: "transfers",
         types: None,
         from: LEDGERS,
         via: TTP,
@@ -82,7 +84,6 @@ pub(crate) static PRESETS: [Preset; 5] = [
         name: "testnet-postgres",
         summary: "token transfers of the Stellar test network as they happen, as rows of PostgreSQL",
         needs: "a PostgreSQL database, the internet",
-        pipeline: "testnet-transfers",
         types: None,
         from: (LEDGERS.0, "stellar-rpc"),
         via: TTP,
@@ -100,7 +101,6 @@ pub(crate) static PRESETS: [Preset; 5] = [
         name: "orders-json",
         summary: "orders, an event type of its own, from a file of JSON lines, printed",
         needs: "",
-        pipeline: "orders",
         types: Some("orders.wit"),
         from: ("shop.order.v1", "file"),
         via: &[],
@@ -118,15 +118,17 @@ impl Preset {
         PRESETS.iter().find(|preset| preset.name == name)
     }
 
-    /// The answers.
-    pub(super) fn said(&self) -> Said {
+    /// The answers, where the pipeline goes to `file`: it is called after that, and has the
+    /// files that it brings along beside it.
+    pub(super) fn said(&self, file: Option<&Path>) -> Said {
+        let own_name = || self.name.parse::<NodeId>().expect("names of presets are checked by tests");
         let setting = |(node, path, value): &(&str, &str, &str)| Setting {
             node: (*node).to_owned(),
             path: (*path).to_owned(),
             value: (*value).to_owned(),
         };
-        Said {
-            name: Some(self.pipeline.parse().expect("names of presets are checked by tests")),
+        let said = Said {
+            name: Some(file.and_then(place::name).unwrap_or_else(own_name)),
             types: self.types.iter().map(|name| (*name).to_owned()).collect(),
             from: Some(self.from.0.parse().expect("types of presets are checked by tests")),
             source: Some(self.from.1.to_owned()),
@@ -134,7 +136,8 @@ impl Preset {
             via: Some(self.via.iter().map(|name| (*name).to_owned()).collect()),
             settings: self.settings.iter().map(setting).collect(),
             files: self.files.to_vec(),
-        }
+        };
+        said.in_folder(file.map_or(Path::new(""), place::folder))
     }
 
     pub(super) const fn row(&self) -> Row {
@@ -157,10 +160,25 @@ mod tests {
     #[test]
     fn every_preset_says_what_there_is_to_say() {
         for preset in &PRESETS {
-            let said = preset.said();
-            assert!(said.name.is_some() && said.from.is_some() && said.via.is_some(), "{}", preset.name);
+            let said = preset.said(None);
+            assert!(said.from.is_some() && said.via.is_some(), "{}", preset.name);
+            assert_eq!(said.name.unwrap().as_str(), preset.name);
             assert!(said.types.iter().all(|types| preset.files.iter().any(|(name, _)| name == types)));
             assert_eq!(Preset::find(preset.name).unwrap().summary, preset.summary, "each has a name of its own");
+        }
+    }
+
+    #[test]
+    fn a_file_names_the_pipeline_and_the_folder_of_what_comes_along() {
+        for (file, name, path) in [
+            (None, "orders-json", "orders.jsonl"),
+            (Some("My Shop.yaml"), "my-shop", "orders.jsonl"),
+            (Some("sub/shop.yaml"), "shop", "sub/orders.jsonl"),
+            // what has neither letter nor digit is no name
+            (Some("sub/_.yaml"), "orders-json", "sub/orders.jsonl"),
+        ] {
+            let said = Preset::find("orders-json").unwrap().said(file.map(Path::new));
+            assert_eq!((said.name.unwrap().as_str(), &*said.settings[0].value), (name, path), "{file:?}");
         }
     }
 }

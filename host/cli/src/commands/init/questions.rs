@@ -8,18 +8,23 @@ use flowctl_schema::{Role, Schema, Type};
 use flowctl_types::{EventType, NodeId};
 
 use super::chains::{Ends, names};
+use super::place;
 use super::plugins::Plugins;
 use super::presets::{PRESETS, Preset};
 use super::said::Said;
 use super::talk::{Ask, Choice, Stop, Talk};
 use crate::catalog;
+use crate::output::first_sentence;
 use crate::report::Hinted;
 
 /// What stands for a pipeline that is no preset, and for an event type that is not listed.
 const OWN: &str = "own";
 
-/// Where one begins: at a preset, or with nothing said.
-pub(super) fn start(talk: &mut Talk) -> Result<Said, Stop> {
+/// The key of the question for the file.
+pub(super) const FILE: &str = "file";
+
+/// Where one begins: at a preset, which may go to `file`, or with nothing said.
+pub(super) fn start(talk: &mut Talk, file: Option<&Path>) -> Result<Said, Stop> {
     let ask = Ask { key: "start", text: "What is to be made?", help: "", flag: "--from TYPE" };
     let own = Choice {
         value: OWN.to_owned(),
@@ -28,7 +33,7 @@ pub(super) fn start(talk: &mut Talk) -> Result<Said, Stop> {
     };
     let presets = PRESETS.iter().map(|preset| Choice::new(preset.name, preset.summary));
     let chosen = talk.choose(&ask, &std::iter::once(own).chain(presets).collect::<Vec<_>>(), None)?;
-    Ok(Preset::find(&chosen).map(Preset::said).unwrap_or_default())
+    Ok(Preset::find(&chosen).map(|preset| preset.said(file)).unwrap_or_default())
 }
 
 /// Which event type goes in. One of a file adds that file to what was said.
@@ -99,7 +104,7 @@ fn types(registry: &Registry, is_all: bool) -> Vec<Choice> {
             emitters.filter(|entry| entry.emits_type(schema.event_type())).map(|entry| entry.name.as_str()).collect();
         let about = match (emitters.is_empty(), schema.root()) {
             (false, _) => format!("from {}", emitters.join(", ")),
-            (true, Type::Record(record)) => sentence(record.docs.as_deref().unwrap_or_default()),
+            (true, Type::Record(record)) => first_sentence(record.docs.as_deref().unwrap_or_default()),
             (true, _) => String::new(),
         };
         (emitters.is_empty(), Choice::new(schema.event_type().as_str(), about))
@@ -148,7 +153,8 @@ pub(super) fn sink<'r>(talk: &mut Talk, said: &Said, registry: &'r Registry) -> 
 }
 
 fn choices(entries: &[&Entry]) -> Vec<Choice> {
-    entries.iter().map(|entry| Choice::new(&*entry.name, sentence(entry.description().unwrap_or_default()))).collect()
+    let about = |entry: &Entry| first_sentence(entry.description().unwrap_or_default());
+    entries.iter().map(|entry| Choice::new(&*entry.name, about(entry))).collect()
 }
 
 fn found<'r>(registry: &'r Registry, role: Role, name: &str) -> Result<&'r Entry, Stop> {
@@ -193,9 +199,9 @@ pub(super) fn name(talk: &mut Talk, said: &Said, file: Option<&Path>, ends: &End
     if let Some(name) = &said.name {
         return Ok(name.clone());
     }
-    let of_file = file.and_then(Path::file_stem).and_then(|stem| NodeId::from_any(&stem.to_string_lossy()).ok());
     let (namespace, package) = ends.from.package();
     let events = package.rsplit('-').next().unwrap_or(namespace);
+    let of_file = file.and_then(place::name);
     let default = of_file.map_or_else(|| format!("{events}-to-{}", ends.sink.name), |name| name.to_string());
     let check = |name: &str| name.parse::<NodeId>().map(drop).map_err(|error| error.to_string());
     let help = "Its checkpoints are kept under this name.";
@@ -205,21 +211,13 @@ pub(super) fn name(talk: &mut Talk, said: &Said, file: Option<&Path>, ends: &End
 }
 
 /// The file that it is written to.
-pub(super) fn file(talk: &mut Talk, file: Option<&Path>, name: &NodeId, is_asked: bool) -> Result<PathBuf, Stop> {
-    let default = format!("{name}.yaml");
-    match file {
-        Some(file) => return Ok(file.to_owned()),
-        None if !is_asked => return Ok(default.into()),
-        None => {}
-    }
-    let check = |path: &str| super::place::check(Path::new(path)).map_err(|error| format!("{error:#}"));
-    let ask = Ask { key: "file", text: "Which file is it written to?", help: "", flag: "FILE" };
-    Ok(talk.write(&ask, Some(&default), &check)?.into())
+pub(super) fn file(talk: &mut Talk, name: &NodeId) -> Result<PathBuf, Stop> {
+    let check = |path: &str| place::check(Path::new(path)).map_err(|error| format!("{error:#}"));
+    let ask = Ask { key: FILE, text: "Which file is it written to?", help: "", flag: "FILE" };
+    Ok(talk.write(&ask, Some(&file_of(name)), &check)?.into())
 }
 
-/// The first sentence of a text, on one line.
-pub(super) fn sentence(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let end = line.find(". ").unwrap_or(line.len());
-    line[..end].trim_end_matches('.').to_owned()
+/// The file of a pipeline where none was said.
+pub(super) fn file_of(name: &NodeId) -> String {
+    format!("{name}.yaml")
 }

@@ -44,7 +44,8 @@ impl Said {
         self
     }
 
-    /// The same with its own files in a folder: paths start where flowctl runs.
+    /// The same with its own files in a folder: paths start where flowctl runs. What is said
+    /// besides joins later, so that a path of one's own stays what it is.
     pub(super) fn in_folder(mut self, folder: &Path) -> Self {
         let names: Vec<&str> = self.files.iter().map(|(name, _)| *name).collect();
         let place = |text: &mut String| {

@@ -12,11 +12,11 @@ use flowctl_schema::{ConfigField, Field, Type};
 use flowctl_types::{NodeId, all_of};
 use serde_json::{Map, Value};
 
-use super::questions::sentence;
 use super::said::{Said, Setting};
 use super::talk::{Ask, Choice, Stop, Talk};
 use super::values::{self, says_variable, type_at, with_hint};
 use super::writer::Known;
+use crate::output::{first_sentence, one_line};
 use crate::report::Hinted;
 
 /// The settings of each node.
@@ -39,38 +39,62 @@ pub(super) fn settings(
     Ok(settings)
 }
 
+/// A field that flags and presets set.
+struct Touched<'a> {
+    node: &'a Known<'a>,
+    field: &'a ConfigField,
+    flags: Vec<String>,
+}
+
 /// What flags and presets say.
 fn of_flags(said: &Said, registry: &Registry, nodes: &[Known<'_>]) -> Result<Settings, Stop> {
     let mut settings = Settings::new();
-    for Setting { node: name, path, value } in &said.settings {
-        let meant: Vec<&Known<'_>> =
-            nodes.iter().filter(|node| node.id.as_str() == name || node.entry.name == *name).collect();
-        let [node] = meant.as_slice() else {
-            let ids: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
-            let message = format!("`--set {name}.{path}=…` is of no node");
-            return Err(Hinted::error(message, format!("the nodes are {}", all_of(&ids))).into());
-        };
+    let mut touched: Vec<Touched<'_>> = Vec::new();
+    for setting in &said.settings {
+        let Setting { node: name, path, value } = setting;
+        let (node, field, ty) = meant(setting, nodes)?;
         let steps: Vec<&str> = path.split('.').collect();
-        let field = node.fields().find(|field| field.name == steps[0]);
-        let Some((field, ty)) = field.and_then(|field| Some((field, type_at(&field.ty, &steps[1..])?))) else {
-            let names: Vec<&str> = node.fields().map(|field| field.name.as_str()).collect();
-            let hint = match names.is_empty() {
-                true => format!("`{name}` has nothing to configure"),
-                false => format!("there are {}; `flowctl processors show {}`", all_of(&names), node.entry.name),
-            };
-            return Err(Hinted::error(format!("`{name}` has no setting `{path}`"), hint).into());
-        };
-        let of_node = settings.entry(node.id.clone()).or_default();
-        values::set(of_node, &steps, values::value(ty, value))
+        values::set(settings.entry(node.id.clone()).or_default(), &steps, values::value(ty, value))
             .ok_or_else(|| anyhow!("`{name}.{path}` leads through a value that has no fields"))?;
-        let mut others = of_node.clone();
+        let flag = format!("--set {name}.{path}=…");
+        match touched.iter_mut().find(|other| other.node.id == node.id && other.field.name == field.name) {
+            Some(other) if other.flags.contains(&flag) => {}
+            Some(other) => other.flags.push(flag),
+            None => touched.push(Touched { node, field, flags: vec![flag] }),
+        }
+    }
+    // what is set belongs together, in whatever order it was said
+    for Touched { node, field, flags } in touched {
+        let mut others = settings.get(&node.id).cloned().unwrap_or_default();
         let whole = others.remove(&field.name).unwrap_or_default();
         values::check((registry, node.entry), field, &whole, &others).map_err(|wrong| {
             let hint = format!("`flowctl processors show {}` explains it", node.entry.name);
-            Stop::Failed(Hinted::error(format!("`--set {name}.{path}=…` cannot be used: {wrong}"), hint))
+            Stop::Failed(Hinted::error(format!("{} cannot be used: {wrong}", all_of(&flags)), hint))
         })?;
     }
     Ok(settings)
+}
+
+/// The node that a setting is of, the field that it is in, and the type of what it sets.
+fn meant<'a>(setting: &Setting, nodes: &'a [Known<'a>]) -> Result<(&'a Known<'a>, &'a ConfigField, &'a Type), Stop> {
+    let Setting { node: name, path, .. } = setting;
+    let named: Vec<&Known<'_>> =
+        nodes.iter().filter(|node| node.id.as_str() == name || node.entry.name == *name).collect();
+    let [node] = named[..] else {
+        let ids: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
+        let message = format!("`--set {name}.{path}=…` is of no node");
+        return Err(Hinted::error(message, format!("the nodes are {}", all_of(&ids))).into());
+    };
+    let steps: Vec<&str> = path.split('.').collect();
+    let field = node.fields().find(|field| field.name == steps[0]);
+    field.and_then(|field| Some((node, field, type_at(&field.ty, &steps[1..])?))).ok_or_else(|| {
+        let names: Vec<&str> = node.fields().map(|field| field.name.as_str()).collect();
+        let hint = match names.is_empty() {
+            true => format!("`{name}` has nothing to configure"),
+            false => format!("there are {}; `flowctl processors show {}`", all_of(&names), node.entry.name),
+        };
+        Stop::Failed(Hinted::error(format!("`{name}` has no setting `{path}`"), hint))
+    })
 }
 
 /// Whether a setting that is asked for can be left out all the same.
@@ -148,7 +172,7 @@ impl Asking<'_, '_> {
                 let hint = format!("set it with `--set {}.KEY=VALUE`", node.id);
                 return Err(Hinted::error(format!("`{}`: {wrong}", node.id), hint).into());
             }
-            let about = |field: &ConfigField| sentence(field.docs.as_deref().unwrap_or_default());
+            let about = |field: &ConfigField| first_sentence(field.docs.as_deref().unwrap_or_default());
             let choices: Vec<Choice> = open.iter().map(|field| Choice::new(&*field.name, about(field))).collect();
             let key = format!("{}: {}", node.id, set.len());
             let (text, flag) = (format!("What is set for `{}`?", node.id), format!("--set {}.KEY=VALUE", node.id));
@@ -200,14 +224,14 @@ impl Asking<'_, '_> {
         let id = &node.id;
         let (key, flag) = (format!("{id}.{path}"), format!("--set {id}.{path}=VALUE"));
         let text = format!("`{path}` of `{id}`?");
-        let docs = inner.docs.as_deref().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        let docs = one_line(inner.docs.as_deref().unwrap_or_default());
         let ask = Ask { key: &key, text: &text, help: &docs, flag: &flag };
         let default = default.map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned));
         let ty = plain(&inner.ty);
         let choices = match ty {
             Type::Bool => vec![Choice::new("true", ""), Choice::new("false", "")],
             Type::Enum(of) => {
-                let about = |docs: &Option<String>| sentence(docs.as_deref().unwrap_or_default());
+                let about = |docs: &Option<String>| first_sentence(docs.as_deref().unwrap_or_default());
                 of.cases.iter().map(|case| Choice::new(&*case.snake_name, about(&case.docs))).collect()
             }
             _ => Vec::new(),

@@ -91,6 +91,11 @@ impl Talk {
         !self.given.is_empty()
     }
 
+    /// Whether the question `key` was asked.
+    pub(super) fn was_asked(&self, key: &str) -> bool {
+        self.given.iter().any(|given| given.key == key)
+    }
+
     /// Begins anew.
     pub(super) const fn restart(&mut self) {
         self.n_taken = 0;
@@ -208,7 +213,7 @@ fn missing(ask: &Ask<'_>, known: &[&str]) -> Stop {
         ([], help) => help.to_owned(),
         (known, _) => format!("there are {}", known.join(", ")),
     };
-    Stop::Failed(Hinted::error(
+    Stop::Failed(Hinted::usage(
         format!("`{}` is missing, and nobody can be asked here", ask.flag),
         format!("{} {about}", ask.text).trim_end().to_owned(),
     ))

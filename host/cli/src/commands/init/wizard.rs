@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use flowctl_intent::{Fault, Faults};
 use flowctl_registry::Registry;
+use flowctl_types::Code;
 
 use super::chains::{Ends, names};
 use super::place;
@@ -49,14 +50,15 @@ pub(super) fn run(talk: &mut Talk, said: &Said, wanted: &Wanted<'_>, plugins: &P
     if said.is_open() {
         if !talk.can_ask() {
             let hint = "say it with `--from TYPE` and other flags, or take a preset: `flowctl init --list-presets`";
-            return Err(Hinted::error("nothing says what is to be made, and nobody can be asked here", hint).into());
+            return Err(Hinted::usage("nothing says what is to be made, and nobody can be asked here", hint).into());
         }
-        said = questions::start(talk)?.with(said);
+        said = questions::start(talk, wanted.file)?.with(said);
     }
-    let is_ready_made = said.name.is_some();
-    let of_file = |file: &Path| place::folder(file).to_owned();
-    let folder = wanted.file.map(of_file).unwrap_or_default();
-    let mut said = said.in_folder(&folder);
+    // a name says which file it is, too; one that cannot be is refused before more is asked
+    let of_name = said.name.as_ref().filter(|_| wanted.file.is_none()).map(questions::file_of);
+    if let Some(file) = &of_name {
+        place::check(Path::new(file))?;
+    }
     let from = questions::event_type(talk, &mut said, plugins)?;
     let registry = plugins.registry(&said)?;
     let source = questions::source(talk, &said, &registry, &from)?;
@@ -68,8 +70,10 @@ pub(super) fn run(talk: &mut Talk, said: &Said, wanted: &Wanted<'_>, plugins: &P
     let nodes: Vec<Known<'_>> = entries.into_iter().zip(ids).map(|(entry, id)| Known { id, entry }).collect();
     let settings = settings::settings(talk, &said, &registry, &nodes)?;
     let name = questions::name(talk, &said, wanted.file, &ends)?;
-    let file = questions::file(talk, wanted.file, &name, !is_ready_made && talk.can_ask())?;
-    place::check(&file)?;
+    let file = match wanted.file.or(of_name.as_deref().map(Path::new)) {
+        Some(file) => file.to_owned(),
+        None => questions::file(talk, &name)?,
+    };
     let answers = Answers {
         name,
         types: said.types.clone(),
@@ -79,7 +83,7 @@ pub(super) fn run(talk: &mut Talk, said: &Said, wanted: &Wanted<'_>, plugins: &P
         to: sink.name.clone(),
         settings,
     };
-    let text = document(&answers, &nodes, &file.display().to_string());
+    let text = document(&answers, &nodes, &file);
     let unset = valid(talk, &file, &text, &registry)?;
     let brought = said.files.iter().map(|(name, text)| (place::folder(&file).join(name), (*text).to_owned()));
     let files: Vec<(PathBuf, String)> = brought.chain([(file.clone(), text)]).collect();
@@ -118,8 +122,9 @@ fn valid(talk: &mut Talk, file: &Path, text: &str, registry: &Registry) -> Resul
     Err(talk.refuse(faults.into(), is_meant))
 }
 
+/// Whether it is the fault that the variable `name` is not set.
 fn is_unset(fault: &Fault, name: &str) -> bool {
-    fault.message == format!("environment variable `{name}` is not set")
+    fault.code == Code::VariableNotSet && fault.message.contains(&format!("`{name}`"))
 }
 
 /// Shows what is about to be written, and asks whether it is.
@@ -142,7 +147,7 @@ fn confirm(talk: &mut Talk, files: &[(PathBuf, String)]) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What is to become of files that are there.
+/// What is to become of files that are there. Whoever was asked for the file can name another.
 fn existing(talk: &mut Talk, files: &[(PathBuf, String)], is_forced: bool) -> Result<Existing, Stop> {
     let taken = place::taken(files);
     if is_forced || taken.is_empty() {
@@ -154,9 +159,14 @@ fn existing(talk: &mut Talk, files: &[(PathBuf, String)], is_forced: bool) -> Re
     let names: Vec<String> = taken.iter().map(|path| format!("`{}`", path.display())).collect();
     let text = format!("{} is there already. Replace it?", names.join(" and "));
     let ask = Ask { key: "replace", text: &text, help: "", flag: "--force" };
-    let (no, yes) = ("no, leave it", "yes, replace it");
-    match talk.choose(&ask, &[Choice::new(no, ""), Choice::new(yes, "")], None)? {
-        answer if answer == yes => Ok(Existing::Replaced),
-        _ => Err(Stop::Left),
+    let was_asked = talk.was_asked(questions::FILE);
+    let (no, yes) = (if was_asked { "no, name another file" } else { "no, leave it" }, "yes, replace it");
+    if talk.choose(&ask, &[Choice::new(no, ""), Choice::new(yes, "")], None)? == yes {
+        return Ok(Existing::Replaced);
     }
+    if !was_asked {
+        return Err(Stop::Left);
+    }
+    talk.back_to(|key| key == questions::FILE);
+    Err(Stop::Again)
 }

@@ -4,6 +4,7 @@
 //! preset. No I/O: what the comments say of a node comes with it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use flowctl_registry::{Emits, Entry, arrows};
 use flowctl_schema::{ConfigField, ConfigSchema, Role};
@@ -11,6 +12,7 @@ use flowctl_types::{EventType, NodeId};
 use serde_json::{Map, Value};
 
 use super::yaml::{STEP, comment, entry, in_line};
+use crate::output;
 
 /// What a pipeline is to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +56,8 @@ impl Known<'_> {
 }
 
 /// The text of the file `file`.
-pub(super) fn document(answers: &Answers, nodes: &[Known<'_>], file: &str) -> String {
+pub(super) fn document(answers: &Answers, nodes: &[Known<'_>], file: &Path) -> String {
+    let file = output::shell_word(file);
     let ids: Vec<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
     let mut lines = vec![format!("# {}: {}", answers.name, arrows(&ids)), "#".to_owned()];
     lines.push(format!("# `flowctl validate {file}` checks it, `flowctl run {file}` runs it."));
@@ -246,7 +249,7 @@ mod tests {
 
     /// The text says what the answers say, and is the file beside this one.
     fn check(answers: &Answers, entries: &[Entry], name: &str) {
-        let text = document(answers, &known(entries), "orders.yaml");
+        let text = document(answers, &known(entries), Path::new("orders.yaml"));
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/commands/init/expected")).join(name);
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&path, &text).unwrap();
@@ -284,10 +287,20 @@ mod tests {
     }
 
     #[test]
+    fn a_files_name_stays_in_the_comment_and_is_quoted() {
+        let entries = [connector(Role::Source, "stdin"), processor(), connector(Role::Sink, "stdout")];
+        let answers = Answers { source: "stdin".to_owned(), to: "stdout".to_owned(), ..answers(&json!({})) };
+        let text = document(&answers, &known(&entries), Path::new("my\nkind: x.yaml"));
+        let head: Vec<&str> = text.lines().take_while(|line| *line != "apiVersion: flowctl/v2").collect();
+        assert!(head.len() == 3 && head.iter().all(|line| line.starts_with('#')), "{text}");
+        assert!(head[2].contains("`flowctl run 'my\u{fffd}kind: x.yaml'`"), "{text}");
+    }
+
+    #[test]
     fn a_comment_less_its_signs_is_the_settings() {
         let entries = [connector(Role::Source, "stdin"), processor(), connector(Role::Sink, "stdout")];
         let answers = Answers { source: "stdin".to_owned(), to: "stdout".to_owned(), ..answers(&json!({})) };
-        let text = document(&answers, &known(&entries), "orders.yaml");
+        let text = document(&answers, &known(&entries), Path::new("orders.yaml"));
         let section = text.lines().skip_while(|line| *line != "  # config:");
         let lines: Vec<String> = section.map(|line| line.replacen("  # ", "  ", 1)).collect();
         let read: Value = serde_saphyr::from_str(&lines.join("\n")).unwrap();

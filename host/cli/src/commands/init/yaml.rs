@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use crate::output;
+
 /// Two more spaces for what stands below a key.
 pub(super) const STEP: usize = 2;
 
@@ -51,21 +53,13 @@ fn is_url(text: &str) -> bool {
     }) && !text.ends_with(':')
 }
 
-/// Lines of a comment, indented by `indent`, wrapped.
+/// Lines of a comment, indented by `indent`, wrapped. What acts on a terminal is taken out: a
+/// file is shown, and much of its comments was written by authors of plugins.
 pub(super) fn comment(text: &str, indent: usize) -> Vec<String> {
     const WIDTH: usize = 80;
-    let head = format!("{}#", " ".repeat(indent));
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(format!("{head} {word}")),
-        }
-    }
-    lines
+    let head = format!("{}# ", " ".repeat(indent));
+    let lines = output::wrapped(&output::plain(&output::one_line(text)), WIDTH - head.len());
+    lines.into_iter().filter(|line| !line.is_empty()).map(|line| format!("{head}{line}")).collect()
 }
 
 #[cfg(test)]
@@ -126,5 +120,11 @@ mod tests {
         let lines = comment(&"word ".repeat(40), 4);
         assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= 80 && line.starts_with("    # w")));
         assert!(comment(" ", 2).is_empty());
+    }
+
+    #[test]
+    fn what_acts_on_a_terminal_does_not_get_into_comments() {
+        let lines = comment("red \u{1b}[31m\0 and\r\nback\u{202e}wards\u{85}", 2);
+        assert_eq!(lines, ["  # red \u{fffd}[31m\u{fffd} and back\u{fffd}wards"]);
     }
 }

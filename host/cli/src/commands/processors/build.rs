@@ -21,7 +21,7 @@ use crate::plane;
     ("flowctl processors build ../big-orders --output json", ""),
 ]))]
 pub(crate) struct Build {
-    /// The crate's folder
+    /// The crate's folder, or its Cargo.toml
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
     /// How to print what was built
@@ -82,7 +82,7 @@ impl Shown {
 }
 
 /// `path` from the working directory, where it is below it.
-fn near(path: &Path) -> PathBuf {
+pub(super) fn near(path: &Path) -> PathBuf {
     let here = std::env::current_dir().ok().and_then(|here| here.canonicalize().ok());
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
 }

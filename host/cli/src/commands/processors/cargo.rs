@@ -1,19 +1,22 @@
 //! An author's crate: what cargo knows of it, and building it to a component.
 //!
 //! Invariant: what is missing on the machine, or in the manifest, is found before a build is
-//! started, and said with what mends it.
+//! started, and said with what mends it. Tools run in the crate's folder, from where they look
+//! for its toolchain and its settings.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result, anyhow};
 use flowctl_schema::Contract;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::report::Hinted;
 use crate::{catalog, status};
@@ -47,7 +50,7 @@ pub(super) struct Built {
 pub(super) enum Say {
     /// On the terminal, as it goes.
     AsItGoes,
-    /// In the error, where the build fails; warnings once it is done.
+    /// In the error, where the build fails; warnings once it is done. Ctrl-C is not for it.
     OnFailure,
 }
 
@@ -58,7 +61,7 @@ pub(super) struct BuildError {
     name: String,
     #[source]
     source: Option<CompilerError>,
-    /// Whether it was ended by a signal, such as by Ctrl-C.
+    /// Whether cargo was told to end by somebody, such as by Ctrl-C.
     pub(super) is_interrupted: bool,
 }
 
@@ -66,6 +69,9 @@ pub(super) struct BuildError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct CompilerError(String);
+
+/// A process with all that it started, where it leads a group. Dropped, they are killed.
+struct Group(Option<Pid>);
 
 /// What `cargo metadata` says, as far as it is needed.
 #[derive(Deserialize)]
@@ -148,26 +154,35 @@ impl Crate {
         })
     }
 
-    /// Builds the component. Cargo is killed when the future is dropped.
+    /// The folder that its manifest is in.
+    pub(super) fn folder(&self) -> &Path {
+        folder_of(&self.manifest)
+    }
+
+    /// Builds the component. Cargo is killed when the future is dropped, with what it started
+    /// where it says nothing as it goes.
     ///
     /// # Errors
     ///
     /// [`BuildError`] where it does not compile; else when cargo cannot be started, or what
     /// came out is no plugin.
     pub(super) async fn build(&self, say: Say) -> Result<Built> {
-        let mut command = Command::new("cargo");
+        let mut command = tool("cargo", &self.manifest);
         command.args(["build", "--release", "--lib", "--target", TARGET]);
         command.args(["--message-format", "json-render-diagnostics", "--manifest-path"]).arg(&self.manifest);
         if say == Say::OnFailure {
-            command.arg("--quiet");
+            command.arg("--quiet").process_group(0);
         }
         let output = run(&mut command, say).await?;
         if !output.status.success() {
+            let signal = output.status.signal();
+            let killed = signal.map(|signal| format!("cargo was ended by signal {signal}"));
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            let said: Vec<String> = [said].into_iter().filter(|said| !said.is_empty()).chain(killed).collect();
             return Err(BuildError {
                 name: self.name.clone(),
-                source: (!said.is_empty()).then_some(CompilerError(said)),
-                is_interrupted: output.status.code().is_none(),
+                source: (!said.is_empty()).then(|| CompilerError(said.join("\n"))),
+                is_interrupted: [Signal::INT, Signal::TERM].iter().any(|told| Some(told.as_raw()) == signal),
             }
             .into());
         }
@@ -189,8 +204,23 @@ impl Crate {
     }
 }
 
+impl Group {
+    fn of(leader: &Child) -> Self {
+        Self(leader.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // fails where it leads none
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
 async fn metadata<T: DeserializeOwned>(manifest: &Path) -> Result<T> {
-    let mut command = Command::new("cargo");
+    let mut command = tool("cargo", manifest);
     // what other platforms need is not asked for: it may have to be fetched
     command.args(["metadata", "--format-version", "1", "--filter-platform", TARGET, "--manifest-path"]).arg(manifest);
     let output = run(&mut command, Say::OnFailure).await?;
@@ -249,10 +279,9 @@ fn no_package(path: &Path, metadata: &Metadata) -> anyhow::Error {
 
 /// Checks that the toolchain of the crate can build components.
 async fn check_target(manifest: &Path) -> Result<()> {
-    let folder = manifest.parent().unwrap_or(Path::new("."));
     // the one that cargo takes
-    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(folder);
+    let mut command = tool(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()), manifest);
+    command.args(["--print", "target-libdir", "--target", TARGET]);
     let output = run(&mut command, Say::OnFailure).await?;
     let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if output.status.success() && Path::new(&folder).is_dir() {
@@ -266,10 +295,29 @@ async fn check_target(manifest: &Path) -> Result<()> {
     Err(if said.is_empty() { anyhow::Error::new(missing) } else { anyhow!(said).context(missing) })
 }
 
+/// A tool of Rust's, for the crate of `manifest`.
+fn tool(program: impl AsRef<OsStr>, manifest: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder_of(manifest));
+    command
+}
+
+/// The folder of a manifest, which is named by its absolute path.
+fn folder_of(manifest: &Path) -> &Path {
+    manifest.parent().unwrap_or(manifest)
+}
+
 /// Runs a tool of Rust's to its end.
 async fn run(command: &mut Command, say: Say) -> Result<Output> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
-    let stderr = if say == Say::AsItGoes { Stdio::inherit() } else { Stdio::piped() };
+    let stderr = match say {
+        Say::AsItGoes => Stdio::inherit(),
+        Say::OnFailure => {
+            // what it says is looked into, and shown without what acts on a terminal
+            command.env("CARGO_TERM_COLOR", "never");
+            Stdio::piped()
+        }
+    };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
     let running = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Hinted::error(
@@ -278,5 +326,8 @@ async fn run(command: &mut Command, say: Say) -> Result<Output> {
         ),
         _ => anyhow::Error::new(error).context(format!("cannot start `{program}`")),
     })?;
-    running.wait_with_output().await.with_context(|| format!("cannot wait for `{program}`"))
+    let mut group = Group::of(&running);
+    let output = running.wait_with_output().await;
+    group.0 = None;
+    output.with_context(|| format!("cannot wait for `{program}`"))
 }

@@ -25,8 +25,8 @@ use crate::report::Hinted;
 const FOLDER: &str = "cases";
 /// What has to come out.
 const EXPECTED: &str = "expected.jsonl";
-/// Largest file that is read.
-const MAX_BYTES: u64 = 64 << 20;
+/// Largest file that is read, and most that may come out of a case.
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 
 /// A case, by its folder.
 pub(super) struct Case {

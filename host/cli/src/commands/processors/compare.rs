@@ -9,6 +9,8 @@ use super::cases::ExpectedLine;
 
 /// Most lines of a difference that are shown.
 const MAX_LINES: usize = 60;
+/// Most characters of one that are shown.
+const MAX_CHARS: usize = 1_000;
 
 /// How what came out differs from what is expected, for people: `-` is expected, `+` came.
 /// None where it does not.
@@ -35,7 +37,18 @@ pub(super) fn difference(expected: &[ExpectedLine], came: &[String]) -> Option<S
         lines.truncate(MAX_LINES);
         lines.push(format!("… and {n_more} lines more"));
     }
+    let lines: Vec<String> = lines.into_iter().map(cut).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// A line, as far as somebody reads it.
+fn cut(mut line: String) -> String {
+    if let Some((end, _)) = line.char_indices().nth(MAX_CHARS) {
+        let n_more = line[end..].chars().count();
+        line.truncate(end);
+        line.push_str(&format!("… and {n_more} characters more"));
+    }
+    line
 }
 
 /// Where one event is another, the fields in which they differ.
@@ -79,6 +92,13 @@ mod tests {
             "{\"a\":1,\"b\":1}\n{\"a\":3,\"b\":1}",
             Some("expected.jsonl:2: `a`\n- {\"a\":2,\"b\":1}\n+ {\"a\":3,\"b\":1}"),
         );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_its_field_is_named() {
+        let line = |end: &str| format!("{{\"a\":\"{}{end}\"}}", "ü".repeat(2_000));
+        let shown = format!("{{\"a\":\"{}… and 1011 characters more", "ü".repeat(992));
+        check(&line("1"), &line("2"), Some(&format!("expected.jsonl:1: `a`\n- {shown}\n+ {shown}")));
     }
 
     #[test]

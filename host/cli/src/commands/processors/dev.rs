@@ -52,7 +52,7 @@ impl Dev {
     /// Builds the crates, and runs the pipeline until it ends or is told to.
     pub(crate) fn run(self) -> Result<ExitCode> {
         if self.file == Path::new("-") {
-            return Err(Hinted::error(
+            return Err(Hinted::usage(
                 "standard input cannot be watched",
                 "put the pipeline into a file, and name that",
             ));

@@ -22,8 +22,21 @@ use crate::help::examples;
 use crate::report::Hinted;
 use crate::{output, status};
 
-/// Names of crates that cargo, the compiler or the processor itself needs.
-const RESERVED: [&str; 7] = ["alloc", "core", "flowctl-sdk", "flowctl-sdk-macros", "proc-macro", "std", "test"];
+/// Names of crates that cargo, the compiler or the processor itself needs; and what is something
+/// else in the files of a crate: a module of it, a node of its pipeline, or nothing.
+const RESERVED: [&str; 11] = [
+    "alloc",
+    "core",
+    "events",
+    "flowctl-sdk",
+    "flowctl-sdk-macros",
+    "null",
+    "out",
+    "proc-macro",
+    "std",
+    "test",
+    "tests",
+];
 
 /// Arguments of `processors init`.
 #[derive(Args)]
@@ -109,7 +122,7 @@ fn check_name(name: &str) -> Result<()> {
     match (is_spelled, is_reserved) {
         (true, false) => Ok(()),
         (true, true) => Err(Hinted::error(
-            format!("`{name}` cannot name a processor: Rust keeps it for something else"),
+            format!("`{name}` cannot name a processor: it is something else in Rust, or in the crate's files"),
             format!("choose another, such as `{name}-processor`"),
         )),
         (false, _) => Err(Hinted::error(

@@ -5,7 +5,6 @@
 //! 0, 1, 2, … nanoseconds, nothing is granted, and no timer ticks before the end.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -13,21 +12,24 @@ use async_trait::async_trait;
 use flowctl_connectors::Pipeline;
 use flowctl_engine::{Engine, Tenant};
 use flowctl_runtime::{
-    Bounds, DeadLetter, DeadLetterSink, Fault, Options, Piece, PrepareError, Rejection, Sink, Source, Stage, Workshop,
+    Bounds, DeadLetter, DeadLetterSink, Fault, Options, Piece, PrepareError, Rejection, Sink, Source, Stage, Status,
+    Workshop,
 };
 use flowctl_schema::{Contract, Conversion, Schema};
 use flowctl_topology::{Node, Route, Topology};
 use flowctl_types::{Batch, Columns, Ids, NodeId};
+use futures_util::FutureExt as _;
 use serde_json::json;
 
 use super::cargo::Built;
-use super::cases::Input;
+use super::cases::{Input, MAX_BYTES};
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
 use crate::pipeline::supply::Supply;
 use crate::pipeline::{Submitted, plan_submitted};
+use crate::plane;
 use crate::plane::peers::Peers;
-use crate::session::{self, LocalWorkshop, MAX_RUN_MEMORY_BYTES, Voice};
+use crate::session::{self, LocalWorkshop, MAX_RUN_MEMORY_BYTES, Signals, Voice};
 
 /// The source's node.
 const INPUT: &str = "input";
@@ -42,7 +44,13 @@ const MAX_INSTANCES: u32 = 4;
 pub(super) struct Rig<'a> {
     built: &'a Built,
     engine: Arc<Engine>,
+    signals: Signals,
 }
+
+/// Somebody ended a case before it was over.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped before the case was over; what came out of it does not count")]
+pub(super) struct Interrupted;
 
 /// What came of a case.
 #[derive(Default)]
@@ -51,18 +59,21 @@ pub(super) struct Came {
     events: Vec<String>,
     /// How many of these were there at the last barrier.
     n_flushed: usize,
-    /// By the line of its event, and its id: why an event was refused.
+    /// By the line of its event, and its id: the line that says why an event was refused.
     rejected: BTreeMap<(u64, String), String>,
+    /// Of all these lines.
+    n_bytes: u64,
 }
 
 impl<'a> Rig<'a> {
-    /// Starts the sandbox.
+    /// Starts the sandbox. From here on Ctrl-C and SIGTERM end a case, and not the process.
     ///
     /// # Errors
     ///
     /// When it cannot be set up.
     pub(super) fn start(built: &'a Built) -> Result<Self> {
-        Ok(Self { built, engine: Arc::new(session::start_engine(MAX_INSTANCES)?) })
+        let engine = Arc::new(session::start_engine(MAX_INSTANCES)?);
+        Ok(Self { built, engine, signals: plane::block_on(async { Signals::install() })? })
     }
 
     /// What the component says of itself.
@@ -75,8 +86,8 @@ impl<'a> Rig<'a> {
     /// # Errors
     ///
     /// When it cannot be started as it is configured, or breaks in a way that no single event
-    /// is to blame for.
-    pub(super) fn run(&self, input: Input) -> Result<Came> {
+    /// is to blame for; [`Interrupted`].
+    pub(super) fn run(&mut self, input: Input) -> Result<Came> {
         let topology = self.topology(&input)?;
         let name: NodeId = topology.name.clone();
         let tenant = Tenant::new(name.as_str(), MAX_RUN_MEMORY_BYTES);
@@ -86,12 +97,22 @@ impl<'a> Rig<'a> {
         let engine = Arc::new(LocalWorkshop::new(Arc::clone(&self.engine), tenant, state, Peers::new(None)));
         let came = Arc::new(Mutex::new(Came::default()));
         let workshop = RigWorkshop { engine: Arc::clone(&engine), input: Arc::new(input), came: Arc::clone(&came) };
-        let run = session::run(&topology, (Arc::new(workshop), &engine), Options::default(), Voice::Quiet, pending());
-        let summary = run?;
-        if let Some(fault) = summary.fault {
-            return Err(fault.into());
+        let mut is_interrupted = false;
+        // also by what came between two cases
+        let interrupted = async {
+            self.signals.next().await;
+            is_interrupted = true;
+        };
+        let run = session::run(&topology, (Arc::new(workshop), &engine), Options::default(), Voice::Quiet, interrupted);
+        if is_interrupted || self.signals.next().now_or_never().is_some() {
+            return Err(Interrupted.into());
         }
-        Ok(std::mem::take(&mut *lock(&came)))
+        let summary = run?;
+        match (summary.fault, summary.status) {
+            (Some(fault), _) => Err(fault.into()),
+            (None, Status::Completed) => Ok(std::mem::take(&mut *lock(&came))),
+            (None, Status::Stopped | Status::Failed) => Err(Interrupted.into()),
+        }
     }
 
     fn topology(&self, input: &Input) -> Result<Topology> {
@@ -138,12 +159,45 @@ impl Came {
 
     /// The lines that say all of it.
     pub(super) fn lines(&self) -> Vec<String> {
-        let rejected = self
-            .rejected
-            .iter()
-            .map(|((line, _), reason)| format!(r#"{{"$rejected":{},"line":{line}}}"#, json!(reason)));
-        self.events.iter().cloned().chain(rejected).collect()
+        self.events.iter().chain(self.rejected.values()).cloned().collect()
     }
+
+    /// Takes down an event that came out.
+    fn emitted(&mut self, line: String) -> Result<(), Fault> {
+        self.n_bytes += n_bytes(&line);
+        self.events.push(line);
+        self.check()
+    }
+
+    /// Takes down that an event was refused, by its line and its id; once, however often it is
+    /// said.
+    fn refused(&mut self, event: (u64, String), reason: &str) -> Result<(), Fault> {
+        let line = format!(r#"{{"$rejected":{},"line":{}}}"#, json!(reason), event.0);
+        self.n_bytes += n_bytes(&line);
+        if let Some(before) = self.rejected.insert(event, line) {
+            self.n_bytes -= n_bytes(&before);
+        }
+        self.check()
+    }
+
+    /// Goes back to the last barrier.
+    fn rewind(&mut self) {
+        let n_gone: u64 = self.events.drain(self.n_flushed..).map(|line| n_bytes(&line)).sum();
+        self.n_bytes -= n_gone;
+    }
+
+    /// What cannot be read as what is expected must not be written as that.
+    fn check(&self) -> Result<(), Fault> {
+        match self.n_bytes <= MAX_BYTES {
+            true => Ok(()),
+            false => Err(Fault::Fatal(format!("more than {} MiB come out of the case", MAX_BYTES >> 20))),
+        }
+    }
+}
+
+/// Bytes of a line in a file.
+fn n_bytes(line: &str) -> u64 {
+    line.len() as u64 + 1
 }
 
 /// Makes the processor as a run does, and what is around it for looking.
@@ -229,10 +283,10 @@ impl Sink for CaseSink {
             match schema.payload_to_json(payload, &mut json) {
                 Ok(()) => {
                     let json = String::from_utf8_lossy(&json);
-                    came.events.push(match self.schemas.len() {
+                    came.emitted(match self.schemas.len() {
                         1 => json.into_owned(),
                         _ => format!(r#"{{"type":"{}","event":{json}}}"#, schema.event_type()),
-                    });
+                    })?;
                 }
                 Err(error) => rejected.push(Rejection { index, reason: error.to_string() }),
             }
@@ -247,9 +301,7 @@ impl Sink for CaseSink {
     }
 
     async fn rewind(&mut self) -> Result<Option<u64>, Fault> {
-        let mut came = lock(&self.came);
-        let n_flushed = came.n_flushed;
-        came.events.truncate(n_flushed);
+        lock(&self.came).rewind();
         Ok(None)
     }
 }
@@ -270,7 +322,7 @@ impl DeadLetterSink for CaseLetters {
         for letter in letters {
             // the ids of the source's events are their lines
             let line = letter.position.parse().unwrap_or_default();
-            came.rejected.insert((line, letter.event_id.clone()), reason(letter));
+            came.refused((line, letter.event_id.clone()), &reason(letter))?;
         }
         Ok(())
     }
@@ -296,4 +348,26 @@ fn number(position: &[u8]) -> Result<usize, Fault> {
 
 fn lock(came: &Mutex<Came>) -> MutexGuard<'_, Came> {
     came.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_out_is_bounded_and_what_is_taken_back_does_not_count() {
+        let mut came = Came::default();
+        let half = "x".repeat(usize::try_from(MAX_BYTES / 2).unwrap() - 1);
+        came.emitted(half.clone()).unwrap();
+        came.n_flushed = 1;
+        came.emitted(half).unwrap();
+        assert!(came.emitted(String::new()).is_err());
+        came.rewind();
+        came.refused((1, "1".to_owned()), "no").unwrap();
+        came.refused((1, "1".to_owned()), "no").unwrap();
+        let n_left = MAX_BYTES / 2 - n_bytes(r#"{"$rejected":"no","line":1}"#);
+        came.emitted("x".repeat(usize::try_from(n_left).unwrap() - 1)).unwrap();
+        let error = came.refused((2, "2".to_owned()), "no").unwrap_err();
+        assert_eq!(error.to_string(), "more than 64 MiB come out of the case");
+    }
 }

@@ -7,10 +7,11 @@ use anyhow::Result;
 use clap::Args;
 use flowctl_schema::Role;
 
+use super::build::near;
 use super::cargo::{Crate, Say};
 use super::cases::{self, Case};
 use super::compare::difference;
-use super::rig::{Came, Rig};
+use super::rig::{Came, Interrupted, Rig};
 use crate::help::examples;
 use crate::report::{self, Hinted};
 use crate::{output, plane};
@@ -22,7 +23,7 @@ use crate::{output, plane};
     ("flowctl processors test --case refunds --bless", "what comes out is right"),
 ]))]
 pub(crate) struct Test {
-    /// The crate's folder
+    /// The crate's folder, or its Cargo.toml
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
     /// Run this case alone; may be repeated
@@ -46,19 +47,25 @@ enum Verdict {
 impl Test {
     /// Builds the crate, and prints what became of each case.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let found = cases::find(&self.path, &self.cases)?;
-        let built = plane::block_on(async { Crate::find(&self.path).await?.build(Say::AsItGoes).await })?;
+        let (found, built) = plane::block_on(async {
+            let of = Crate::find(&self.path).await?;
+            let found = cases::find(&near(of.folder()), &self.cases)?;
+            Ok((found, of.build(Say::AsItGoes).await?))
+        })?;
         if built.contract.role != Role::Processor {
             let message =
                 format!("`{}` is a {}, and cases are those of processors", built.contract.name, built.contract.role);
             return Err(Hinted::error(message, "name the folder of a processor"));
         }
-        let rig = Rig::start(&built)?;
+        let mut rig = Rig::start(&built)?;
         let mut n_failed = 0;
         let mut n_new = 0;
         for case in &found {
             let name = &case.name;
-            let verdict = self.verdict(case, &rig);
+            let verdict = match self.verdict(case, &mut rig) {
+                Err(error) if error.is::<Interrupted>() => return Err(error),
+                verdict => verdict,
+            };
             n_failed += usize::from(!matches!(verdict, Ok(Verdict::Kept(_) | Verdict::Blessed(_))));
             output::line(output::plain(&match verdict {
                 Ok(Verdict::Kept(came)) => format!("ok       {name}: {}", counts(&came)),
@@ -82,9 +89,10 @@ impl Test {
         }
     }
 
-    fn verdict(&self, case: &Case, rig: &Rig<'_>) -> Result<Verdict> {
+    fn verdict(&self, case: &Case, rig: &mut Rig<'_>) -> Result<Verdict> {
         let expected = (!self.bless).then(|| case.expected()).transpose()?;
-        let came = rig.run(case.input(rig.contract())?)?;
+        let input = case.input(rig.contract())?;
+        let came = rig.run(input)?;
         match expected {
             None if case.bless(&came.lines())? => Ok(Verdict::Blessed(came)),
             None => Ok(Verdict::Kept(came)),

@@ -1,8 +1,9 @@
 //! `flowctl run --watch`: the pipeline becomes what its file says, whenever that changes.
 
 use std::convert::Infallible;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use flowctl_client::{Client, admin};
@@ -18,6 +19,9 @@ use crate::{report, status};
 /// Between two looks at the file.
 const PERIOD: Duration = Duration::from_millis(300);
 
+/// For so long a file that is just being written may not be there.
+const ABSENCE: Duration = Duration::from_secs(1);
+
 /// The longest time that a component which was just built is on trial.
 const TRIAL: Duration = Duration::from_secs(3);
 
@@ -29,6 +33,15 @@ struct Wanted {
     components: Vec<PathBuf>,
 }
 
+/// Why the file cannot be read, while it cannot.
+#[derive(Default)]
+struct Trouble {
+    /// Since when it is not there.
+    absent_since: Option<Instant>,
+    /// What was said of it.
+    said: String,
+}
+
 /// Follows the file at `path`, whose text is `text`, and what `bench` builds, for as long as
 /// it is polled. A change that cannot be made is said, and the pipeline goes on as it is.
 pub(crate) async fn file(client: &Client, path: &Path, text: String, bench: Option<&Workbench>) -> Infallible {
@@ -37,10 +50,20 @@ pub(crate) async fn file(client: &Client, path: &Path, text: String, bench: Opti
         None => Wanted { text, components: Vec::new() },
     };
     let mut last = wanted(text);
+    let mut trouble = Trouble::default();
     loop {
         tokio::time::sleep(PERIOD).await;
-        // a file that is just being written may not be there
-        let Ok(text) = pipeline::read(path) else { continue };
+        let text = match pipeline::read(path) {
+            Ok(text) => text,
+            Err(error) => {
+                if trouble.is_news(&error, Instant::now()) {
+                    report::failure(&error);
+                    status::say("the pipeline goes on as it was");
+                }
+                continue;
+            }
+        };
+        trouble = Trouble::default();
         let now = wanted(text);
         if now == last {
             continue;
@@ -50,6 +73,25 @@ pub(crate) async fn file(client: &Client, path: &Path, text: String, bench: Opti
             report::failure(&error);
             status::say("the pipeline goes on as it was");
         }
+    }
+}
+
+impl Trouble {
+    /// Takes in why the file could not be read at `now`; answers whether that is to be said: each
+    /// reason is once, and that the file is not there only when it stays away.
+    fn is_news(&mut self, error: &anyhow::Error, now: Instant) -> bool {
+        let is_absent = error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|error| error.kind() == io::ErrorKind::NotFound);
+        self.absent_since = is_absent.then(|| self.absent_since.unwrap_or(now));
+        if self.absent_since.is_some_and(|since| now.duration_since(since) < ABSENCE) {
+            return false;
+        }
+        let text = report::text(error);
+        let is_news = self.said != text;
+        self.said = text;
+        is_news
     }
 }
 
@@ -72,4 +114,27 @@ async fn change(client: &Client, path: &Path, wanted: Wanted, is_on_trial: bool)
         settle(client, &mut shown).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_the_file_from_being_read_is_said_once_and_a_short_absence_not_at_all() {
+        let (start, mut trouble) = (Instant::now(), Trouble::default());
+        for (millis, kind, is_said) in [
+            (0, io::ErrorKind::NotFound, false),
+            (900, io::ErrorKind::NotFound, false),
+            (1_000, io::ErrorKind::NotFound, true),
+            (1_300, io::ErrorKind::NotFound, false),
+            (1_600, io::ErrorKind::PermissionDenied, true),
+            (1_900, io::ErrorKind::PermissionDenied, false),
+            (2_200, io::ErrorKind::NotFound, false),
+            (3_200, io::ErrorKind::NotFound, true),
+        ] {
+            let error = anyhow::Error::from(io::Error::from(kind)).context("cannot read pipeline `a.yaml`");
+            assert_eq!(trouble.is_news(&error, start + Duration::from_millis(millis)), is_said, "{millis}: {error:#}");
+        }
+    }
 }
