@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
-use flowctl_oci::auth::{Credentials, Login, Secret};
+use flowctl_oci::auth::{AuthError, Credentials, Login, Secret};
 use flowctl_oci::{
     Client, ClientOptions, Layout, OciError, PullOptions, Pulled, RegistryRef, Store, TagLookup, pull, pull_from_layout,
 };
@@ -276,9 +276,13 @@ pub(crate) fn credentials() -> Credentials {
     }
 }
 
-/// An error of a registry, with what to do about it.
+/// An error of a registry, with what to do about it; of a login, what its helper or file needs.
 pub(crate) fn refused(error: OciError) -> anyhow::Error {
-    hinted(error.hint(), error)
+    let of_login = match &error {
+        OciError::Login { source, .. } => source.downcast_ref::<AuthError>().and_then(AuthError::hint),
+        _ => None,
+    };
+    hinted(of_login.or_else(|| error.hint()), error)
 }
 
 /// Takes a secret that was read from a terminal or a file.

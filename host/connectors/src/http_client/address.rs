@@ -28,7 +28,10 @@ impl Address {
         let form = "write `https://host/path`";
         let url = Url::parse(text).map_err(|error| refuse(format!("is no URL: {error}; {form}")))?;
         if !["http", "https"].contains(&url.scheme()) {
-            return Err(refuse(format!("is not of HTTP, but of `{}`: {form}", url.scheme())));
+            // what stands before a colon alone may be a part of a secret
+            let is_scheme = text.contains("://");
+            let of = if is_scheme { format!(", but of `{}`", url.scheme()) } else { String::new() };
+            return Err(refuse(format!("is not of HTTP{of}: {form}")));
         }
         Ok(Self { shown: shown(&url), url })
     }
@@ -116,6 +119,7 @@ mod tests {
         check("example.org/s3cret", &format!("`url` of `http` is no URL: relative URL without a base; {form}"));
         check("https://", &format!("`url` of `http` is no URL: empty host; {form}"));
         check("ftp://me:s3cret@example.org", &format!("`url` of `http` is not of HTTP, but of `ftp`: {form}"));
+        check("s3cret:rest", &format!("`url` of `http` is not of HTTP: {form}"));
     }
 
     #[test]

@@ -22,12 +22,12 @@ use super::{registries, within};
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
-use crate::catalog;
 use crate::pipeline::lockfile;
 use crate::pipeline::lockfile::LockFile;
 use crate::pipeline::supply::{Reach, Supply};
 use crate::pipeline::{self, Planned};
 use crate::plane::reach::references;
+use crate::{artifacts, catalog};
 
 const NAME: &str = "plan";
 
@@ -145,7 +145,7 @@ async fn artifact(name: String, reference: &Reference, ca_files: &[PathBuf]) -> 
             format!("registry `{}` has no such plugin", named.registry()),
             "see that repository and tag are spelled right",
         ),
-        Some(Err(error)) => Check::of_error(name, &registries::refused(error)),
+        Some(Err(error)) => Check::of_error(name, &artifacts::refused(error)),
         None => Check::failed(
             name,
             format!("registry `{}` does not answer within 5 s", named.registry()),

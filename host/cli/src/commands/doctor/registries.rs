@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use flowctl_oci::auth::{AuthError, Credentials, Login};
+use flowctl_oci::auth::{Credentials, Login};
 use flowctl_oci::policy::Policy;
 use flowctl_oci::{Client, ClientOptions, OciError, Patience, RegistryRef};
 use flowctl_types::Reference;
@@ -15,7 +15,7 @@ use super::check::{Check, count};
 use super::clock::Reading;
 use super::{Findings, within};
 use crate::artifacts::settings::Settings;
-use crate::artifacts::trust;
+use crate::artifacts::{refused, trust};
 use crate::report::hinted;
 use crate::{artifacts, paths};
 
@@ -42,18 +42,6 @@ pub(super) async fn check(named: &[String], is_insecure: bool, ca_files: &[PathB
 /// The logins that are kept.
 pub(super) fn credentials() -> Credentials {
     artifacts::credentials().with_helper_limit(HELPER_LIMIT)
-}
-
-/// An error of a registry, with what to do about it; of a login, what its helper or file needs.
-pub(super) fn refused(error: OciError) -> anyhow::Error {
-    let of_login = match &error {
-        OciError::Login { source, .. } => source.downcast_ref::<AuthError>().and_then(AuthError::hint),
-        _ => None,
-    };
-    match of_login {
-        Some(hint) => hinted(Some(hint), error),
-        None => artifacts::refused(error),
-    }
 }
 
 /// A client that asks once: how a registry is now is what counts.
