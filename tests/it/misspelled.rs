@@ -11,6 +11,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("misspelled::words_of_the_command_line", words),
         fact("misspelled::names_that_are_known_here", known_here),
+        fact("misspelled::a_link_that_leads_nowhere_is_not_offered_for_itself", links),
         fact("misspelled::names_in_a_pipeline_file", in_a_file),
         fact("misspelled::letters_and_their_nodes", letters),
         fact("misspelled::plugins_of_the_store_tokens_and_tenants", stored),
@@ -65,6 +66,13 @@ fn known_here() {
             ("validate ./order.yaml", "orders.yaml"),
         ],
     );
+}
+
+fn links() {
+    let flowctl = Flowctl::new();
+    std::os::unix::fs::symlink("nowhere", flowctl.path("orders.yaml")).unwrap();
+    let answer = flowctl.run("run orders.yaml").failure(&["cannot read pipeline `orders.yaml`"]);
+    assert!(!answer.stderr.contains("did you mean"), "{}", answer.stderr);
 }
 
 fn in_a_file() {

@@ -285,7 +285,9 @@ fn near_file(file: &Path) -> Option<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let names: Vec<String> = names.take(MAX_COMPARED).collect();
-    did_you_mean(file.file_name()?.to_str()?, names.iter().map(String::as_str))
+    let named = file.file_name()?.to_str()?;
+    // a link that leads nowhere is there itself
+    did_you_mean(named, names.iter().map(String::as_str).filter(|name| *name != named))
 }
 
 /// The environment, as pipeline files see it. A value that is not UTF-8 counts as unset.
