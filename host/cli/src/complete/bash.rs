@@ -18,7 +18,7 @@ const TYPED: &str = "_FLOWCTL_TYPED";
 /// Set by the script, to what of it bash puts a candidate in place of.
 const PART: &str = "_FLOWCTL_PART";
 
-/// Has bash ask; with placeholders.
+/// Has bash ask; the names in capitals are filled in.
 const SCRIPT: &str = include_str!("flowctl.bash");
 
 /// What stands for itself outside of quotes, besides letters and digits.
