@@ -9,7 +9,8 @@
 //!
 //! Beside them: servers that tests run against, see [`postgres`] and [`registry`], and
 //! what injects faults before them, see [`fault_proxy`]; and components in processes of
-//! their own, as others write them, see [`components`].
+//! their own, as others write them, see [`components`]. And the guide's pictures of a
+//! terminal, see [`screens`].
 
 mod certificates;
 mod collector;
@@ -18,12 +19,14 @@ mod event;
 pub mod fault_proxy;
 mod formats;
 pub mod http_server;
+mod port;
 pub mod postgres;
 mod process;
 mod program;
 mod proto;
 pub mod registry;
 pub mod rpc_server;
+mod screen;
 mod unit;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +35,9 @@ pub use certificates::Certificates;
 pub use collector::Collector;
 pub use event::{Event, Kind, Muxed};
 pub use formats::Format;
+pub use port::Port;
 pub use program::write_program;
+pub use screen::{Screen, screens};
 pub use unit::{Outcome, UnitCase};
 
 /// A file of ledgers, and what is known of it.

@@ -27,23 +27,23 @@ pub(crate) struct Process {
 
 enum News {
     Started(Pid),
-    Ready(String),
+    Ready,
     Ended(String),
 }
 
 impl Process {
     /// Starts the server and waits until its log, which is its stderr, has the words
-    /// `ready`. Answers that line too; or the whole log where the server ends instead.
-    pub(crate) fn start(command: Command, ready: &'static str, stop: Signal) -> Result<(Self, String), String> {
+    /// `ready`. Answers the whole log where the server ends instead.
+    pub(crate) fn start(command: Command, ready: &'static str, stop: Signal) -> Result<Self, String> {
         let (news, heard) = sync_channel(4);
         let keeper = std::thread::spawn(move || keep(command, ready, &news));
         let mut pid = None;
         loop {
             match heard.recv() {
                 Ok(News::Started(started)) => pid = Some(started),
-                Ok(News::Ready(line)) => {
+                Ok(News::Ready) => {
                     let pid = pid.expect("a process is started before it is ready");
-                    return Ok((Self { pid, stop, keeper: Some(keeper) }, line));
+                    return Ok(Self { pid, stop, keeper: Some(keeper) });
                 }
                 Ok(News::Ended(log)) => return Err(log),
                 Err(_) => return Err("it could not be watched".to_owned()),
@@ -108,7 +108,7 @@ fn watch(stderr: ChildStderr, ready: &str, news: &SyncSender<News>) -> String {
         let line = String::from_utf8_lossy(&line).into_owned();
         if !is_ready && line.contains(ready) {
             is_ready = true;
-            let _ = news.send(News::Ready(line.clone()));
+            let _ = news.send(News::Ready);
         }
         if lines.len() == MAX_LINES {
             lines.pop_front();

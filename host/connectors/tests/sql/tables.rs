@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 use flowctl_runtime::Fault;
+use flowctl_test_support::Port;
 use flowctl_test_support::postgres::{PASSWORD, Server};
 use serde_json::{Value, json};
 
@@ -176,7 +177,8 @@ async fn a_server_that_cannot_be_used_is_named_and_its_password_is_not() {
     let refused = async |url: String| postgres(&url, json!({}), vec![schema(NOTE)]).unwrap().open().await.unwrap_err();
     let here = format!("127.0.0.1:{}", server.port());
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = Port::take();
+    let nobody = port.address();
     let fault = refused(server.url().replace(&here, &nobody.to_string())).await;
     assert!(matches!(fault, Fault::Retry(_)));
     let want = format!(

@@ -19,6 +19,8 @@
 //! - `MISCOUNT=1`: the sink counts one event too few, once.
 //! - `UNHEALTHY_FILE=path`: health is UNHEALTHY while there is such a file.
 //!
+//! `GO_FILE=path` has the source wait in the middle of its ledgers until there is such a file.
+//!
 //! Events are counted over all streams of the process.
 
 mod environment;

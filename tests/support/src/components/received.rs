@@ -41,7 +41,9 @@ impl Received {
     ///
     /// When a line is none that a sink writes.
     pub fn read(path: &Path) -> Vec<Self> {
-        Self::parse(&std::fs::read_to_string(path).unwrap_or_default())
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        // behind the last end of a line something may be being written
+        Self::parse(text.rsplit_once('\n').map_or("", |(lines, _)| lines))
     }
 
     /// Understands what a sink wrote, an event a line.

@@ -48,7 +48,10 @@ impl Registration {
         let service_id = loop {
             match client.register_component(request.clone()).await {
                 Ok(answer) => break answer.into_inner().service_id,
-                Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(RETRY).await,
+                Err(status) if status.code() == Code::Unavailable => {
+                    say(&format!("not registered yet: {}", code_name(&status)));
+                    tokio::time::sleep(RETRY).await;
+                }
                 Err(status) => return Err(status.into()),
             }
         };

@@ -1,8 +1,9 @@
 //! The source `stellar-live-source`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use flowctl_proto::stellar::RawLedger;
 use flowctl_proto::v1::source_service_server::{SourceService, SourceServiceServer};
@@ -30,6 +31,9 @@ pub(super) const PROTOBUF: &str = "application/protobuf";
 /// Events that may wait for the reader of a stream.
 const QUEUE: usize = 16;
 
+/// Between two looks at whether it may go on.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Serves ledgers until the process is told to end.
 pub(super) async fn run() -> Result<(), ComponentError> {
     let itself = Arc::new(Itself::new(Role::Source, &[], &[LEDGER_TYPE])?);
@@ -37,6 +41,7 @@ pub(super) async fn run() -> Result<(), ComponentError> {
         ledgers: ledgers::read(Path::new(&environment::needed("LEDGERS")?))?.into(),
         network: environment::text("NETWORK").unwrap_or_else(|| "pubnet".to_owned()),
         stays: environment::is_set("STAY"),
+        go_file: environment::text("GO_FILE").map(PathBuf::from),
         is_streaming: Arc::default(),
         itself: Arc::clone(&itself),
     };
@@ -50,6 +55,8 @@ struct Source {
     network: String,
     /// Whether a stream stays open behind its last event.
     stays: bool,
+    /// What it waits for in the middle of the ledgers, if it is to.
+    go_file: Option<PathBuf>,
     is_streaming: Arc<AtomicBool>,
 }
 
@@ -63,6 +70,14 @@ impl Drop for Turn {
 }
 
 impl Source {
+    /// Waits until the ledger of this number may come.
+    async fn may_come(&self, number: usize) {
+        let is_in_the_middle = number >= self.ledgers.len() / 2;
+        while is_in_the_middle && self.go_file.as_ref().is_some_and(|file| !file.exists()) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     fn event(&self, ledger: &Ledger) -> Event {
         let payload = RawLedger {
             sequence: ledger.sequence,
@@ -119,7 +134,11 @@ impl SourceService for Source {
         let source = self.clone();
         tokio::spawn(async move {
             let _turn = turn;
-            for ledger in &source.ledgers[first..] {
+            for (number, ledger) in source.ledgers.iter().enumerate().skip(first) {
+                tokio::select! {
+                    () = source.may_come(number) => {}
+                    () = sender.closed() => return,
+                }
                 let event = source.event(ledger);
                 let event = source.itself.faults.pass(&event.id).map(|()| event);
                 let is_last = event.is_err();

@@ -7,7 +7,6 @@
 
 mod programs;
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,6 +15,7 @@ use rustix::process::Signal;
 
 use self::programs::Programs;
 use crate::certificates::Certificates;
+use crate::port::Port;
 use crate::process::Process;
 
 /// The password of the one role, which must never be seen in an error.
@@ -24,8 +24,6 @@ pub const PASSWORD: &str = "hunter2-is-secret";
 const ROLE: &str = "flowctl";
 /// What its log says once it takes connections.
 const READY: &str = "ready to accept connections";
-/// Somebody else may take a port between its choice and the server's start.
-const MAX_PORTS: usize = 5;
 
 /// A server of its own. It listens on 127.0.0.1 and on a socket in its folder; its one
 /// role may do everything. Nothing is synced to disk: what it commits survives its own
@@ -35,7 +33,7 @@ pub struct Server {
     // before the folder: what runs in it has to end first
     process: Option<Process>,
     programs: Programs,
-    port: u16,
+    port: Port,
     certificates: Option<Certificates>,
     folder: tempfile::TempDir,
 }
@@ -98,20 +96,9 @@ impl Server {
                 .arg(folder.path().join("data")),
         );
         let certificates = certificates(&programs, folder.path());
-        let mut server = Self { process: None, programs, port: 0, certificates, folder };
-        for _ in 0..MAX_PORTS {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-            server.port = free.expect("a port is free").port();
-            match server.launch() {
-                Ok(process) => {
-                    server.process = Some(process);
-                    return server;
-                }
-                Err(log) if log.contains("Address already in use") => {}
-                Err(log) => panic!("PostgreSQL does not start:\n{log}"),
-            }
-        }
-        panic!("PostgreSQL found no free port in {MAX_PORTS} attempts");
+        let mut server = Self { process: None, programs, port: Port::take(), certificates, folder };
+        server.restart();
+        server
     }
 
     /// Where a client finds it, password included.
@@ -123,7 +110,7 @@ impl Server {
     /// Where a client finds one of its databases, password included.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://{ROLE}:{PASSWORD}@{}/{database}", self.port.address())
     }
 
     /// Makes an empty database, and says where a client finds it.
@@ -139,8 +126,8 @@ impl Server {
 
     /// Its port on 127.0.0.1.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub const fn port(&self) -> u16 {
+        self.port.address().port()
     }
 
     /// The folder of its socket.
@@ -207,7 +194,7 @@ impl Server {
         drop(self.process.take());
         match self.launch() {
             Ok(process) => self.process = Some(process),
-            Err(log) => panic!("PostgreSQL does not start again:\n{log}"),
+            Err(log) => panic!("PostgreSQL does not start:\n{log}"),
         }
     }
 
@@ -215,7 +202,7 @@ impl Server {
         let mut command = self.programs.command("postgres");
         command.arg("-D").arg(self.folder.path().join("data"));
         let settings = [
-            format!("port={}", self.port),
+            format!("port={}", self.port()),
             format!("unix_socket_directories={}", self.folder.path().display()),
             "listen_addresses=127.0.0.1".to_owned(),
             "fsync=off".to_owned(),
@@ -230,8 +217,7 @@ impl Server {
         }
         command.stdout(Stdio::null());
         // an immediate shutdown: clients are cut off, shared memory is given back
-        let (process, _) = Process::start(command, READY, Signal::QUIT)?;
-        Ok(process)
+        Process::start(command, READY, Signal::QUIT)
     }
 }
 

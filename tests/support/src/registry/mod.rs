@@ -35,6 +35,7 @@ use self::access_log::AccessLog;
 use self::client::{Answer, Client};
 use self::tokens::Authority;
 use crate::certificates::Certificates;
+use crate::port::Port;
 use crate::process::Process;
 
 /// The one user of a registry that wants to know whom it serves.
@@ -45,7 +46,7 @@ pub const PASSWORD: &str = "hunter2-is-secret";
 /// The user's entry in a file of htpasswd: bcrypt of [`PASSWORD`], made cheap.
 const HTPASSWD: &str = "flowctl:$2b$05$FlowctlTestRegistryAuuRbQj5Pz2QELYaKu4BVimxVSl7lfUUFa\n";
 const PROGRAM: &str = "docker-registry";
-/// What its log says once it takes connections; its address follows.
+/// What its log says once it takes connections.
 const READY: &str = "listening on ";
 
 /// How a registry is reached.
@@ -76,7 +77,7 @@ pub enum Access<'a> {
 pub struct Registry {
     // before the folder: what runs in it has to end first
     process: Option<Process>,
-    address: SocketAddr,
+    port: Port,
     log: Arc<AccessLog>,
     n_markers: AtomicUsize,
     certificates: Option<Certificates>,
@@ -118,7 +119,7 @@ impl Registry {
         let (login, auth) = login(access, folder.path());
         let mut registry = Self {
             process: None,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            port: Port::take(),
             log: Arc::default(),
             n_markers: AtomicUsize::new(0),
             certificates,
@@ -132,14 +133,14 @@ impl Registry {
     /// Its address, which is its name in a reference too: `127.0.0.1:PORT`.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Where it is, as a URL without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.certificates.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{}", self.address())
     }
 
     /// The certificate of the authority that signed the registry's.
@@ -357,7 +358,7 @@ impl Registry {
     }
 
     fn launch(&mut self, auth: &serde_json::Value) {
-        let mut http = json!({"addr": self.address.to_string(), "secret": "of tests"});
+        let mut http = json!({"addr": self.address().to_string(), "secret": "of tests"});
         if let Some(certificates) = &self.certificates {
             http["tls"] = json!({"certificate": certificates.certificate, "key": certificates.key});
         }
@@ -385,10 +386,7 @@ impl Registry {
         command.args(["--pdeathsig", "KILL"]).arg(program).arg("serve").arg(self.config_file()).stdout(writer);
         self.log.follow(reader);
         match Process::start(command, READY, Signal::KILL) {
-            Ok((process, line)) => {
-                self.process = Some(process);
-                self.address = address(&line).unwrap_or_else(|| panic!("the registry names no address: {line}"));
-            }
+            Ok(process) => self.process = Some(process),
             Err(log) => panic!("{PROGRAM} does not start:\n{log}"),
         }
     }
@@ -424,7 +422,7 @@ impl Registry {
     }
 
     fn ask(&self, method: &str, target: &str, headers: &[(&str, String)], body: &[u8]) -> Answer {
-        let client = Client { address: self.address, ca_file: self.certificates.as_ref().map(|of| &*of.authority) };
+        let client = Client { address: self.address(), ca_file: self.certificates.as_ref().map(|of| &*of.authority) };
         client.ask(method, target, headers, body)
     }
 }
@@ -467,10 +465,4 @@ fn program(path: &std::ffi::OsStr) -> PathBuf {
         .map(|folder| folder.join(PROGRAM))
         .find(|program| program.is_file())
         .unwrap_or_else(|| panic!("`{PROGRAM}` is missing: install the Debian package `{PROGRAM}`"))
-}
-
-/// The address in a line such as `… msg="listening on 127.0.0.1:5000, tls" …`.
-fn address(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(READY)?;
-    rest.split(['"', ',', ' ']).next()?.parse().ok()
 }

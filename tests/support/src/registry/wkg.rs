@@ -25,7 +25,7 @@ impl Wkg {
         assert!(registry.certificates.is_none(), "wkg trusts no authority of a test");
         let folder = tempfile::Builder::new().prefix("flowctl-wkg-").tempdir().expect("a folder can be made");
         let has_password = !matches!(registry.login, Login::None);
-        Self { program: program(), host: registry.address.to_string(), has_password, folder }
+        Self { program: program(), host: registry.address().to_string(), has_password, folder }
     }
 
     /// Packs a component and uploads it; answers the manifest's digest. It is another one
