@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use crate::control_plane::server::Server;
 use crate::fact;
-use crate::flowctl::Flowctl;
+use crate::flowctl::{Flowctl, guests};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("codes::explain_lists_all_and_expands_each", explained),
         fact("codes::an_unknown_code_is_answered_with_the_nearest", unknown),
         fact("codes::faults_come_over_the_wire_with_their_codes", over_the_wire),
+        fact("codes::a_run_that_fails_in_a_control_plane_keeps_its_code", failed_there),
         fact("codes::as_many_faults_come_over_the_wire_as_it_takes", many_over_the_wire),
     ]
 }
@@ -57,6 +58,28 @@ fn over_the_wire() {
     flowctl.write("p.yaml", ENDLESS.replace("example.order.v1", "example.ordre.v1").replace("blackhole", "blackhloe"));
     let answer = server.run("run p.yaml");
     answer.failure(&["error[unknown-event-type]: ", "error[unknown-component]: ", "p.yaml:5:", "p.yaml:6:"]);
+}
+
+fn failed_there() {
+    let flowctl = Flowctl::new();
+    let server = Server::start(&flowctl);
+    let plugin = guests().join("exits.wasm");
+    let text = ENDLESS.replace("example.order.v1", "test.bytes.v1").replace("endless", "crashing").replace(
+        "  sinks: [{id: out, type: blackhole, inputs: [orders]}]",
+        &format!(
+            "  processors: [{{id: filter, plugin: '{}', inputs: [orders]}}]
+  sinks: [{{id: out, type: blackhole, inputs: [filter]}}]",
+            plugin.display()
+        ),
+    );
+    flowctl.write("p.yaml", text);
+    server.run("run p.yaml").failure(&["error[plugin-crashed]: node `filter` failed"]);
+    assert_eq!(server.json("pipelines info crashing")["error_code"], "plugin-crashed");
+    assert_eq!(server.json("pipelines runs crashing")[0]["error_code"], "plugin-crashed");
+    let text = server.run("pipelines info crashing").success().stdout;
+    assert!(text.contains("\ncode      plugin-crashed\n"), "{text}");
+    // here it is a run of its own, with the same code
+    flowctl.run("run p.yaml --state-dir own").failure(&["error[plugin-crashed]: node `filter` failed"]);
 }
 
 const ENDLESS: &str = "apiVersion: flowctl/v1

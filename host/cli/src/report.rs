@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use flowctl_client::ClientError;
+use flowctl_connectors::ConnectorError;
 use flowctl_engine::EngineError;
 use flowctl_intent::Faults;
 use flowctl_oci::{ArtifactError, LayoutError, OciError, PullError};
@@ -120,6 +121,18 @@ pub(crate) fn code_in(error: &(dyn Error + 'static)) -> Option<Code> {
     of_cause(error).or_else(|| code_in(error.source()?))
 }
 
+/// What to do about an error of a node, or about a cause of it, where that is known.
+pub(crate) fn hint_in(error: &(dyn Error + 'static)) -> Option<String> {
+    let hint = if let Some(error) = error.downcast_ref::<ConnectorError>() {
+        error.hint()
+    } else if let Some(EngineError::Contract { source, .. }) = error.downcast_ref() {
+        source.hint()
+    } else {
+        None
+    };
+    hint.or_else(|| hint_in(error.source()?))
+}
+
 /// The code of an error alone.
 fn of_cause(error: &(dyn Error + 'static)) -> Option<Code> {
     fn as_a<E: Error + 'static>(error: &(dyn Error + 'static), code: impl FnOnce(&E) -> Option<Code>) -> Option<Code> {
@@ -168,7 +181,17 @@ pub(crate) fn text(error: &anyhow::Error) -> String {
     if let Some(faults) = error.downcast_ref::<RemoteFaults>() {
         return faults.to_string();
     }
-    let mut text = format!("{}: {error}", error_label(code(error)));
+    format!("{}: {}", error_label(code(error)), with_causes(error))
+}
+
+/// Warns of what an error says: something was left out, and the command goes on.
+pub(crate) fn warn(error: &anyhow::Error) {
+    status::warn(&with_causes(error));
+}
+
+/// An error with its causes, and what to do about it.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
     let mut previous = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();

@@ -154,7 +154,7 @@ impl Document {
     }
 
     /// The value that `path` leads to, else the last on the way that exists.
-    fn find(&self, path: &[&str]) -> Result<&Node, &Node> {
+    pub(crate) fn find(&self, path: &[&str]) -> Result<&Node, &Node> {
         let is_top = |key: &&str| ROOT_KEYS.contains(key);
         let mut node = &self.root;
         if !path.first().is_some_and(is_top)

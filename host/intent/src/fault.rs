@@ -246,6 +246,11 @@ impl Source {
         self.line_start(span.line) + within
     }
 
+    /// The byte behind a stretch that stands on one line.
+    pub(crate) fn end(&self, span: Span) -> usize {
+        self.offset(Span { column: span.column + span.width, ..span })
+    }
+
     /// The byte that a line begins at; past the last one the text's end.
     pub(crate) fn line_start(&self, number: usize) -> usize {
         let start = number.checked_sub(1).and_then(|index| self.lines.get(index));

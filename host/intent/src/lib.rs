@@ -20,6 +20,7 @@ mod interpolate;
 mod json_schema;
 mod model;
 mod options;
+mod plugin;
 mod reader;
 mod scalar;
 mod settings;

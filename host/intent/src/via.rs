@@ -71,10 +71,10 @@ fn edits(source: &Source, spec: &Node, via: &[String]) -> Option<Vec<Edit>> {
         Kind::Sequence(items) => items_between(source, items, via, begins_with(source, value.span, '[')),
         // the parser has a sign for a value that is not there
         Kind::Scalar(scalar) if value.is_null() && !is_written(source, value.span, &scalar.written) => {
-            Some(vec![insert(end(source, *key) + 1, format!(" {}", list()))])
+            Some(vec![insert(source.end(*key) + 1, format!(" {}", list()))])
         }
         Kind::Scalar(scalar) if value.is_null() || via.contains(&scalar.written) => {
-            let (at, n_replaced) = (source.offset(value.span), end(source, value.span) - source.offset(value.span));
+            let (at, n_replaced) = (source.offset(value.span), source.end(value.span) - source.offset(value.span));
             Some(vec![Edit { at, n_replaced, text: list() }])
         }
         _ => None,
@@ -116,7 +116,7 @@ fn items_between(source: &Source, items: &[Node], via: &[String], is_flow: bool)
                     return None;
                 }
             }
-            None if is_flow => edits.push(insert(end(source, items.last()?.span), format!(", {}", quoted(name)))),
+            None if is_flow => edits.push(insert(source.end(items.last()?.span), format!(", {}", quoted(name)))),
             None => {
                 let last = items.last()?.span;
                 let line = source.line_start(last.line);
@@ -147,11 +147,6 @@ fn is_written(source: &Source, span: Span, text: &str) -> bool {
 
 fn begins_with(source: &Source, span: Span, sign: char) -> bool {
     source.text()[source.offset(span)..].starts_with(sign)
-}
-
-/// Behind the last character of what stands on one line.
-fn end(source: &Source, span: Span) -> usize {
-    source.offset(Span { column: span.column + span.width, ..span })
 }
 
 fn names(via: &[String]) -> String {

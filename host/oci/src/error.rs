@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use flowctl_types::{Code, Digest};
 
+use crate::auth::AuthError;
+
 /// Why a registry did not do what was asked. None of them holds a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -157,6 +159,7 @@ impl OciError {
             Self::NotFound { .. } => Some("see that repository and tag are spelled right".to_owned()),
             Self::Failing { .. } => Some("it may pass: try again later".to_owned()),
             Self::Digest { .. } => Some("nothing of it was kept; tell who runs the registry".to_owned()),
+            Self::Login { source, .. } => source.downcast_ref::<AuthError>().and_then(AuthError::hint),
             Self::Tls { .. } => Some("install the package `ca-certificates`, or use `--ca-file`".to_owned()),
             _ => None,
         }

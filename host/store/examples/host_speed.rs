@@ -144,6 +144,7 @@ fn run(n: u32, host: &str) -> RunRecord {
         started_at: None,
         ended_at: None,
         error: String::new(),
+        error_code: String::new(),
         hint: String::new(),
         config: "spec: {}\n".repeat(200),
         resolved: "{\"node\": {}}".repeat(100),

@@ -198,7 +198,7 @@ fn failing_helper() {
     market.flowctl.write(".docker/config.json", format!(r#"{{"credHelpers": {{"{host}": "vault"}}}}"#));
     let pull = format!("pull {}", market.at("acme/a:1"));
     for (text, wanted) in [
-        (None, "docker-credential-vault"),
+        (None, "hint: install `docker-credential-vault`"),
         (Some("#!/bin/sh\necho hunter2-is-secret\n"), "docker-credential-vault"),
         (Some("#!/bin/sh\necho the vault is shut >&2\nexit 1\n"), "the vault is shut"),
         (Some("#!/bin/sh\nyes hunter2-is-secret\n"), "docker-credential-vault"),

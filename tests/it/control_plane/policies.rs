@@ -226,7 +226,7 @@ fn variables() {
     server.info_at("allowed", "running");
     let denied = |info: &Value| info["error"].as_str().is_some_and(|error| error.contains("DENIED"));
     let info = server.info_when("denied", denied);
-    assert_eq!(info["status"], "failed", "{info:#}");
+    assert_eq!((&info["status"], &info["error_code"]), (&"failed".into(), &"variable-not-set".into()), "{info:#}");
 }
 
 fn unreadable() {

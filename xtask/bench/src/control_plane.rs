@@ -186,6 +186,7 @@ fn fill(store: &HostStore) -> Result<()> {
             started_at: Some(now()),
             ended_at: Some(now()),
             error: String::new(),
+            error_code: String::new(),
             hint: String::new(),
             config: text.to_owned(),
             resolved: "{}".to_owned(),

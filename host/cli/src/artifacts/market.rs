@@ -9,7 +9,7 @@ use flowctl_topology::Wish;
 use flowctl_types::{EventType, Reference};
 
 use super::Artifacts;
-use crate::report::{Hinted, hinted};
+use crate::report::{self, Hinted, hinted};
 use crate::status;
 
 /// Most plugins that are pulled because an index lists them: whoever hosts one is not
@@ -55,7 +55,7 @@ impl Artifacts {
         if found.is_empty() && !failed.is_empty() {
             return Err(failed.swap_remove(0));
         }
-        failed.iter().for_each(|error| status::warn(&format!("{error:#}")));
+        failed.iter().for_each(report::warn);
         Ok(found)
     }
 

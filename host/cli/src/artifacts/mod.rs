@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
-use flowctl_oci::auth::{AuthError, Credentials, Login, Secret};
+use flowctl_oci::auth::{Credentials, Login, Secret};
 use flowctl_oci::{
     Client, ClientOptions, Layout, OciError, PullOptions, Pulled, RegistryRef, Store, TagLookup, pull, pull_from_layout,
 };
@@ -28,8 +28,8 @@ pub(crate) use self::market::Way;
 use self::settings::Settings;
 use self::trust::Trust;
 pub(crate) use self::trust::password_of_key;
-use crate::report::{Hinted, hinted};
-use crate::{catalog, paths, status};
+use crate::report::{self, Hinted, hinted};
+use crate::{catalog, paths};
 
 /// Pulls that run at once.
 const MAX_PULLS: usize = 8;
@@ -236,7 +236,7 @@ impl Artifacts {
         for (reference, pulled) in references.iter().zip(pulled) {
             match pulled.and_then(|pulled| catalog::artifact(&pulled.path, reference, &pulled.manifest)) {
                 Ok(entry) => entries.push(entry),
-                Err(error) => status::warn(&format!("{error:#}")),
+                Err(error) => report::warn(&error),
             }
         }
         Ok(entries)
@@ -276,13 +276,9 @@ pub(crate) fn credentials() -> Credentials {
     }
 }
 
-/// An error of a registry, with what to do about it; of a login, what its helper or file needs.
+/// An error of a registry, with what to do about it.
 pub(crate) fn refused(error: OciError) -> anyhow::Error {
-    let of_login = match &error {
-        OciError::Login { source, .. } => source.downcast_ref::<AuthError>().and_then(AuthError::hint),
-        _ => None,
-    };
-    hinted(of_login.or_else(|| error.hint()), error)
+    hinted(error.hint(), error)
 }
 
 /// Takes a secret that was read from a terminal or a file.

@@ -14,7 +14,7 @@ use crate::artifacts::{Artifacts, refused};
 use crate::help::examples;
 use crate::pipeline::lockfile::{self, LockFile, Locked};
 use crate::pipeline::supply::{Locking, Reach, Supply};
-use crate::report::Hinted;
+use crate::report::{self, Hinted};
 use crate::{output, pipeline, status};
 
 /// Write down which plugins a pipeline runs
@@ -110,8 +110,8 @@ fn moved(artifacts: &Artifacts, lock: &LockFile) -> Result<()> {
             Ok(Some(_)) => {}
             Ok(None) => status::warn(&format!("the tag of `{reference}` is gone; it stays locked as {}", locked.pin())),
             Err(error) => {
-                let error = refused(error);
-                status::warn(&format!("cannot see whether the tag of `{reference}` moved: {error:#}"));
+                let error = refused(error).context(format!("cannot see whether the tag of `{reference}` moved"));
+                report::warn(&error);
             }
         }
     }

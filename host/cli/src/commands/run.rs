@@ -32,7 +32,7 @@ use crate::plane::embedded::Embedded;
 use crate::plane::peers::Peers;
 use crate::plane::planner::HostPlanner;
 use crate::plane::{self, Place};
-use crate::report::Hinted;
+use crate::report::{self, Hinted};
 use crate::session::{self, LocalWorkshop, Signals, Voice};
 use crate::state::{self, StateArgs};
 use crate::{paths, pipeline, status, traces};
@@ -180,8 +180,10 @@ impl Run {
 
     fn embedded(&self, written: &str, runtime: &Runtime) -> Result<ExitCode> {
         let voice = self.voice();
-        let built = self.bench.as_deref().map(|bench| (bench.text(written), bench.components()));
-        let (text, components) = built.unwrap_or_else(|| (written.to_owned(), Vec::new()));
+        let (text, components) = match self.bench.as_deref() {
+            Some(bench) => (bench.text(written)?, bench.components()),
+            None => (written.to_owned(), Vec::new()),
+        };
         let folders: Vec<PathBuf> = components.iter().chain(&self.plugins.plugins).cloned().collect();
         let artifacts = Artifacts::new(self.registry.clone())?.with_indexes(self.index.clone());
         let supply = Supply {
@@ -266,7 +268,7 @@ impl Run {
             Ok(summary) => run.ended(summary).await,
             Err(error) => {
                 let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.clone());
-                run.failed(format!("{error:#}"), hint.unwrap_or_default()).await;
+                run.failed(format!("{error:#}"), report::code(error), hint.unwrap_or_default()).await;
             }
         }
         running.stop().await;

@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use flowctl_client::admin::{self, ApplyPipelineRequest, RunStatus};
 use flowctl_client::{Client, ClientError};
-use flowctl_types::Tie;
+use flowctl_types::{Code, Tie};
 use tokio::time::Instant;
 
 use super::{is_over, refused, status_word};
 use crate::ask::Asker;
 use crate::pipeline::choice::{self, Undecided};
 use crate::pipeline::lockfile::{self, LockFile};
-use crate::report::{self, Hinted};
+use crate::report;
 use crate::session::{Signals, Voice};
 
 /// How long a control plane that went away is waited for.
@@ -222,10 +222,8 @@ impl Followed {
     fn end(&self, voice: Voice) -> Result<(), Broken> {
         let run = &self.run;
         if run.status() == RunStatus::Failed {
-            let error = match run.hint.as_str() {
-                "" => anyhow::anyhow!(run.error.clone()),
-                hint => Hinted::error(run.error.clone(), hint),
-            };
+            let hint = Some(run.hint.clone()).filter(|hint| !hint.is_empty());
+            let error = report::told(Code::from_name(&run.error_code), run.error.clone(), hint);
             if !self.is_up {
                 return Err(Broken::Given(error));
             }

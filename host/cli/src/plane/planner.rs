@@ -2,6 +2,7 @@
 //! plugins, connectors and the sandbox are known here and not there.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,7 +21,7 @@ use flowctl_runtime::Options;
 use flowctl_schema::Role;
 use flowctl_store::PipelineState;
 use flowctl_topology::{Component, Node, Topology, render};
-use flowctl_types::did_you_mean;
+use flowctl_types::{Code, did_you_mean};
 
 use super::children::{Children, Running};
 use super::edits;
@@ -33,7 +34,7 @@ use crate::pipeline::choice::Undecided;
 use crate::pipeline::lockfile::LockFile;
 use crate::pipeline::supply::{self, Reach, Supply};
 use crate::pipeline::{Environment, Recorder, Submitted, plan_submitted};
-use crate::report::Hinted;
+use crate::report::{self, Hinted};
 use crate::session::{LocalWorkshop, MAX_RUN_MEMORY_BYTES};
 use crate::{paths, state, traces};
 
@@ -117,6 +118,10 @@ impl Planner for HostPlanner {
         let (this, request, running, edit) = (self.clone(), request.clone(), running.clone(), edit.clone());
         let edited = tokio::task::spawn_blocking(move || edits::edited(&this, &request, &running, &edit)).await;
         edited.unwrap_or_else(|error| Err(broke_off(&error)))
+    }
+
+    fn advice(&self, error: &(dyn Error + 'static)) -> (Option<Code>, Option<String>) {
+        (report::code_in(error), report::hint_in(error))
     }
 
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure> {
@@ -343,7 +348,7 @@ fn redacted(failure: PlanFailure, redaction: &Redaction) -> PlanFailure {
 
 /// What an error of the command says to a client.
 fn failure(error: &anyhow::Error) -> PlanFailure {
-    let code = crate::report::code(error);
+    let code = report::code(error);
     if let Some(faults) = error.downcast_ref::<Faults>() {
         let fault = |fault: &flowctl_intent::Fault| FileFault {
             place: format!("{}:{}:{}", fault.file, fault.line, fault.column),

@@ -164,17 +164,7 @@ fn unstarted(error: ApplyError) -> anyhow::Error {
             text.push_str(&format!("\n  caused by: {}", error.to_string().replace('\n', "\n    ")));
             cause = error.source();
         }
-        (report::code_in(fault), text, hint(fault.source.as_ref()))
+        (report::code_in(fault), text, report::hint_in(fault))
     });
     report::all(texts).expect_err("an error of preparing names a node at least")
-}
-
-fn hint(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<String> {
-    if let Some(error) = error.downcast_ref::<flowctl_connectors::ConnectorError>() {
-        return error.hint();
-    }
-    match error.downcast_ref::<flowctl_engine::EngineError>()? {
-        flowctl_engine::EngineError::Contract { source, .. } => source.hint(),
-        _ => None,
-    }
 }

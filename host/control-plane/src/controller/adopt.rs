@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use flowctl_runtime::{Observer, Orphans, RunHandle, Status, Stop, Summary};
+use flowctl_runtime::{Observer, Orphans, RunHandle, Stop, Summary};
 use flowctl_store::{EventLevel, RunStatus};
+use flowctl_types::Code;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -85,17 +86,13 @@ impl Adopted {
             let figures = self.run.figures(&snapshot);
             self.run.view.send_modify(|view| view.figures = Arc::new(figures));
         }
-        let status = match summary.status {
-            Status::Completed => RunStatus::Completed,
-            Status::Stopped => RunStatus::Stopped,
-            Status::Failed => RunStatus::Failed,
-        };
-        self.close(End { status, error: summary.error.clone().unwrap_or_default(), hint: String::new() }).await;
+        let end = End::of(&*self.inner.planner, summary);
+        self.close(end).await;
     }
 
     /// Writes down that it could not start.
-    pub async fn failed(self, error: String, hint: String) {
-        self.close(End { status: RunStatus::Failed, error, hint }).await;
+    pub async fn failed(self, error: String, code: Option<Code>, hint: String) {
+        self.close(End { code, hint, ..End::failed(error) }).await;
     }
 
     async fn close(mut self, end: End) {

@@ -287,10 +287,10 @@ impl Inner {
         Ok(view)
     }
 
-    /// What ran before a change is what the pipeline is.
+    /// What ran before a change is what the pipeline is. That it was taken back is told last: who
+    /// waits for it may change the pipeline at once.
     async fn take_back(&self, run: &ActiveRun, before: &Current, next: &Current, view: &ChangeView, reason: &str) {
         let reason = before.planned.redaction.of(reason).into_owned();
-        self.settle(run, next.revision, RevisionStatus::RolledBack, &reason, "").await;
         let back = Current { revision: next.revision + 1, ..before.clone() };
         let changes = diff(&next.planned.topology, &before.planned.topology).to_string();
         let view = ChangeView {
@@ -308,6 +308,8 @@ impl Inner {
             Err(error) => warn!(error = %chain(&error), "that a change was rolled back cannot be stored"),
         }
         self.show(run, &view).await;
+        self.settle(run, next.revision, RevisionStatus::RolledBack, &reason, "").await;
+        self.changed();
     }
 
     /// Shows what the run is now, and stores it.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use flowctl_runtime::{ApplyError, Change, Run, RunHandle, Status, Stop, Summary};
 use flowctl_store::{EventLevel, RunStatus, RunUpdate};
+use flowctl_types::Code;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -16,7 +17,7 @@ use tracing::{Instrument as _, error, error_span, warn};
 
 use super::active::ActiveRun;
 use super::observe::RunObserver;
-use super::{Figures, Guard, Inner, PlanFailure, PlanRequest, Planned, PrepareRequest, Start};
+use super::{Figures, Guard, Inner, PlanFailure, PlanRequest, Planned, Planner, PrepareRequest, Start};
 use crate::text::chain;
 
 /// For a start that was given up to give back what it took.
@@ -34,6 +35,7 @@ pub(super) struct Job {
 pub(super) struct End {
     pub(super) status: RunStatus,
     pub(super) error: String,
+    pub(super) code: Option<Code>,
     pub(super) hint: String,
 }
 
@@ -90,7 +92,7 @@ async fn lead(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) -> End {
         Some(Ok(Err(error))) => return End::failed(format!("the start broke: {error}")),
         None => {
             give_up(&mut starting).await;
-            return End { status: RunStatus::Stopped, error: String::new(), hint: String::new() };
+            return End { status: RunStatus::Stopped, ..End::failed(String::new()) };
         }
         Some(Err(_)) => {
             give_up(&mut starting).await;
@@ -140,7 +142,7 @@ async fn start(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) -> Result<Going
     options.throttle = throttle;
     options.orphans = request.orphans;
     let mut going = Run::new(prepared.workshop, options);
-    going.apply(change).await.map_err(|error| End::not_applied(&error))?;
+    going.apply(change).await.map_err(|error| End::not_applied(&*inner.planner, &error))?;
     Ok(Going { run: going, dead_letters: prepared.dead_letters, guard: prepared.guard })
 }
 
@@ -176,7 +178,7 @@ impl<L: Fn(&RunHandle) -> Option<Figures>> Watch<'_, L> {
         let mut is_stopping_now = false;
         loop {
             tokio::select! {
-                summary = going.wait() => return End::of(&summary),
+                summary = going.wait() => return End::of(&*self.inner.planner, &summary),
                 _ = figures.tick() => {
                     self.show();
                     if stored_at.elapsed() >= settings.store_period {
@@ -228,35 +230,38 @@ pub(super) async fn reached(limit: Option<Instant>) {
 
 impl End {
     pub(super) fn failed(error: String) -> Self {
-        Self { status: RunStatus::Failed, error, hint: String::new() }
+        Self { status: RunStatus::Failed, error, code: None, hint: String::new() }
     }
 
     pub(super) fn refused(failure: PlanFailure) -> Self {
-        Self { hint: failure.hint.unwrap_or_default(), ..Self::failed(failure.message) }
+        Self { code: failure.code, hint: failure.hint.unwrap_or_default(), ..Self::failed(failure.message) }
     }
 
-    fn not_applied(error: &ApplyError) -> Self {
-        let text = match error {
+    fn not_applied(planner: &dyn Planner, error: &ApplyError) -> Self {
+        match error {
             ApplyError::Prepare(faults) => {
-                let faults: Vec<_> = faults.iter().map(|fault| chain(fault)).collect();
-                faults.join("; ")
+                let texts: Vec<_> = faults.iter().map(|fault| chain(fault)).collect();
+                let (codes, hints): (Vec<_>, Vec<_>) = faults.iter().map(|fault| planner.advice(fault)).unzip();
+                let hint = hints.into_iter().flatten().next().unwrap_or_default();
+                Self { code: codes.into_iter().flatten().next(), hint, ..Self::failed(texts.join("; ")) }
             }
-            other => chain(other),
-        };
-        let hint = match error {
-            ApplyError::Orphans(_) => "apply it with `--discard-state` to drop what they had reached",
-            _ => "",
-        };
-        Self { hint: hint.to_owned(), ..Self::failed(text) }
+            ApplyError::Orphans(_) => {
+                let hint = "apply it with `--discard-state` to drop what they had reached".to_owned();
+                Self { code: Some(Code::OrphanedState), hint, ..Self::failed(chain(error)) }
+            }
+            other => Self { code: planner.advice(other).0, ..Self::failed(chain(other)) },
+        }
     }
 
-    fn of(summary: &Summary) -> Self {
+    pub(super) fn of(planner: &dyn Planner, summary: &Summary) -> Self {
         let status = match summary.status {
             Status::Completed => RunStatus::Completed,
             Status::Stopped => RunStatus::Stopped,
             Status::Failed => RunStatus::Failed,
         };
-        Self { status, error: summary.error.clone().unwrap_or_default(), hint: String::new() }
+        let error = summary.error.clone().unwrap_or_default();
+        let (code, hint) = summary.fault.as_ref().map(|fault| planner.advice(fault)).unwrap_or_default();
+        Self { status, error, code, hint: hint.unwrap_or_default() }
     }
 }
 
@@ -279,6 +284,7 @@ pub(super) async fn finish(inner: &Inner, run: &ActiveRun, end: End) {
     let mut view = run.view.borrow().clone();
     view.status = end.status;
     view.error = end.error.into();
+    view.error_code = end.code;
     view.hint = end.hint.into();
     view.ended_at = Some(Timestamp::now());
     let is_completed = end.status == RunStatus::Completed;
@@ -324,6 +330,7 @@ fn update(view: &super::RunView) -> RunUpdate {
         started_at: view.started_at.map(Timestamp::as_millisecond),
         ended_at: view.ended_at.map(Timestamp::as_millisecond),
         error: Some(view.error.to_string()),
+        error_code: Some(view.error_code.map_or_else(String::new, |code| code.name().to_owned())),
         hint: Some(view.hint.to_string()),
         resolved: None,
         figures: Some(serde_json::to_string(&**figures).unwrap_or_default()),

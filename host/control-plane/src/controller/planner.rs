@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +37,10 @@ pub trait Planner: Send + Sync + 'static {
     /// Makes ready what a run needs: its state directory, its workshop. What was taken
     /// is given back when the future or [`Prepared::guard`] is dropped.
     async fn prepare(&self, request: &PrepareRequest) -> Result<Prepared, PlanFailure>;
+
+    /// The code of an error that something this planner gave out has ended with, and what to
+    /// do about it; none where that is not known.
+    fn advice(&self, error: &(dyn Error + 'static)) -> (Option<Code>, Option<String>);
 
     /// The plugins and connectors that a tenant can use, live components aside.
     async fn catalogue(&self, tenant: &Tenant, policy: &Policy) -> Vec<CatalogueEntry>;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowctl_runtime::{LatencyFigures, Snapshot};
 use flowctl_schema::Role;
 use flowctl_store::{RunRecord, RunRow, RunStatus};
+use flowctl_types::Code;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub struct RunView {
     pub ended_at: Option<Timestamp>,
     /// Why it failed, with causes; empty where it did not.
     pub error: Arc<str>,
+    /// The error's code, where it has one.
+    pub error_code: Option<Code>,
     /// What to do about it; empty where that is not known.
     pub hint: Arc<str>,
     /// The file as submitted.
@@ -141,6 +144,7 @@ impl RunView {
             started_at: record.started_at.map(moment),
             ended_at: record.ended_at.map(moment),
             error: record.error.into(),
+            error_code: Code::from_name(&record.error_code),
             hint: record.hint.into(),
             config: record.config.into(),
             resolved: record.resolved.into(),
@@ -152,7 +156,7 @@ impl RunView {
     /// The run of a list: without its file, topology and nodes.
     pub(crate) fn listed(row: RunRow) -> Option<Self> {
         let RunRow { id, tenant, pipeline, host_id, status, created_at, started_at, ended_at, .. } = row;
-        let RunRow { error, hint, epoch, events_in, events_out, rejected, dead_letters, .. } = row;
+        let RunRow { error, error_code, hint, epoch, events_in, events_out, rejected, dead_letters, .. } = row;
         let (config, resolved, figures) = Default::default();
         Self::stored(RunRecord {
             id,
@@ -164,6 +168,7 @@ impl RunView {
             started_at,
             ended_at,
             error,
+            error_code,
             hint,
             config,
             resolved,

@@ -89,8 +89,10 @@ async fn planned(inner: &Inner, mut plan: PlanRequest) -> Result<(PlanRequest, P
             Err(failure) => failure,
         };
         let components = inner.directory.list(&plan.tenant);
-        let is_worth_it = components.iter().any(|component| !component.health.is_well());
-        if !is_worth_it || timeout_at(until, changes.changed()).await.is_err() {
+        // one that came while it was planned is well by now, and the plan did not have it
+        let is_news = changes.has_changed().unwrap_or(false);
+        let is_worth_it = is_news || components.iter().any(|component| !component.health.is_well());
+        if !is_worth_it || Instant::now() >= until || timeout_at(until, changes.changed()).await.is_err() {
             return Err(failure);
         }
     }
@@ -117,6 +119,7 @@ async fn write_down(inner: &Inner, plan: &PlanRequest, pipeline: &str, error: &C
     record.ended_at = Some(record.created_at);
     record.error = chain(error);
     if let ControlError::Plan(failure) = error {
+        record.error_code = failure.code.map_or_else(String::new, |code| code.name().to_owned());
         record.hint = failure.hint.clone().unwrap_or_default();
         // nobody waits for an answer that would list them
         failure.faults.iter().for_each(|fault| record.error += &format!("\n{}", fault.message.trim_end()));

@@ -51,6 +51,7 @@ pub(super) fn run(view: &RunView) -> admin::Run {
         rejected: figures.rejected,
         elapsed: Some(elapsed(view)),
         dead_letters: view.dead_letters.to_string(),
+        error_code: view.error_code.map_or_else(String::new, |code| code.name().to_owned()),
     }
 }
 

@@ -351,6 +351,9 @@ pub struct Run {
     /// Where rejected events go, as a path on the control plane's machine; empty where a sink takes them.
     #[prost(string, tag = "18")]
     pub dead_letters: ::prost::alloc::string::String,
+    /// The error's code, such as `plugin-crashed`; empty where it has none.
+    #[prost(string, tag = "19")]
+    pub error_code: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct NodeFigures {

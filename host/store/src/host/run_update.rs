@@ -19,6 +19,8 @@ pub struct RunUpdate {
     pub ended_at: Option<i64>,
     /// Why it failed, with causes.
     pub error: Option<String>,
+    /// The error's code.
+    pub error_code: Option<String>,
     /// What to do about the error.
     pub hint: Option<String>,
     /// What it became: nodes, digests and edges, as JSON.
@@ -53,7 +55,8 @@ impl HostStore {
         let set = "UPDATE run SET status = ?2, started_at = coalesce(started_at, ?3), ended_at = ?4,
             error = coalesce(?5, error), hint = coalesce(?6, hint), figures = coalesce(?7, figures),
             epoch = coalesce(?8, epoch), events_in = coalesce(?9, events_in), events_out = coalesce(?10, events_out),
-            rejected = coalesce(?11, rejected), dead_letters = coalesce(?12, dead_letters) WHERE number = ?1";
+            rejected = coalesce(?11, rejected), dead_letters = coalesce(?12, dead_letters),
+            error_code = coalesce(?13, error_code) WHERE number = ?1";
         let set_text = "UPDATE run_text SET resolved = ?2 WHERE run = ?1";
         self.write(durability, |transaction| {
             let found = transaction
@@ -78,6 +81,7 @@ impl HostStore {
                 update.events_out.map(u64::cast_signed),
                 update.rejected.map(u64::cast_signed),
                 update.dead_letters,
+                update.error_code,
             ])?;
             if let Some(resolved) = &update.resolved {
                 transaction.prepare_cached(set_text)?.execute(params![number, resolved])?;

@@ -72,6 +72,8 @@ pub struct RunRecord {
     pub ended_at: Option<i64>,
     /// Why it failed, with causes.
     pub error: String,
+    /// The error's code.
+    pub error_code: String,
     /// What to do about the error.
     pub hint: String,
     /// The file as submitted, with `${NAME}` as written.
@@ -115,6 +117,8 @@ pub struct RunRow {
     pub ended_at: Option<i64>,
     /// Why it failed, with causes.
     pub error: String,
+    /// The error's code.
+    pub error_code: String,
     /// What to do about the error.
     pub hint: String,
     /// The last epoch that every sink took; 0 where there is none.
@@ -154,8 +158,8 @@ impl RunQuery {
 
 /// The columns of [`row`].
 pub(super) const ROW: &str = "run.number, run.id, run.tenant, run.pipeline, run.host_id, run.status, run.created_at,
-    run.started_at, run.ended_at, run.error, run.hint, run.epoch, run.events_in, run.events_out, run.rejected,
-    run.dead_letters";
+    run.started_at, run.ended_at, run.error, run.error_code, run.hint, run.epoch, run.events_in, run.events_out,
+    run.rejected, run.dead_letters";
 
 impl HostStore {
     /// Stores a new run of a pipeline that is stored.
@@ -168,8 +172,8 @@ impl HostStore {
     pub fn create_run(&self, run: &RunRecord) -> Result<(), StateError> {
         let find = "SELECT 1 FROM pipeline WHERE tenant = ?1 AND name = ?2";
         let insert = "INSERT INTO run (id, tenant, pipeline, host_id, status, created_at, started_at, ended_at, error,
-            hint, epoch, events_in, events_out, rejected, dead_letters, figures)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING";
+            error_code, hint, epoch, events_in, events_out, rejected, dead_letters, figures)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING";
         let insert_text = "INSERT INTO run_text (run, config, resolved) VALUES (?1, ?2, ?3)";
         self.write(Durability::Now, |transaction| {
             if !transaction.prepare_cached(find)?.exists([&run.tenant, &run.pipeline])? {
@@ -185,6 +189,7 @@ impl HostStore {
                 run.started_at,
                 run.status.is_ended().then(|| run.ended_at.unwrap_or_else(now)),
                 run.error,
+                run.error_code,
                 run.hint,
                 run.epoch.cast_signed(),
                 run.events_in.cast_signed(),
@@ -255,12 +260,13 @@ pub(super) fn row(columns: &Row<'_>, first: usize) -> rusqlite::Result<RunRow> {
         started_at: columns.get(first + 7)?,
         ended_at: columns.get(first + 8)?,
         error: columns.get(first + 9)?,
-        hint: columns.get(first + 10)?,
-        epoch: count(columns, first + 11)?,
-        events_in: count(columns, first + 12)?,
-        events_out: count(columns, first + 13)?,
-        rejected: count(columns, first + 14)?,
-        dead_letters: columns.get(first + 15)?,
+        error_code: columns.get(first + 10)?,
+        hint: columns.get(first + 11)?,
+        epoch: count(columns, first + 12)?,
+        events_in: count(columns, first + 13)?,
+        events_out: count(columns, first + 14)?,
+        rejected: count(columns, first + 15)?,
+        dead_letters: columns.get(first + 16)?,
     })
 }
 
@@ -281,10 +287,11 @@ fn record(database: &Connection, condition: &str, values: &[&dyn ToSql]) -> rusq
             started_at: row.started_at,
             ended_at: row.ended_at,
             error: row.error,
+            error_code: row.error_code,
             hint: row.hint,
-            config: columns.get(17)?,
-            resolved: columns.get(18)?,
-            figures: columns.get(16)?,
+            config: columns.get(18)?,
+            resolved: columns.get(19)?,
+            figures: columns.get(17)?,
             epoch: row.epoch,
             events_in: row.events_in,
             events_out: row.events_out,

@@ -17,7 +17,7 @@ pub(crate) const FORMAT: Format = Format {
     loss: "checkpoints stay, but pipelines, runs and credentials that it held have to be made anew",
 };
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE component (
         tenant TEXT NOT NULL,
@@ -127,5 +127,8 @@ const MIGRATIONS: [&str; 2] = [
         lock TEXT NOT NULL,
         PRIMARY KEY (tenant, pipeline, number)
     ) STRICT;
+",
+    "
+    ALTER TABLE run ADD COLUMN error_code TEXT NOT NULL DEFAULT '';
 ",
 ];

@@ -7,7 +7,7 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 use flowctl_store::{HostStore, StateError};
 
-use crate::support::{pipeline, start, store};
+use crate::support::{pipeline, run, start, store};
 
 #[test]
 fn folder_and_file_are_for_their_owner_alone() {
@@ -101,22 +101,32 @@ fn a_database_of_a_later_version_is_refused() {
     check(
         change,
         &expect![[r#"
-        the database `DIR/host.db` has format 99; this flowctl knows formats up to 2
+        the database `DIR/host.db` has format 99; this flowctl knows formats up to 3
         hint: run it with the flowctl that wrote it, or a later one"#]],
     );
 }
 
 #[test]
-fn a_database_of_the_format_before_keeps_its_pipelines() {
-    let (folder, store) = crate::support::store();
-    let pipeline = crate::support::pipeline("t", "p");
-    store.put_pipeline(&pipeline).unwrap();
-    drop(store);
-    let back = "ALTER TABLE pipeline DROP COLUMN revision; DROP TABLE revision; PRAGMA user_version = 1";
-    rusqlite::Connection::open(folder.path().join("host.db")).unwrap().execute_batch(back).unwrap();
-    let store = HostStore::open(folder.path()).unwrap();
-    assert_eq!(store.pipeline("t", "p").unwrap(), Some(pipeline));
-    assert!(store.revisions("t", "p").unwrap().is_empty());
+fn a_database_of_each_format_before_keeps_what_it_has() {
+    // what each format added, from the latest back
+    let added = [
+        "ALTER TABLE run DROP COLUMN error_code; PRAGMA user_version = 2",
+        "ALTER TABLE pipeline DROP COLUMN revision; DROP TABLE revision; PRAGMA user_version = 1",
+    ];
+    for n_back in 1..=added.len() {
+        let (folder, store) = store();
+        let pipeline = pipeline("t", "p");
+        store.put_pipeline(&pipeline).unwrap();
+        let run = run(&store, "t", "p", "r");
+        store.create_run(&run).unwrap();
+        drop(store);
+        let back = added[..n_back].join(";");
+        rusqlite::Connection::open(folder.path().join("host.db")).unwrap().execute_batch(&back).unwrap();
+        let store = HostStore::open(folder.path()).unwrap();
+        assert_eq!(store.pipeline("t", "p").unwrap(), Some(pipeline));
+        assert_eq!(store.run("t", "r").unwrap(), Some(run));
+        assert!(store.revisions("t", "p").unwrap().is_empty());
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn a_run_is_found_again_by_the_next_process_and_by_its_tenant_alone() {
         started_at: Some(110),
         ended_at: Some(120),
         error: "no chain".to_owned(),
+        error_code: "no-chain".to_owned(),
         hint: "add one".to_owned(),
         epoch: u64::MAX >> 1,
         events_in: 1,
@@ -84,6 +85,7 @@ fn an_update_changes_what_it_names_and_nothing_else() {
     let update = RunUpdate {
         id: "r".to_owned(),
         error: Some("lost".to_owned()),
+        error_code: Some("not-there".to_owned()),
         hint: Some("look".to_owned()),
         events_out: Some(6),
         rejected: Some(7),
@@ -93,6 +95,7 @@ fn an_update_changes_what_it_names_and_nothing_else() {
     store.update_run(&update).unwrap();
     let want = RunRecord {
         error: "lost".to_owned(),
+        error_code: "not-there".to_owned(),
         hint: "look".to_owned(),
         events_out: 6,
         rejected: 7,

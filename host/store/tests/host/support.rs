@@ -40,6 +40,7 @@ pub(crate) fn run(store: &HostStore, tenant: &str, pipeline: &str, id: &str) -> 
         started_at: None,
         ended_at: None,
         error: String::new(),
+        error_code: String::new(),
         hint: String::new(),
         config: "spec: {}".to_owned(),
         resolved: "{}".to_owned(),

@@ -161,6 +161,7 @@ fn text(run: &admin::Run, details: &Details) -> String {
     line("epoch", Some(run.epoch.to_string()));
     line("rejected", Some(run.dead_letters.clone()).filter(|path| !path.is_empty() && run.rejected > 0));
     line("error", Some(run.error.replace('\n', "\n          ")).filter(|error| !error.is_empty()));
+    line("code", Some(run.error_code.clone()).filter(|code| !code.is_empty()));
     line("hint", Some(run.hint.clone()).filter(|hint| !hint.is_empty()));
     if !details.nodes.is_empty() {
         let cells: Vec<Vec<String>> = details.nodes.iter().map(NodeRow::cells).collect();

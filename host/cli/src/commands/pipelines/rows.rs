@@ -36,6 +36,8 @@ pub(in crate::commands) struct RunRow {
     epoch: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<String>,
 }
 
 impl PipelineRow {
@@ -87,6 +89,7 @@ impl RunRow {
             rejected: run.rejected,
             epoch: run.epoch,
             error: Some(run.error.clone()).filter(|error| !error.is_empty()),
+            error_code: Some(run.error_code.clone()).filter(|code| !code.is_empty()),
         }
     }
 

@@ -61,8 +61,6 @@ pub(super) struct BuildError {
     name: String,
     #[source]
     source: Option<CompilerError>,
-    /// Whether cargo was told to end by somebody, such as by Ctrl-C.
-    pub(super) is_interrupted: bool,
 }
 
 /// What a compiler said.
@@ -182,7 +180,6 @@ impl Crate {
             return Err(BuildError {
                 name: self.name.clone(),
                 source: (!said.is_empty()).then(|| CompilerError(said.join("\n"))),
-                is_interrupted: [Signal::INT, Signal::TERM].iter().any(|told| Some(told.as_raw()) == signal),
             }
             .into());
         }

@@ -106,7 +106,7 @@ impl Init {
             ));
         }
         let is_here = folder == Path::new(".");
-        let go = if is_here { String::new() } else { format!("  cd {}\n", folder.display()) };
+        let go = if is_here { String::new() } else { format!("  cd {}\n", output::shell_word(&folder)) };
         status::say(&format!("Next:\n{go}  flowctl processors test\n  flowctl processors dev pipeline.yaml"));
         Ok(ExitCode::SUCCESS)
     }

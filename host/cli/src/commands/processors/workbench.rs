@@ -13,10 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 use flowctl_intent::{Component, Document, Intent};
 use flowctl_topology::{Component as NodeComponent, Topology};
-use flowctl_types::{Code, Digest, NodeId, Reference};
-use serde_json::json;
+use flowctl_types::{Digest, NodeId, Reference};
 
-use super::cargo::{BuildError, Built, Crate, Say};
+use super::cargo::{Built, Crate, Say};
 use super::watch::{self, fingerprint};
 use crate::report::{self, Hinted};
 use crate::status;
@@ -75,17 +74,26 @@ impl Workbench {
 
     /// A pipeline's file with the latest builds in place of the files that cargo writes:
     /// those that have the name of one.
-    pub(crate) fn text(&self, text: &str) -> String {
+    ///
+    /// # Errors
+    ///
+    /// When one is written in a way that is not foreseen; names its node.
+    pub(crate) fn text(&self, text: &str) -> Result<String> {
         let files: Vec<(NodeId, PathBuf)> = read(text).iter().flat_map(files).collect();
         let mut text = text.to_owned();
         for (node, file) in files {
             let is_built = |kept: &Kept| kept.written.file_name() == file.file_name();
-            let built = self.places.iter().map(Place::kept).find(is_built);
-            if let Some(edited) = built.and_then(|kept| with_file(&text, &node, &kept.path)) {
-                text = edited;
+            if let Some(built) = self.places.iter().map(Place::kept).find(is_built) {
+                let edited = read(&text).and_then(|document| document.with_plugin(&node, &built.path));
+                text = edited.ok_or_else(|| {
+                    Hinted::error(
+                        format!("the builds of `{}` cannot be put in at node `{node}`", file.display()),
+                        "write its `plugin:` on one line",
+                    )
+                })?;
             }
         }
-        text
+        Ok(text)
     }
 
     /// Checks that a pipeline runs each of the crates.
@@ -121,7 +129,7 @@ impl Workbench {
                 // what is just being written looks different the next time
                 if now != *built && now == *last {
                     *built = now;
-                    place.renew(now).await;
+                    place.renew().await;
                 }
                 *last = now;
             }
@@ -140,26 +148,25 @@ impl Place {
         looked.unwrap_or(self.seen)
     }
 
-    /// Waits until the source looks otherwise than `look`; says once that this takes long.
-    async fn changes_from(&self, look: u64) {
-        let (start, mut is_said) = (Instant::now(), false);
+    /// Says that a build takes long, once it does, and waits until the source changes from then
+    /// on: by then the build itself has written what it writes there, such as Cargo.lock.
+    async fn changes_late(&self) {
+        tokio::time::sleep(LONG).await;
+        let look = self.look().await;
+        status::say(&format!("  still building `{}`; a change of its source begins anew", self.of.name));
         while self.look().await == look {
-            if !is_said && start.elapsed() > LONG {
-                status::say(&format!("  still building `{}`; a change of its source begins anew", self.of.name));
-                is_said = true;
-            }
             tokio::time::sleep(watch::PERIOD).await;
         }
     }
 
-    /// Builds it from the source that looks like `look`, and says what came of that. Where the
-    /// source changes meanwhile, the build is given up.
-    async fn renew(&self, look: u64) {
+    /// Builds it, and says what came of that. Where that takes long and the source changes, the
+    /// build is given up.
+    async fn renew(&self) {
         let (name, start) = (&self.of.name, Instant::now());
         status::say(&format!("Building `{name}`..."));
         let built = tokio::select! {
             built = self.of.build(Say::OnFailure) => built,
-            () = self.changes_from(look) => {
+            () = self.changes_late() => {
                 status::say("  given up: the source has changed");
                 return;
             }
@@ -172,8 +179,6 @@ impl Place {
                 status::say(&format!("  ✓ Built {digest} ({seconds:.1} s)"));
                 *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
             }
-            // by what ends the pipeline as well
-            Err(error) if error.downcast_ref::<BuildError>().is_some_and(|error| error.is_interrupted) => {}
             Err(error) => {
                 report::failure(&error);
                 status::say(&format!("the pipeline goes on with `{name}` as it was"));
@@ -194,60 +199,6 @@ fn files(document: &Document) -> Vec<(NodeId, PathBuf)> {
         _ => None,
     };
     intent.processors.iter().filter_map(|spec| Some((spec.id.clone(), file(&spec.component)?))).collect()
-}
-
-/// A pipeline's text with the file at `path` in place of the one that `node` runs; nothing else
-/// in it changes. None where it is written in a way that is not foreseen.
-fn with_file(text: &str, node: &NodeId, path: &Path) -> Option<String> {
-    let file_of = |document: &Document| files(document).into_iter().find(|(id, _)| id == node).map(|(_, file)| file);
-    let document = read(text)?;
-    // a fault that is found later knows its place
-    let place = document.fault_at(&["processors", node.as_str(), "plugin"], Code::NotThere, String::new(), None);
-    let start = offset(text, place.line, place.column)?;
-    let (before, rest) = text.split_at(start);
-    let after = &rest[scalar_len(rest, file_of(&document)?.to_str()?)?..];
-    let edited = format!("{before}{}{after}", json!(path.to_str()?.replace('$', "$$")));
-    (file_of(&read(&edited)?)? == path).then_some(edited)
-}
-
-/// Where a line and a column of it are in `text`, both from 1 on.
-fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
-    let unmarked = text.trim_start_matches('\u{feff}');
-    let lines_before = unmarked.split_inclusive('\n').take(line.checked_sub(1)?);
-    let start = text.len() - unmarked.len() + lines_before.map(str::len).sum::<usize>();
-    let (within, _) = text[start..].char_indices().nth(column.checked_sub(1)?)?;
-    Some(start + within)
-}
-
-/// Bytes of the YAML scalar that `rest` begins with, which means `value`.
-fn scalar_len(rest: &str, value: &str) -> Option<usize> {
-    let first = rest.chars().next()?;
-    if matches!(first, '"' | '\'') {
-        return quoted_len(rest, first);
-    }
-    if rest.starts_with(value) {
-        return Some(value.len());
-    }
-    // it has a variable, whose braces can only stand in a line of its own
-    let line = rest.lines().next()?;
-    Some(line.split(" #").next()?.trim_end().len())
-}
-
-/// Bytes of the text in quotes that `rest` begins with, quotes included.
-fn quoted_len(rest: &str, quote: char) -> Option<usize> {
-    let mut signs = rest.char_indices().skip(1).peekable();
-    while let Some((at, sign)) = signs.next() {
-        if sign == '\\' && quote == '"' {
-            signs.next();
-        } else if sign == quote {
-            // two stand for one
-            let is_doubled = quote == '\'' && signs.next_if(|(_, next)| *next == quote).is_some();
-            if !is_doubled {
-                return Some(at + 1);
-            }
-        }
-    }
-    None
 }
 
 /// Keeps a build of a crate in a file of its own.
@@ -278,45 +229,5 @@ fn prune(folder: &Path, name: &str, latest: &Path) {
     for (_, path) in builds.iter().rev().skip(N_KEPT - 1) {
         // it is in the way of nothing
         let _ = fs::remove_file(path);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The items of `processors` in a pipeline, with another file at the node `f`.
-    fn check(processors: &str, wanted: Option<&str>) {
-        let text = |processors: &str| {
-            format!(
-                "apiVersion: flowctl/v1\nkind: Pipeline\nmetadata: {{name: shop}}\nspec:\n  sources: [{{id: o, type: \
-                 generate, config: {{type: example.order.v1}}}}]\n  processors:{processors}\n  sinks: [{{id: out, type: \
-                 stdout, inputs: [f]}}]\n"
-            )
-        };
-        let edited = with_file(&text(processors), &"f".parse().unwrap(), Path::new("/a, b/$x.wasm"));
-        assert_eq!(edited, wanted.map(text), "{processors}");
-    }
-
-    #[test]
-    fn a_file_is_replaced_at_its_node_however_it_is_written() {
-        let new = r#""/a, b/$$x.wasm""#;
-        for (before, file, after) in [
-            (" [{id: g, plugin: ./order-filter.wasm, inputs: [o]}, {id: f, plugin: ", "filter.wasm", ", inputs: [g]}]"),
-            (" [{id: f, inputs: [o], plugin: ", "./a-b/filter.wasm", "}] # filter.wasm"),
-            ("\n    - id: f\n      plugin: ", "./a, b/filter.wasm", " # mine\n      inputs: [o]"),
-            ("\n    - id: f\n      plugin: ", "./${FLOWCTL_NOT_SET:-a}/filter.wasm", " # mine\n      inputs: [o]"),
-            ("\r\n    - id: f\r\n      inputs: [o]\r\n      plugin: ", "filter.wasm", "\r\n"),
-            (" [{id: f, plugin: ", "'./it''s/filter.wasm'", ", inputs: [o]}]"),
-            (" [{id: f, plugin: ", r#""./a\u002cb/\"c\"/filter.wasm""#, ", inputs: [o]}]"),
-        ] {
-            check(&format!("{before}{file}{after}"), Some(&format!("{before}{new}{after}")));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_replaced_stays_as_it_is() {
-        check("\n    - id: f\n      inputs: [o]\n      plugin: >-\n        filter.wasm", None);
-        check(" [{id: f, plugin: order-filter, inputs: [o]}]", None);
     }
 }

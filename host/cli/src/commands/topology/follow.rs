@@ -46,15 +46,28 @@ struct Trouble {
 /// it is polled. A change that cannot be made is said, and the pipeline goes on as it is.
 pub(crate) async fn file(client: &Client, path: &Path, text: String, bench: Option<&Workbench>) -> Infallible {
     let wanted = |text: String| match bench {
-        Some(bench) => Wanted { text: bench.text(&text), components: bench.components() },
-        None => Wanted { text, components: Vec::new() },
+        Some(bench) => bench.text(&text).map(|text| Wanted { text, components: bench.components() }),
+        None => Ok(Wanted { text, components: Vec::new() }),
     };
-    let mut last = wanted(text);
+    let mut seen = text.clone();
+    // what runs was made of it
+    let mut last = wanted(text).ok();
     let mut trouble = Trouble::default();
     loop {
         tokio::time::sleep(PERIOD).await;
-        let text = match pipeline::read(path) {
-            Ok(text) => text,
+        let read = pipeline::read(path).map(|text| {
+            // what is just being written looks different the next time
+            let is_settled = text == seen;
+            seen = text;
+            is_settled
+        });
+        let now = match read {
+            Ok(false) => continue,
+            Ok(true) => wanted(seen.clone()),
+            Err(error) => Err(error),
+        };
+        let now = match now {
+            Ok(now) => now,
             Err(error) => {
                 if trouble.is_news(&error, Instant::now()) {
                     report::failure(&error);
@@ -64,11 +77,10 @@ pub(crate) async fn file(client: &Client, path: &Path, text: String, bench: Opti
             }
         };
         trouble = Trouble::default();
-        let now = wanted(text);
-        if now == last {
+        if last.as_ref() == Some(&now) {
             continue;
         }
-        last.clone_from(&now);
+        last = Some(now.clone());
         if let Err(error) = change(client, path, now, bench.is_some()).await {
             report::failure(&error);
             status::say("the pipeline goes on as it was");

@@ -18,7 +18,7 @@ use flowctl_runtime::{
 };
 use flowctl_schema::{Conversion, Role, Schema};
 use flowctl_topology::{CallLimits, Component, Edge, Grants, Node, Route, Settings, Topology, render};
-use flowctl_types::{Batch, Columns, Ids};
+use flowctl_types::{Batch, Code, Columns, Ids};
 
 /// Plans and prepares what its files say, and counts.
 #[derive(Default)]
@@ -158,6 +158,10 @@ impl Planner for FakePlanner {
             dead_letters: "/var/lib/flowctl/dead-letters.jsonl".to_owned(),
             guard,
         })
+    }
+
+    fn advice(&self, _: &(dyn std::error::Error + 'static)) -> (Option<Code>, Option<String>) {
+        (None, None)
     }
 
     async fn catalogue(&self, _: &Tenant, _: &Policy) -> Vec<CatalogueEntry> {
