@@ -45,11 +45,12 @@ struct Program {
     name: &'static str,
 }
 
-const PROGRAMS: [Program; 10] = [
+const PROGRAMS: [Program; 11] = [
     Program { package: "postgresql", name: "initdb" },
     Program { package: REGISTRY, name: REGISTRY },
     Program { package: "skopeo", name: "skopeo" },
     Program { package: "tmux", name: "tmux" },
+    Program { package: "bsdutils", name: "script" },
     Program { package: "curl", name: "curl" },
     Program { package: "bash", name: "bash" },
     Program { package: "zsh", name: "zsh" },

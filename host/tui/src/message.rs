@@ -67,8 +67,8 @@ pub(crate) enum Effect {
     Components,
     /// Plan a change.
     Plan(Order),
-    /// Make a change, if its plan is still this one.
-    Make { order: Order, plan_hash: String },
+    /// Make a change, if its plan is still this one; the title says what it is to people.
+    Make { title: String, order: Order, plan_hash: String },
 }
 
 /// A change of a pipeline.
@@ -85,7 +85,8 @@ pub(crate) enum Answer {
     Components(Result<Vec<admin::Plugin>, Trouble>),
     /// With what was to be planned.
     Planned(Box<Order>, Result<admin::ChangeTopologyResponse, Trouble>),
-    Made(Result<admin::ChangeTopologyResponse, Trouble>),
+    /// With the title of what was to be made.
+    Made(String, Result<admin::ChangeTopologyResponse, Trouble>),
 }
 
 /// Why something was not to be had.

@@ -108,3 +108,34 @@ fn give_back() {
     let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Set in the process that breaks.
+    const BREAKS: &str = "FLOWCTL_TEST_BREAKS";
+    const NAME: &str = "terminal::tests::a_panic_gives_the_terminal_back_before_it_speaks";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_speaks() {
+        if std::env::var_os(BREAKS).is_some() {
+            let terminal = Terminal::take().unwrap();
+            std::thread::spawn(|| panic!("the picture fell")).join().unwrap_err();
+            terminal.check().unwrap_err();
+            return;
+        }
+        // this test again, on a terminal of its own
+        let own = std::env::current_exe().unwrap();
+        let line = format!("'{}' --exact {NAME} --nocapture && stty -a", own.display());
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).env(BREAKS, "").stdin(Stdio::null());
+        let output = script.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        let order = ["\u{1b}[?1049h", "\u{1b}[?1049l", "the picture fell", " icanon "].map(|text| said.find(text));
+        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?} in {said:?}");
+    }
+}

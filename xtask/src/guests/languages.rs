@@ -105,9 +105,9 @@ fn python_tool(workspace: &Workspace) -> Result<PathBuf> {
 fn component(path: &Path, sources: &Path, command: impl FnOnce(&Path) -> Command) -> Result<()> {
     let (output, record) = (path.with_extension("wasm"), path.with_extension("sources"));
     let mut hasher = DefaultHasher::new();
-    for file in files(sources)?.iter().filter(|file| is_source(file)) {
+    for file in sources_in(sources)? {
         file.strip_prefix(sources)?.hash(&mut hasher);
-        fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?.hash(&mut hasher);
+        fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?.hash(&mut hasher);
     }
     let key = format!("{:016x}\n", hasher.finish());
     if output.is_file() && fs::read_to_string(&record).is_ok_and(|built| built == key) {
@@ -119,8 +119,16 @@ fn component(path: &Path, sources: &Path, command: impl FnOnce(&Path) -> Command
     fs::write(&record, key).with_context(|| format!("cannot write `{}`", record.display()))
 }
 
-/// What a component is made of, and the versions of what makes it; not the tests, and not
-/// what installing it leaves behind.
+/// The files below a folder that a component is made of, in one order.
+fn sources_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = files(folder)?;
+    // wherever the folder itself lies
+    files.retain(|file| file.strip_prefix(folder).is_ok_and(is_source));
+    Ok(files)
+}
+
+/// Whether a component is made of it, or of the versions in it; not the tests, and not what
+/// installing it leaves behind.
 fn is_source(file: &Path) -> bool {
     let is_aside = |part: &OsStr| {
         let names = ["tests", "node_modules", "__pycache__", "build"];
@@ -130,11 +138,11 @@ fn is_source(file: &Path) -> bool {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    for file in files(from)?.iter().filter(|file| is_source(file)) {
+    for file in sources_in(from)? {
         let target = to.join(file.strip_prefix(from)?);
         let folder = target.parent().context("a file lies in a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
-        fs::copy(file, &target).with_context(|| format!("cannot copy `{}`", file.display()))?;
+        fs::copy(&file, &target).with_context(|| format!("cannot copy `{}`", file.display()))?;
     }
     Ok(())
 }

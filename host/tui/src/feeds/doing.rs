@@ -25,9 +25,9 @@ pub(super) async fn act(client: &Client, variables: Variables, effect: Effect) -
             let request = admin::ChangeTopologyRequest { is_dry_run: true, ..request(order.clone(), variables) };
             Answer::Planned(Box::new(order), told(client.change_topology(request).await))
         }
-        Effect::Make { order, plan_hash } => {
+        Effect::Make { title, order, plan_hash } => {
             let request = admin::ChangeTopologyRequest { plan_hash, ..request(order, variables) };
-            Answer::Made(told(client.change_topology(request).await))
+            Answer::Made(title, told(client.change_topology(request).await))
         }
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowctl_client::{Client, ClientError, Watch, admin, is_over};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::message::{Interest, Message, News, Trouble};
@@ -35,6 +35,8 @@ pub(super) struct Look {
     client: Client,
     interest: Interest,
     to: mpsc::Sender<Message>,
+    /// Told, and tells, that the control plane answers again.
+    back: watch::Sender<()>,
     n_failed: u32,
     /// The last event of a run that came.
     after: u64,
@@ -49,17 +51,21 @@ enum Next {
 }
 
 impl Look {
-    pub(super) fn new(client: Client, interest: Interest, to: mpsc::Sender<Message>) -> Self {
-        Self { client, interest, to, n_failed: 0, after: 0 }
+    pub(super) fn new(client: Client, interest: Interest, to: mpsc::Sender<Message>, back: watch::Sender<()>) -> Self {
+        Self { client, interest, to, back, n_failed: 0, after: 0 }
     }
 
     /// Looks until nothing changes any more.
     pub(super) async fn go_on(mut self) {
+        let mut back = self.back.subscribe();
         loop {
+            back.mark_unchanged();
             let pause = match self.look().await {
                 Ok(Ok(Next::Over)) | Err(Gone) => return,
                 Ok(Ok(Next::Again(pause))) => {
-                    self.n_failed = 0;
+                    if std::mem::take(&mut self.n_failed) > 0 {
+                        self.back.send_replace(());
+                    }
                     pause
                 }
                 Ok(Err(error)) => {
@@ -71,7 +77,11 @@ impl Look {
                     pause
                 }
             };
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                // what waits long because it failed often begins at once
+                _ = back.changed(), if self.n_failed > 0 => {}
+            }
         }
     }
 

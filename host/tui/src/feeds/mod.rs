@@ -9,7 +9,7 @@ mod looking;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowctl_client::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::message::{Effect, Interest, Message};
@@ -20,13 +20,15 @@ pub(crate) struct Feeds {
     client: Client,
     variables: Variables,
     to: mpsc::Sender<Message>,
+    back: watch::Sender<()>,
     looking: BTreeMap<Interest, JoinHandle<()>>,
 }
 
 impl Feeds {
     /// Nothing is looked at yet; messages go to `to`.
     pub(crate) fn new(client: Client, options: &Options, to: mpsc::Sender<Message>) -> Self {
-        Self { client, variables: options.variables, to, looking: BTreeMap::new() }
+        let back = watch::Sender::new(());
+        Self { client, variables: options.variables, to, back, looking: BTreeMap::new() }
     }
 
     /// Looks at these things, and no longer at others.
@@ -40,7 +42,8 @@ impl Feeds {
         });
         for interest in interests {
             if !self.looking.contains_key(interest) {
-                let look = looking::Look::new(self.client.clone(), interest.clone(), self.to.clone());
+                let (client, to, back) = (self.client.clone(), self.to.clone(), self.back.clone());
+                let look = looking::Look::new(client, interest.clone(), to, back);
                 self.looking.insert(interest.clone(), tokio::spawn(look.go_on()));
             }
         }

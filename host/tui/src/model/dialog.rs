@@ -27,6 +27,8 @@ pub(crate) struct Reading {
     pub(crate) n_shown: usize,
     /// Lines below them.
     pub(crate) n_below: usize,
+    /// Lines, from the first on, that were shown by now.
+    pub(crate) n_read: usize,
     /// Whether its end was shown.
     pub(crate) is_done: bool,
 }
@@ -72,8 +74,6 @@ pub(crate) enum Stage {
     Planning(Order),
     /// It could be made.
     Planned { order: Order, plan: Box<ChangeTopologyResponse>, reading: Reading },
-    /// It is being made.
-    Making,
     /// It cannot be made.
     Refused { trouble: Trouble, reading: Reading },
 }
@@ -101,16 +101,16 @@ impl Dialog {
             Self::Stop { .. } => None,
             Self::Change(dialog) => match &mut dialog.stage {
                 Stage::Planned { reading, .. } | Stage::Refused { reading, .. } => Some(reading),
-                Stage::Asking | Stage::Planning(_) | Stage::Making => None,
+                Stage::Asking | Stage::Planning(_) => None,
             },
         }
     }
 }
 
 impl Reading {
-    /// Goes `n_lines` down, as far as there are any.
+    /// Goes `n_lines` down, as far as there are any; past none that was not shown yet.
     pub(crate) fn down(&mut self, n_lines: usize) {
-        let n_lines = n_lines.min(self.n_below);
+        let n_lines = n_lines.min(self.n_below).min(self.n_read.saturating_sub(self.n_above));
         (self.n_above, self.n_below) = (self.n_above + n_lines, self.n_below - n_lines);
     }
 

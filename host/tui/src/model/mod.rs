@@ -42,6 +42,10 @@ pub(crate) struct Model {
     pub(crate) detail: Option<Detail>,
     /// In front of everything.
     pub(crate) dialog: Option<Dialog>,
+    /// What failed while another dialog was in front; it comes after that.
+    pub(crate) failed: Option<Dialog>,
+    /// The title of the change that is being made.
+    pub(crate) making: Option<String>,
     pub(crate) notice: Option<Notice>,
     /// Whether the dashboard is to close.
     pub(crate) is_done: bool,
@@ -137,6 +141,11 @@ impl Model {
     /// Tells something.
     pub(crate) fn tell(&mut self, text: impl Into<String>) {
         self.notice = Some(Notice { text: text.into(), until: self.now + Self::NOTICE });
+    }
+
+    /// Tells what failed, in front of everything, but after what is in front already.
+    pub(crate) fn fail(&mut self, title: impl Into<String>, trouble: Trouble) {
+        self.failed = Some(Dialog::Failed { title: title.into(), trouble, reading: Reading::default() });
     }
 
     /// Whether something on the screen changes by itself as time passes.

@@ -9,7 +9,7 @@ use admin::change_topology_request::Change;
 
 use crate::message::{Effect, Order, Trouble};
 use crate::model::Model;
-use crate::model::detail::{Component, Detail};
+use crate::model::detail::{Component, Detail, Panel};
 use crate::model::dialog::{ChangeDialog, Choice, Dialog, Field, Kind, Reading, Stage};
 use crate::settings;
 
@@ -34,8 +34,6 @@ impl Model {
     pub(super) fn press_in_change(&mut self, code: KeyCode) -> Option<Effect> {
         let Some(Dialog::Change(dialog)) = &mut self.dialog else { return None };
         match &dialog.stage {
-            // what is being made is made: there is nothing to leave
-            Stage::Making => None,
             _ if code == KeyCode::Esc => {
                 self.dialog = None;
                 None
@@ -49,9 +47,9 @@ impl Model {
             }
             Stage::Planned { order, plan, reading } => match code {
                 KeyCode::Char('y' | 'Y') if reading.is_done && !plan.changes.is_empty() => {
-                    let effect = Effect::Make { order: order.clone(), plan_hash: plan.plan_hash.clone() };
-                    dialog.stage = Stage::Making;
-                    Some(effect)
+                    let (title, order, plan_hash) = (dialog.title(), order.clone(), plan.plan_hash.clone());
+                    self.dialog = None;
+                    Some(self.make(title, order, plan_hash))
                 }
                 KeyCode::Char('n' | 'N' | 'q') => {
                     self.dialog = None;
@@ -96,15 +94,17 @@ impl Model {
         };
     }
 
-    /// Answers whether something was made.
-    pub(super) fn hear_made(&mut self, made: Result<ChangeTopologyResponse, Trouble>) -> bool {
-        let title = match self.dialog.take() {
-            Some(Dialog::Change(dialog)) => dialog.title(),
-            other => {
-                self.dialog = other;
-                "The change".to_owned()
-            }
-        };
+    /// Has it be made, where what becomes of it is shown. Nobody has to wait for it.
+    fn make(&mut self, title: String, order: Order, plan_hash: String) -> Effect {
+        if let Some(detail) = &mut self.detail {
+            detail.open(Panel::History);
+        }
+        self.making = Some(title.clone());
+        Effect::Make { title, order, plan_hash }
+    }
+
+    pub(super) fn hear_made(&mut self, title: &str, made: Result<ChangeTopologyResponse, Trouble>) {
+        self.making.take_if(|making| making == title);
         match made {
             Ok(made) => {
                 let pause = made.pause_us as f64 / 1e3;
@@ -113,13 +113,8 @@ impl Model {
                     n => format!("{n} batches were lost"),
                 };
                 self.tell(format!("changed: pause {pause:.2} ms, {lost}; what becomes of it is in the history"));
-                true
             }
-            Err(trouble) => {
-                let title = format!("{title}: not done");
-                self.dialog = Some(Dialog::Failed { title, trouble, reading: Reading::default() });
-                false
-            }
+            Err(trouble) => self.fail(format!("{title}: not done"), trouble),
         }
     }
 

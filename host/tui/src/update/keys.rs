@@ -27,6 +27,10 @@ impl Model {
             // an editor's other keys mean nothing here, and a letter must not be taken for one
             return None;
         }
+        // a key right behind Esc comes as one with Alt, which means nothing else here
+        if key.modifiers.contains(KeyModifiers::ALT) {
+            self.press(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+        }
         if self.dialog.is_some() {
             return self.press_in_dialog(key.code);
         }

@@ -11,14 +11,20 @@ use std::time::Duration;
 use flowctl_client::admin;
 
 use crate::message::{Answer, Effect, Interest, Message, News, Trouble};
-use crate::model::detail::Panel;
-use crate::model::dialog::{Dialog, Reading};
 use crate::model::rates::Rate;
 use crate::model::{Link, Model, Pipeline};
 
 impl Model {
     /// Takes in what happened at `now`; answers what is to be done.
     pub(crate) fn update(&mut self, now: Duration, message: Message) -> Option<Effect> {
+        let effect = self.take_in(now, message);
+        if self.dialog.is_none() {
+            self.dialog = self.failed.take();
+        }
+        effect
+    }
+
+    fn take_in(&mut self, now: Duration, message: Message) -> Option<Effect> {
         self.now = now;
         if self.notice.as_ref().is_some_and(|notice| notice.until <= now) {
             self.notice = None;
@@ -126,19 +132,10 @@ impl Model {
     fn hear(&mut self, answer: Answer) -> Option<Effect> {
         match answer {
             Answer::Stopped(Ok(run)) => self.tell(format!("`{}` was told to stop", run.pipeline)),
-            Answer::Stopped(Err(trouble)) => {
-                let title = "It was not stopped".to_owned();
-                self.dialog = Some(Dialog::Failed { title, trouble, reading: Reading::default() });
-            }
+            Answer::Stopped(Err(trouble)) => self.fail("It was not stopped", trouble),
             Answer::Components(found) => self.hear_components(found),
             Answer::Planned(order, planned) => self.hear_plan(*order, planned),
-            Answer::Made(made) => {
-                if self.hear_made(made)
-                    && let Some(detail) = &mut self.detail
-                {
-                    detail.open(Panel::History);
-                }
-            }
+            Answer::Made(title, made) => self.hear_made(&title, made),
         }
         None
     }

@@ -115,12 +115,18 @@ fn a_change_is_made_as_it_was_planned_and_only_then() {
     assert_eq!(model.presses("y"), None, "nobody has seen it");
     model.shows(80, 24);
     assert_eq!(model.press_code(KeyCode::Enter), None);
-    assert_eq!(model.presses("y"), Some(Effect::Make { order, plan_hash: "abc".to_owned() }));
-    assert_eq!(model.press_code(KeyCode::Esc), None);
-    assert!(matches!(&model.dialog, Some(Dialog::Change(dialog)) if matches!(dialog.stage, Stage::Making)));
-    model.update(model.now, Message::Answered(Answer::Made(Ok(plan))));
-    assert!(model.dialog.is_none());
-    assert_eq!(model.detail.as_ref().unwrap().panel, Panel::History, "what becomes of it is shown");
+    let title = "Add a processor behind `filter`".to_owned();
+    let make = Effect::Make { title: title.clone(), order, plan_hash: "abc".to_owned() };
+    assert_eq!(model.presses("y"), Some(make));
+    let panel = |model: &Model| model.detail.as_ref().unwrap().panel;
+    assert!(model.dialog.is_none() && panel(&model) == Panel::History, "what becomes of it is shown");
+    let preparing = "Add a processor behind `filter`: everything new is prepared";
+    assert!(model.shows(80, 24).contains(preparing));
+    model.presses("3");
+    model.update(model.now, Message::Answered(Answer::Made(title, Ok(plan))));
+    assert_eq!(panel(&model), Panel::Tap, "who went on meanwhile is not called back");
+    let screen = model.shows(80, 24);
+    assert!(screen.contains("changed: pause") && !screen.contains(preparing), "{screen}");
 }
 
 #[test]
@@ -243,4 +249,32 @@ fn a_notice_passes() {
     assert!(model.notice.is_some() && model.is_timed());
     model.update(model.now + Duration::from_secs(1), Message::Tick);
     assert!(model.notice.is_none() && !model.is_timed());
+}
+
+#[test]
+fn what_fails_waits_for_what_is_in_front() {
+    let mut model = opened();
+    model.presses("la");
+    model.presses("de");
+    let trouble = trouble(false);
+    model.update(model.now, Message::Answered(Answer::Made("Remove `out`".to_owned(), Err(trouble))));
+    model.presses("dup");
+    let typed = |model: &Model| match &model.dialog {
+        Some(Dialog::Change(dialog)) => dialog.component.text(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(typed(&model), "dedup", "nothing comes before who types");
+    model.press_code(KeyCode::Esc);
+    assert!(matches!(&model.dialog, Some(Dialog::Failed { title, .. }) if title == "Remove `out`: not done"));
+    model.press_code(KeyCode::Enter);
+    assert!(model.dialog.is_none());
+}
+
+#[test]
+fn a_key_right_behind_esc_is_pressed_after_it() {
+    let mut model = opened();
+    model.presses("?");
+    let key = KeyEvent::new(KeyCode::Char('4'), KeyModifiers::ALT);
+    model.update(model.now, Message::Key(key));
+    assert!(model.dialog.is_none() && model.detail.as_ref().unwrap().panel == Panel::History);
 }

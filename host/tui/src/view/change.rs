@@ -38,10 +38,6 @@ pub(super) fn page(dialog: &ChangeDialog, theme: Theme, area: Rect) -> Page {
             let lines = planned(plan, theme, width);
             Page { lines, agrees: Some(("y", "make it")), keys: &[("esc", "leave it")], reading: *reading, ..page }
         }
-        Stage::Making => {
-            let what = "Changing: everything new is prepared before anything old is touched …";
-            Page { lines: text(what, Style::new(), width), ..page }
-        }
         Stage::Refused { trouble, reading } => {
             let lines = told(trouble, theme, width);
             Page { lines, keys: &[("enter", "try another"), ("esc", "leave it")], reading: *reading, ..page }

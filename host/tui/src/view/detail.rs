@@ -81,7 +81,11 @@ fn run_line(detail: &Detail, theme: Theme, width: u16) -> Line<'static> {
 fn error(detail: &Detail, width: u16, theme: Theme) -> Vec<Line<'static>> {
     let Some(run) = detail.run.as_ref().filter(|run| !run.error.is_empty()) else { return Vec::new() };
     let width = usize::from(width).saturating_sub(4);
-    let mut lines: Vec<Line<'static>> = fold(&run.error, width, 3)
+    let text = match run.error_code.as_str() {
+        "" => run.error.clone(),
+        code => format!("error[{code}]: {}", run.error),
+    };
+    let mut lines: Vec<Line<'static>> = fold(&text, width, 3)
         .into_iter()
         .enumerate()
         .map(|(row, text)| Line::styled(format!(" {} {text}", if row == 0 { "✗" } else { " " }), theme.bad()))

@@ -121,7 +121,7 @@ fn window(page: Page, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Readin
     let n_shown = lines.len().min(height(area));
     let n_above = reading.n_above.min(lines.len() - n_shown);
     let n_below = lines.len() - n_shown - n_above;
-    let is_done = reading.is_done || n_below == 0;
+    let (is_done, n_read) = (reading.is_done || n_below == 0, reading.n_read.max(n_above + n_shown));
     let mut shown: Vec<Line<'static>> = lines.into_iter().skip(n_above).take(n_shown).collect();
     let mut foot = Line::default();
     if n_below > 0 {
@@ -138,7 +138,7 @@ fn window(page: Page, theme: Theme, frame: &mut Frame<'_>, area: Rect) -> Readin
     let place = middle(area, WIDTH.min(area.width), rows);
     frame.render_widget(Clear, place);
     frame.render_widget(Paragraph::new(shown).block(block(&title, theme)), place);
-    Reading { n_above, n_shown, n_below, is_done }
+    Reading { n_above, n_shown, n_below, n_read, is_done }
 }
 
 /// `text` in lines of at most `width` columns.

@@ -77,12 +77,16 @@ fn header(model: &Model, theme: Theme, area: Rect) -> Line<'static> {
     left
 }
 
-/// What is to be known now: why nothing answers, else what just happened.
+/// What is to be known now: why nothing answers, else what is being made or just happened.
 fn said(model: &Model, theme: Theme) -> Option<Line<'static>> {
     if let Link::Down { since, trouble, .. } = &model.link {
         let ago = format::length(model.now.saturating_sub(*since));
         let text = format!(" as it was {ago} ago: {}", safe(&trouble.text));
         return Some(Line::styled(text, theme.bad()));
+    }
+    if let Some(title) = &model.making {
+        let text = format!(" {}: everything new is prepared before anything old is touched …", safe(title));
+        return Some(Line::styled(text, theme.warn()));
     }
     let notice = model.notice.as_ref()?;
     Some(Line::styled(format!(" {}", safe(&notice.text)), theme.good()))

@@ -3,6 +3,7 @@
 use crossterm::event::KeyCode;
 use expect_test::{Expect, expect, expect_file};
 use flowctl_client::{Moment, admin};
+use flowctl_test_support::screens;
 use ratatui::style::{Color, Modifier};
 
 use crate::Colours;
@@ -520,6 +521,21 @@ fn a_plan_is_made_only_when_its_end_was_shown() {
 }
 
 #[test]
+fn keys_that_come_together_pass_over_no_line_of_a_plan() {
+    let changes: Vec<String> = (1..=90).map(|number| format!("+ filter-{number:02}: order-filter 0.1.0")).collect();
+    let mut model = planned(changes.clone());
+    let mut read = model.shows(80, 24);
+    for _ in 0..10 {
+        for _ in 0..3 {
+            model.press_code(KeyCode::PageDown);
+        }
+        read.push_str(&model.shows(80, 24));
+    }
+    let missed: Vec<&String> = changes.iter().filter(|change| !read.contains(change.as_str())).collect();
+    assert!(missed.is_empty() && read.contains("y make it"), "{missed:?}");
+}
+
+#[test]
 fn a_plan_is_read_on_the_smallest_screen() {
     let mut model = planned(vec!["~ filter: order-filter 0.1.0 → order-filter 0.2.0".to_owned()]);
     expect![[r#"
@@ -563,7 +579,7 @@ fn an_error_is_read_to_its_end_on_every_screen() {
         let asked = refused.presses("x");
         refused.hears_plan(asked, Err(trouble.clone()));
         let mut failed = opened();
-        failed.update(failed.now, Message::Answered(Answer::Made(Err(trouble.clone()))));
+        failed.update(failed.now, Message::Answered(Answer::Made("Remove `filter`".to_owned(), Err(trouble.clone()))));
         for model in [&mut refused, &mut failed] {
             let mut read = String::new();
             for _ in 0..60 {
@@ -573,6 +589,21 @@ fn an_error_is_read_to_its_end_on_every_screen() {
             let missed: Vec<&String> = texts.iter().filter(|text| !read.contains(text.as_str())).collect();
             assert!(missed.is_empty() && read.contains("do-this"), "{width}×{height}: no {missed:?} in {read}");
         }
+    }
+}
+
+#[test]
+fn the_guide_shows_what_is_drawn() {
+    let mut list = model();
+    list.presses("j");
+    list.sees(10, Interest::Runs("billing".to_owned()), News::Runs(vec![run("billing", 3, 40)]));
+    let mut nodes = opened();
+    nodes.presses("l");
+    let plan = planned(vec!["~ filter: order-filter 0.1.0 → order-filter 0.2.0".to_owned()]);
+    let screens = screens("dashboard");
+    assert_eq!(screens.len(), 3);
+    for (screen, model) in screens.iter().zip([list, nodes, plan]) {
+        screen.is_in(&picture(&model, 80, 24));
     }
 }
 
