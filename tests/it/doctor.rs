@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flowctl_test_support::http_server::{HttpServer, Reply};
 use flowctl_test_support::registry::{Access, PASSWORD, Registry, Transport, USERNAME};
-use flowctl_test_support::{Certificates, postgres, write_program};
+use flowctl_test_support::{Certificates, Port, postgres, write_program};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -36,6 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("doctor::code_that_others_could_change_is_told", foreign_cache),
         fact("doctor::a_damaged_plugin_of_the_store_is_mended_by_the_remedy", damaged_plugin),
         fact("doctor::a_damaged_database_is_told", damaged_database),
+        fact("doctor::what_a_node_keeps_is_looked_at_too", of_nodes),
         fact("doctor::databases_of_tenants_are_checked_under_their_names", tenants),
         fact("doctor::a_registry_that_refuses_is_opened_by_the_remedy", refusing_registry),
         fact("doctor::a_registry_that_does_not_answer_costs_five_seconds", silent_registry),
@@ -205,8 +206,9 @@ fn columns() {
 
 fn taken_port() {
     let flowctl = Flowctl::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let taken = Port::take();
+    let listener = TcpListener::bind(taken.address()).unwrap();
+    let port = taken.address().port();
     let said = doctor(&flowctl, &format!("--port {port}"));
     let name = format!("port {port}");
     said.has(&name, "failed", "taken by something that is no control plane", &format!("ss -ltnp 'sport = :{port}'"));
@@ -409,6 +411,21 @@ fn damaged_database() {
     said.has("orders", "failed", "file is not a database", "the pipeline then starts over");
 }
 
+fn of_nodes() {
+    let flowctl = Flowctl::new();
+    let source = "type: http, config: {listen: '127.0.0.1:0', type: example.order.v1}";
+    let generated = "type: generate, config: {type: example.order.v1, count: 10}";
+    flowctl.write("orders.yaml", ORDERS.replace(generated, source));
+    let mut server = Server::start(&flowctl);
+    server.run("run orders.yaml --detach").success();
+    server.terminate();
+    let said = doctor(&flowctl, "--state-dir host");
+    said.has("orders/nodes/orders", "ok", "spool.sqlite` is sound", "");
+    flowctl.write("host/orders/nodes/orders/spool.sqlite", "no database".repeat(1000));
+    let said = doctor(&flowctl, "--state-dir host");
+    said.has("orders/nodes/orders", "failed", "file is not a database", "no sink took yet, is lost with it");
+}
+
 fn tenants() {
     let flowctl = Flowctl::new();
     flowctl.write("orders.yaml", ORDERS);
@@ -574,8 +591,14 @@ fn nodes() {
     let said = doctor(&flowctl, "copy.yaml");
     said.has("node in", "ok", "can be read, 0 B", "");
     said.has("node out", "ok", "can be made", "");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    flowctl.write("copy.yaml", copy("orders.jsonl", "a;touch ran/out.jsonl"));
+    let said = doctor(&flowctl, "copy.yaml");
+    let remedy = said.check("node out", "no folder")["remedy"].as_str().unwrap();
+    let mend = Command::new("sh").args(["-c", remedy]).current_dir(flowctl.path("")).status().unwrap();
+    assert!(mend.success() && flowctl.path("a;touch ran").is_dir() && !flowctl.path("ran").exists(), "{remedy}");
+    let taken = Port::take();
+    let listener = TcpListener::bind(taken.address()).unwrap();
+    let port = taken.address().port();
     flowctl.write(
         "hook.yaml",
         format!(

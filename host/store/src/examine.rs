@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::database::{self, Format};
+use crate::database::{self, Check, Format};
 use crate::{CredentialRecord, StateError, host, state};
 
 /// Longest text of a lock that is read, in bytes.
@@ -24,7 +24,18 @@ pub enum StoredDatabase {
     Pipeline,
     /// `host.db`, the control plane's.
     Host,
+    /// What a node keeps for itself, in tables of its own.
+    Node,
 }
+
+/// The database of a node: only the node knows its tables.
+const NODE: Format = Format {
+    migrations: &[],
+    creation: "",
+    settings: "",
+    check: Check::WhenRead,
+    loss: "what the node kept, such as events that it accepted and no sink took yet, is lost with it",
+};
 
 /// Who has a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +51,12 @@ pub enum Holder {
 /// # Errors
 ///
 /// [`StateError`] when it is not there, cannot be read, is damaged, or was written by a
-/// later version.
+/// later version; of a node's database the version is not known here.
 pub fn examine(path: &Path, database: StoredDatabase) -> Result<u64, StateError> {
     let format: &Format = match database {
         StoredDatabase::Pipeline => &state::FORMAT,
         StoredDatabase::Host => &host::FORMAT,
+        StoredDatabase::Node => &NODE,
     };
     let unread = |source| StateError::File { action: "open", path: path.to_owned(), source };
     let size_bytes = fs::metadata(path).map_err(unread)?.len();
@@ -54,7 +66,9 @@ pub fn examine(path: &Path, database: StoredDatabase) -> Result<u64, StateError>
     if checked != "ok" {
         return Err(database::damaged(path, format, checked));
     }
-    is_known(path, format, &connection)?;
+    if database != StoredDatabase::Node {
+        is_known(path, format, &connection)?;
+    }
     Ok(size_bytes)
 }
 

@@ -10,6 +10,7 @@ use std::path::{self, Path};
 use rustix::fs::{Access, Mode, OFlags, StatVfs};
 
 use super::check::{Check, bytes, count};
+use crate::output::shell_word;
 use crate::{artifacts, paths};
 
 /// With less than this left, the next checkpoint or pull may be the last.
@@ -56,7 +57,7 @@ pub(super) fn folder(name: &str, dir: &Path, elsewhere: &str) -> Vec<Check> {
 }
 
 fn remedy(error: &io::Error, there: &Path, elsewhere: &str) -> String {
-    let there = there.display();
+    let there = shell_word(there);
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("make room: `df -h {there}`"),
         io::ErrorKind::PermissionDenied => format!("`chmod u+rwx {there}`, or {elsewhere}"),
@@ -106,11 +107,11 @@ fn foreign(name: &str, dir: &Path, metadata: &Metadata) -> Option<Check> {
     let shown = dir.display();
     if metadata.uid() != user {
         let found = format!("`{shown}` belongs to user {}: each start compiles", metadata.uid());
-        return Some(Check::warning(name, found, format!("chown -R {user} {shown}")));
+        return Some(Check::warning(name, found, format!("chown -R {user} {}", shell_word(dir))));
     }
     let mode = metadata.mode() & 0o777;
     let found = format!("others may write to `{shown}` (mode {mode:o}): each start compiles");
-    (mode & 0o022 != 0).then(|| Check::warning(name, found, format!("chmod go-w {shown}")))
+    (mode & 0o022 != 0).then(|| Check::warning(name, found, format!("chmod go-w {}", shell_word(dir))))
 }
 
 /// Writes to a file without a name in `dir`; where there are no such files, asks.

@@ -16,6 +16,7 @@ use super::clock::Reading;
 use super::{Findings, within};
 use crate::artifacts::settings::Settings;
 use crate::artifacts::{refused, trust};
+use crate::output::shell_word;
 use crate::report::hinted;
 use crate::{artifacts, paths};
 
@@ -137,7 +138,7 @@ fn logins(credentials: &Credentials) -> Check {
     let mode = std::fs::metadata(&summary.path).map_or(0, |file| file.permissions().mode() & 0o777);
     if !summary.registries.is_empty() && summary.helpers.is_empty() && mode & 0o044 != 0 {
         let found = format!("others may read `{path}` (mode {mode:o}), and with it logins");
-        return Check::warning(NAME, found, format!("chmod 600 {path}"));
+        return Check::warning(NAME, found, format!("chmod 600 {}", shell_word(&summary.path)));
     }
     let helpers = match summary.helpers.as_slice() {
         [] => String::new(),

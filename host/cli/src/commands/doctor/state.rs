@@ -35,7 +35,10 @@ pub(super) fn check(base: Result<PathBuf>) -> Vec<Check> {
     }
     folders.sort();
     let mut checks = control_plane(&base);
-    checks.extend(folders.iter().map(|(name, folder)| pipeline(name, folder)));
+    for (name, folder) in &folders {
+        checks.push(pipeline(name, folder));
+        checks.extend(nodes(name, folder));
+    }
     if checks.is_empty() {
         checks.push(Check::note("state", format!("`{}` holds none", base.display())));
     }
@@ -82,6 +85,19 @@ fn pipeline(name: &str, folder: &Path) -> Check {
         Err(_) => "; it has no lock".to_owned(),
     };
     database(name, &folder.join("state.db"), StoredDatabase::Pipeline, &running)
+}
+
+/// What the nodes of a pipeline keep for themselves.
+fn nodes(name: &str, folder: &Path) -> Vec<Check> {
+    let mut found = Vec::new();
+    for node in fs::read_dir(folder.join("nodes")).into_iter().flatten().flatten() {
+        let name = format!("{name}/nodes/{}", node.file_name().to_string_lossy());
+        let files = fs::read_dir(node.path()).into_iter().flatten().flatten().map(|file| file.path());
+        let databases = files.filter(|file| file.extension().is_some_and(|kind| kind == "sqlite"));
+        found.extend(databases.map(|file| (name.clone(), file)));
+    }
+    found.sort();
+    found.iter().map(|(name, file)| database(name, file, StoredDatabase::Node, "")).collect()
 }
 
 fn database(name: &str, path: &Path, database: StoredDatabase, more: &str) -> Check {

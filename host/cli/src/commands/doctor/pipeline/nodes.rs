@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::super::check::{Check, bytes};
 use super::super::{disk, within};
+use crate::output::shell_word;
 
 /// Checks everything that nodes touch, all at once.
 pub(super) async fn check(topology: &Topology) -> Vec<Check> {
@@ -67,7 +68,7 @@ fn read(name: &str, path: &Path) -> Check {
         Err(error) => Check::failed(
             name,
             format!("cannot read `{shown}`: {error}"),
-            format!("see what is there: `ls -ld {shown}`"),
+            format!("see what is there: `ls -ld {}`", shell_word(path)),
         ),
     }
 }
@@ -78,20 +79,24 @@ fn write(name: &str, path: &Path) -> Check {
     if path.is_file() {
         return match rustix::fs::access(path, rustix::fs::Access::WRITE_OK) {
             Ok(()) => Check::ok(name, format!("`{shown}` is there, and can be written")),
-            Err(error) => Check::failed(name, format!("cannot write `{shown}`: {error}"), format!("chmod u+w {shown}")),
+            Err(error) => Check::failed(
+                name,
+                format!("cannot write `{shown}`: {error}"),
+                format!("chmod u+w {}", shell_word(path)),
+            ),
         };
     }
     let folder = path.parent().unwrap_or(path);
-    let there = folder.display();
+    let (there, word) = (folder.display(), shell_word(folder));
     match disk::try_write(folder) {
         Ok(()) => Check::ok(name, format!("`{shown}` can be made")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Check::failed(name, format!("there is no folder `{there}`"), format!("mkdir -p {there}"))
+            Check::failed(name, format!("there is no folder `{there}`"), format!("mkdir -p {word}"))
         }
         Err(error) => Check::failed(
             name,
             format!("cannot write to `{there}`: {error}"),
-            format!("see what is there: `ls -ld {there}`, `df -h {there}`"),
+            format!("see what is there: `ls -ld {word}`, `df -h {word}`"),
         ),
     }
 }
