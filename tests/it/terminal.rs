@@ -11,6 +11,9 @@ use crate::flowctl::Flowctl;
 /// What the shell asks with.
 const PROMPT: &str = "next> ";
 
+/// What is typed behind a completion to see its end. Nothing else has it on its last line.
+const MARK: &str = "^";
+
 /// A terminal with a shell in it. Dropped, it is gone, with what runs in it.
 pub(crate) struct Terminal<'f> {
     flowctl: &'f Flowctl,
@@ -32,8 +35,8 @@ impl<'f> Terminal<'f> {
         terminal.press("Enter");
         // what is typed before it asks would be shown before it clears the screen
         match term {
-            "dumb" => terminal.waits(&[PROMPT], |screen| screen.lines().any(|line| line == PROMPT.trim_end())),
-            _ => terminal.waits(&[PROMPT], |screen| screen == PROMPT.trim_end()),
+            "dumb" => terminal.waits(PROMPT, |screen| screen.lines().any(|line| line == PROMPT.trim_end())),
+            _ => terminal.waits(PROMPT, |screen| screen == PROMPT.trim_end()),
         };
         terminal
     }
@@ -42,14 +45,14 @@ impl<'f> Terminal<'f> {
     pub(crate) fn clear(&self) {
         self.types("clear");
         self.press("Enter");
-        self.waits(&[PROMPT], |screen| screen == PROMPT.trim_end());
+        self.waits(PROMPT, |screen| screen == PROMPT.trim_end());
     }
 
     /// Waits until nothing runs, and the shell asks for more.
     #[track_caller]
     pub(crate) fn has_ended(&self) -> String {
         until("it has ended", || self.children().is_empty().then_some(()));
-        self.waits(&[PROMPT], |screen| screen.lines().last() == Some(PROMPT.trim_end()))
+        self.waits(PROMPT, |screen| screen.lines().last() == Some(PROMPT.trim_end()))
     }
 
     pub(crate) fn tmux(&self, arguments: &[&str]) -> String {
@@ -90,6 +93,19 @@ impl<'f> Terminal<'f> {
         self.tmux(&["send-keys", "-l", text]);
     }
 
+    /// Has a shell complete what is typed; answers the screen when it has, or has found nothing.
+    #[track_caller]
+    pub(crate) fn completes(&self, typed: &str) -> String {
+        self.types(typed);
+        self.press("Tab");
+        // the shell takes the next key when it is done
+        self.types(MARK);
+        let screen =
+            self.waits("end of a completion", |screen| screen.lines().last().is_some_and(|line| line.contains(MARK)));
+        self.press("BSpace");
+        screen
+    }
+
     /// What runs in the shell.
     pub(crate) fn children(&self) -> Vec<u32> {
         let shell = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
@@ -101,24 +117,43 @@ impl<'f> Terminal<'f> {
     /// Waits until the screen has all of these.
     #[track_caller]
     pub(crate) fn shows(&self, wanted: &[&str]) -> String {
-        self.waits(wanted, |screen| wanted.iter().all(|text| screen.contains(text)))
+        self.waits(&format!("{wanted:?}"), |screen| wanted.iter().all(|text| screen.contains(text)))
+    }
+
+    /// Waits until the screen has one of these.
+    #[track_caller]
+    pub(crate) fn shows_any(&self, wanted: &[&str]) -> String {
+        self.waits(&format!("any of {wanted:?}"), |screen| wanted.iter().any(|text| screen.contains(text)))
+    }
+
+    /// Waits until one line of the screen has all of these.
+    #[track_caller]
+    pub(crate) fn shows_line(&self, wanted: &[&str]) -> String {
+        let has_all = |line: &str| wanted.iter().all(|text| line.contains(text));
+        self.waits(&format!("line with {wanted:?}"), |screen| screen.lines().any(has_all))
+    }
+
+    /// Waits until the screen has this no more.
+    #[track_caller]
+    pub(crate) fn hides(&self, gone: &str) -> String {
+        self.waits(&format!("end of `{gone}`"), |screen| !screen.contains(gone))
     }
 
     /// Waits until the last question on the screen is this one.
     #[track_caller]
     pub(crate) fn asks(&self, question: &str) -> String {
         let is_question = |line: &&str| line.starts_with("? ") && !line.ends_with("(back)");
-        self.waits(&[question], |screen| screen.lines().rfind(is_question).is_some_and(|line| line.contains(question)))
+        self.waits(question, |screen| screen.lines().rfind(is_question).is_some_and(|line| line.contains(question)))
     }
 
     #[track_caller]
-    fn waits(&self, wanted: &[&str], is_shown: impl Fn(&str) -> bool) -> String {
+    fn waits(&self, what: &str, is_shown: impl Fn(&str) -> bool) -> String {
         let mut screen = String::new();
         let found = within_patience(|| {
             screen = self.tmux(&["capture-pane", "-p"]);
             is_shown(screen.trim_end()).then_some(())
         });
-        assert!(found.is_some(), "no {wanted:?} on the screen:\n{screen}");
+        assert!(found.is_some(), "no {what} on the screen:\n{screen}");
         screen
     }
 }

@@ -28,7 +28,7 @@ const DEFAULT_EVERY: u32 = 100;
 /// What the runtime's spans of batches are told by.
 const BATCH: &str = "flowctl::batch";
 /// Time that the last spans get to leave, when the command ends.
-const LAST_SPANS: Duration = Duration::from_secs(2);
+const LAST_SPANS: Duration = Duration::from_secs(5);
 
 static EXPORT: OnceLock<Export> = OnceLock::new();
 

@@ -151,7 +151,7 @@ fn no_lock() {
     answer.failure(&["there is no lock file `orders.lock`", "`flowctl lock orders.yaml` writes it"]);
     let text = fs::read_to_string(market.flowctl.path("orders.yaml")).unwrap();
     let answer = market.flowctl.run_with_input("run - --locked", &text);
-    answer.failure(&["a pipeline from standard input has no lock file"]);
+    answer.misuse(&["a pipeline from standard input has no lock file", "hint: put it into a file"]);
     market.flowctl.run("lock -").misuse(&["a pipeline from standard input has no lock file"]);
     assert_eq!(market.n_requests(), n_requests);
     assert!(!market.flowctl.path("orders.lock").exists());

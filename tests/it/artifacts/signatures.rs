@@ -308,7 +308,7 @@ fn layouts() {
     market.flowctl.write("pushed.wasm", order_filter());
     let (private, public) = (key("openssl-p256.key"), key("openssl-p256.pub"));
     let answer = market.flowctl.run(&format!("push pushed.wasm oci-layout:shelf:1 --sign {private}"));
-    answer.failure(&["a layout has no place for signatures"]);
+    answer.misuse(&["a layout has no place for signatures"]);
     market.flowctl.run("push pushed.wasm oci-layout:shelf:1").success();
     let answer = market.flowctl.run(&format!("pull oci-layout:shelf:1 --verify-key {public}"));
     answer.failure(&["`shelf` have no signatures", "--verify-key"]);

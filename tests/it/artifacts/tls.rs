@@ -78,7 +78,8 @@ fn plain() {
     market.flowctl.run(&format!("pull --no-compile {reference}")).success();
     // of another registry it says nothing
     market.flowctl.write(".config/flowctl/config.yaml", "insecure: ['127.1:1']\n");
-    market.flowctl.run(&format!("pull {host}/acme/b:1")).failure(&["cannot be reached"]);
+    let answer = market.flowctl.run(&format!("pull {host}/acme/b:1")).failure(&["cannot be reached"]);
+    assert_eq!(answer.stdout, "", "there is no table without a row");
 }
 
 fn no_certificates() {

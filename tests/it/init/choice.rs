@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use flowctl_test_support::screens;
 use libtest_mimic::Trial;
 
 use super::two_ways;
@@ -21,7 +22,7 @@ spec:
   to: sqlite
   config:
     stellar-ledgers: {generate: {ledgers: 5}, network: testnet}
-    ttp-prozessor: {network: testnet}
+    ttp-transfers: {network: testnet}
     sqlite: {path: rows.db}
 ";
 
@@ -29,7 +30,7 @@ spec:
 const LIST: [&str; 4] = [
     "2 chains from `stellar.ledger.v1` to `sqlite` are equally short:",
     "\n  stellar-ledgers → ttp-processor → sqlite",
-    "\n  stellar-ledgers → ttp-prozessor → sqlite",
+    "\n  stellar-ledgers → ttp-transfers → sqlite",
     "hint: choose one with `via: [ttp-processor]`",
 ];
 
@@ -40,6 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("init::a_chain_is_chosen_for_a_control_plane", submitted),
         fact("init::nobody_is_asked_in_a_pipe_or_quietly", unasked),
         fact("init::whoever_leaves_the_choice_sees_the_list", left),
+        fact("init::the_guide_shows_what_is_asked", pictured),
     ]
 }
 
@@ -61,15 +63,15 @@ fn choose(terminal: &Terminal<'_>) {
     terminal.asks("Which chain is meant?");
     terminal.shows(&["▸ stellar-ledgers → ttp-processor → sqlite"]);
     terminal.press("Down");
-    terminal.shows(&["▸ stellar-ledgers → ttp-prozessor → sqlite"]);
+    terminal.shows(&["▸ stellar-ledgers → ttp-transfers → sqlite"]);
     terminal.press("Enter");
     terminal.asks("Is it to stay?");
-    terminal.shows(&["▸ write `via: [ttp-prozessor]` into p.yaml", "take it for this run only"]);
+    terminal.shows(&["▸ write `via: [ttp-transfers]` into p.yaml", "take it for this run only"]);
 }
 
 /// The pipeline with the second chain.
 fn chosen() -> String {
-    PIPELINE.replace("  # into a file\n", "  via: [ttp-prozessor]\n  # into a file\n")
+    PIPELINE.replace("  # into a file\n", "  via: [ttp-transfers]\n  # into a file\n")
 }
 
 fn n_rows(flowctl: &Flowctl) -> i64 {
@@ -85,11 +87,11 @@ fn written() {
     // a step back leads to the chains
     terminal.press("Escape");
     terminal.asks("Which chain is meant?");
-    terminal.shows(&["▸ stellar-ledgers → ttp-prozessor → sqlite"]);
+    terminal.shows(&["▸ stellar-ledgers → ttp-transfers → sqlite"]);
     terminal.press("Enter");
     terminal.asks("Is it to stay?");
     terminal.press("Enter");
-    terminal.shows(&["Wrote `via` into `p.yaml`", "Discovered chain: stellar-ledgers → ttp-prozessor → sqlite"]);
+    terminal.shows(&["Wrote `via` into `p.yaml`", "Discovered chain: stellar-ledgers → ttp-transfers → sqlite"]);
     terminal.has_ended();
     assert_eq!(flowctl.read("p.yaml"), chosen());
     assert!(n_rows(&flowctl) > 0);
@@ -104,7 +106,7 @@ fn once() {
     terminal.press("Down");
     terminal.shows(&["▸ take it for this run only"]);
     terminal.press("Enter");
-    terminal.shows(&["Discovered chain: stellar-ledgers → ttp-prozessor → sqlite"]);
+    terminal.shows(&["Discovered chain: stellar-ledgers → ttp-transfers → sqlite"]);
     terminal.has_ended();
     assert_eq!(flowctl.read("p.yaml"), PIPELINE);
     assert!(n_rows(&flowctl) > 0);
@@ -120,7 +122,7 @@ fn submitted() {
     terminal.press("Down");
     terminal.shows(&["▸ take it for this run only"]);
     terminal.press("Enter");
-    terminal.shows(&["Discovered chain: stellar-ledgers → ttp-prozessor → sqlite", "Completed `transfers`"]);
+    terminal.shows(&["Discovered chain: stellar-ledgers → ttp-transfers → sqlite", "Completed `transfers`"]);
     terminal.has_ended();
     assert_eq!(flowctl.read("p.yaml"), PIPELINE);
     terminal.clear();
@@ -156,4 +158,22 @@ fn left() {
     terminal.press("C-c");
     terminal.shows(&["2 chains from", "hint: choose one", "code: 1"]);
     assert_eq!(flowctl.read("p.yaml"), PIPELINE);
+}
+
+fn pictured() {
+    let [start, chains, stay] = screens("init").try_into().expect("the guide has three pictures of questions");
+    let whole = |terminal: &Terminal<'_>, question| terminal.shows(&[question, "ctrl-c leaves]"]);
+    let flowctl = Flowctl::new();
+    two_ways(&flowctl);
+    flowctl.write("transfers.yaml", PIPELINE);
+    let terminal = Terminal::sized(&flowctl, (100, 30), "$TERM");
+    terminal.start(&run(&flowctl, "init"));
+    start.is_in(&whole(&terminal, "What is to be made?"));
+    terminal.press("C-c");
+    terminal.has_ended();
+    terminal.clear();
+    terminal.start(&run(&flowctl, "run transfers.yaml"));
+    chains.is_in(&whole(&terminal, "Which chain is meant?"));
+    terminal.press("Enter");
+    stay.is_in(&whole(&terminal, "Is it to stay?"));
 }

@@ -116,10 +116,10 @@ fn several_chains() {
     answer.failure(&[
         "2 chains are equally short:",
         "\n  stellar-ledgers → ttp-processor → sqlite",
-        "\n  stellar-ledgers → ttp-prozessor → sqlite",
+        "\n  stellar-ledgers → ttp-transfers → sqlite",
         "hint: choose one, such as `--via ttp-processor`",
     ]);
-    flowctl.run(&format!("{init} --via ttp-prozessor --set ttp-prozessor.network=testnet")).success();
+    flowctl.run(&format!("{init} --via ttp-transfers --set ttp-transfers.network=testnet")).success();
 }
 
 fn replaced() {

@@ -44,13 +44,13 @@ spec:
 /// A folder of plugins in which two processors lead from ledgers to transfers.
 fn two_ways(flowctl: &Flowctl) -> PathBuf {
     let bytes = std::fs::read(plugins().join("ttp-processor.wasm")).unwrap();
-    let (from, to) = (b"\"name\":\"ttp-processor\"", b"\"name\":\"ttp-prozessor\"");
+    let (from, to) = (b"\"name\":\"ttp-processor\"", b"\"name\":\"ttp-transfers\"");
     let mut other = bytes.clone();
     for at in (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from)) {
         other[at..at + to.len()].copy_from_slice(to);
     }
     flowctl.write("plugins/ttp-processor.wasm", bytes);
-    flowctl.write("plugins/ttp-prozessor.wasm", other);
+    flowctl.write("plugins/ttp-transfers.wasm", other);
     flowctl.path("plugins")
 }
 

@@ -153,11 +153,13 @@ fn leaving() {
         assert!(!std::fs::read_dir(flowctl.path("")).unwrap().any(is_yaml));
         terminal.clear();
     };
+    let questions =
+        ["What is to be made?", "Which events go in?", "Which source do they come from?", "Where do they go?"];
     for answers in [&[][..], &[""], &["", "", ""]] {
         terminal.start_and(&command(&flowctl, "init"), "; echo \"code: $?\"");
-        let questions = ["What is to be made?", "Which events go in?", "Which source do they come from?"];
         answers.iter().zip(questions).for_each(|(text, question)| answer(&terminal, question, text));
-        terminal.shows(&["ctrl-c leaves"]);
+        // between two questions the key would be a signal
+        terminal.asks(questions[answers.len()]);
         left(&terminal);
     }
     terminal.start_and(&orders(&flowctl, ""), "; echo \"code: $?\"");

@@ -102,6 +102,10 @@ impl Pull {
         if let (Some(to), Some(row)) = (&self.to, rows.first()) {
             std::fs::copy(&row.path, to).with_context(|| format!("cannot write `{}`", to.display()))?;
         }
+        // what could not be pulled was said: no table has that
+        if rows.is_empty() && matches!(self.output, Format::Table) {
+            return Ok(ExitCode::FAILURE);
+        }
         output::value(self.output, &rows, || {
             let lines = rows.iter().map(|Row { artifact, .. }| {
                 vec![artifact.reference.clone(), artifact.digest.clone(), artifact.name.clone()]

@@ -78,14 +78,14 @@ impl Push {
         };
         match &self.reference {
             Reference::Layout { digest: Some(_), .. } | Reference::Oci { digest: Some(_), .. } => {
-                return Err(Hinted::error(
+                return Err(Hinted::usage(
                     format!("`{}` has a digest, which only what is there has", self.reference),
                     "push to a tag",
                 ));
             }
             Reference::Layout { path, tag, .. } => {
                 if key.is_some() {
-                    return Err(Hinted::error(
+                    return Err(Hinted::usage(
                         "a layout has no place for signatures",
                         "push to a registry with `--sign`, or leave it out",
                     ));
@@ -94,7 +94,7 @@ impl Push {
                 push_to_layout(&artifact, &layout, tag.as_deref()).map_err(|error| hinted(error.hint(), error))?;
             }
             Reference::File(path) => {
-                return Err(Hinted::error(
+                return Err(Hinted::usage(
                     format!("`{}` is a file, no place in a registry", path.display()),
                     "write `registry/repository:tag`, or `oci-layout:PATH:TAG`",
                 ));

@@ -64,13 +64,20 @@ impl EnvCompleter for Bash {
         buf: &mut dyn Write,
     ) -> io::Result<()> {
         let set = |name| std::env::var_os(name).unwrap_or_default().to_string_lossy().into_owned();
-        let kept = kept(&set(TYPED), &set(PART));
+        let (typed, part) = (set(TYPED), set(PART));
+        let kept = kept(&typed, &part);
+        // bash takes `~` for the home folder where it stands alone, and not behind a `\`
+        let is_at_home = kept.raw.is_empty() && part.starts_with("~/");
         let index = args.len().saturating_sub(1);
         for candidate in engine::complete(cmd, args, index, current_dir)? {
             let value = candidate.get_value().to_str().filter(|value| !value.chars().any(char::is_control));
             let rest = value.and_then(|value| value.strip_prefix(&kept.value));
+            let (home, rest) = match rest.and_then(|rest| rest.strip_prefix('~')).filter(|_| is_at_home) {
+                Some(below) => ("~", Some(below)),
+                None => ("", rest),
+            };
             if let Some(rest) = rest.and_then(|rest| quoted(rest, kept.quote)) {
-                writeln!(buf, "{rest}")?;
+                writeln!(buf, "{home}{rest}")?;
             }
         }
         Ok(())

@@ -314,8 +314,10 @@ fn each_letter(line: &Line, look: &mut dyn FnMut(Letter) -> Result<()>) -> Resul
 }
 
 fn cases(line: &Line, found: &Found) -> Result<()> {
-    let folder = Path::new(&line.value("path").unwrap_or_else(|| ".".to_owned())).join("cases");
-    for case in std::fs::read_dir(folder)?.flatten().filter(|case| case.path().is_dir()) {
+    let path = line.value("path").unwrap_or_else(|| ".".to_owned());
+    let folder =
+        path.strip_suffix("Cargo.toml").map_or(path.as_str(), |folder| if folder.is_empty() { "." } else { folder });
+    for case in std::fs::read_dir(Path::new(folder).join("cases"))?.flatten().filter(|case| case.path().is_dir()) {
         say(found, case.file_name().to_string_lossy(), "")?;
     }
     Ok(())

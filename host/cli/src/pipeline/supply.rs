@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use flowctl_intent::{Component, DiscoverIntent, Document, Fault, Intent};
 use flowctl_oci::{Layout, StoreError, TagLookup};
 use flowctl_registry::{Declarations, Entry, LiveComponent, LookupError, Registry};
@@ -505,6 +505,9 @@ pub(crate) fn unlocked(file: &Path) -> anyhow::Error {
             format!("there is no lock file `{}`", path.display()),
             format!("`flowctl lock {}` writes it", output::shell_word(file)),
         ),
-        None => anyhow!("a pipeline from standard input has no lock file"),
+        None => Hinted::usage(
+            "a pipeline from standard input has no lock file",
+            "put it into a file, and lock that with `flowctl lock FILE`",
+        ),
     }
 }

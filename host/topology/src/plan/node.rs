@@ -173,7 +173,7 @@ impl Planner<'_> {
         match known {
             Ok(schema) => Some(vec![schema.clone()]),
             Err((code, message, hint)) => {
-                let message = without_secret(message, config, shown, &[field.to_owned()]);
+                let message = without_secret(&message, config, shown, &[field.to_owned()]);
                 self.fault(&path, code, message, hint);
                 None
             }
@@ -299,14 +299,14 @@ fn component(entry: &Entry) -> Component {
 /// A fault that the component found, which knows values alone, as it is told.
 fn as_written(fault: ConfigFault, value: &Value, shown: &Value) -> ConfigFault {
     let ConfigFault { path, is_key, message, hint } = fault;
-    let message = without_secret(message, value, shown, &path);
-    let hint = hint.map(|hint| without_secret(hint, value, shown, &path));
+    let message = without_secret(&message, value, shown, &path);
+    let hint = hint.map(|hint| without_secret(&hint, value, shown, &path));
     ConfigFault { path, is_key, message, hint }
 }
 
-/// A message about the value at `path`, with what the environment holds of that value put
-/// back into `${NAME}`, whether it is quoted as it is or with escapes.
-fn without_secret(message: String, value: &Value, shown: &Value, path: &[String]) -> String {
+/// A message about the value at `path`, with each text in that value that the environment filled
+/// in put back as the file has it, as a whole, whether it is quoted as it is or with escapes.
+fn without_secret(message: &str, value: &Value, shown: &Value, path: &[String]) -> String {
     let (mut value, mut shown) = (value, shown);
     for segment in path {
         let step = |value: &'_ Value| match value {
@@ -321,12 +321,26 @@ fn without_secret(message: String, value: &Value, shown: &Value, path: &[String]
     filled_in(value, shown, &mut secrets);
     // what is part of another comes after it
     secrets.sort_by_key(|(secret, _)| Reverse(secret.len()));
-    secrets.into_iter().fold(message, |message, (secret, written)| {
-        let escaped = secret.escape_debug().to_string();
-        // what was put in is not looked at again
-        let message = if escaped == secret { message } else { message.replace(&escaped, &written) };
-        message.replace(&secret, &written)
-    })
+    let forms = secrets
+        .iter()
+        .flat_map(|(secret, written)| [(secret.escape_debug().to_string(), written), (secret.clone(), written)]);
+    let forms: Vec<(String, &String)> = forms.collect();
+    let mut plain = String::with_capacity(message.len());
+    let mut rest = message;
+    // from the left on, so that what was put in is not looked at again
+    while let Some(sign) = rest.chars().next() {
+        match forms.iter().find(|(secret, _)| rest.starts_with(secret.as_str())) {
+            Some((secret, written)) => {
+                plain.push_str(written);
+                rest = &rest[secret.len()..];
+            }
+            None => {
+                plain.push(sign);
+                rest = &rest[sign.len_utf8()..];
+            }
+        }
+    }
+    plain
 }
 
 /// Every text below `value` that is another in the file, with how that has it.
@@ -364,10 +378,17 @@ mod tests {
                 let (value, shown) = (json!({"a": [{"b": secret}]}), json!({"a": [{"b": "${SECRET}"}]}));
                 for path in paths {
                     let path: Vec<String> = path.iter().map(|&segment| segment.to_owned()).collect();
-                    let told = without_secret(format!("has {quoted}"), &value, &shown, &path);
+                    let told = without_secret(&format!("has {quoted}"), &value, &shown, &path);
                     assert!(["has `${SECRET}`", "has \"${SECRET}\""].contains(&told.as_str()), "{told}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_put_back_is_not_looked_at_again() {
+        let (value, shown) = (json!(["hunter2", "PASS"]), json!(["${PASS}", "${USER}"]));
+        let told = without_secret("PASS has hunter2, hunter", &value, &shown, &[]);
+        assert_eq!(told, "${USER} has ${PASS}, hunter");
     }
 }

@@ -25,6 +25,9 @@ const OPEN_KEYS: [&str; 13] = [
     "unique",
 ];
 
+/// What else is a secret in a URL's query, or in a connection string.
+const IN_QUERY: [&str; 4] = ["key", "pass", "pwd", "sig"];
+
 /// What may stand before a secret that comes from the environment: how it is shown to a server.
 const SCHEMES: [&str; 3] = ["basic", "bearer", "token"];
 
@@ -92,6 +95,7 @@ fn has_password(text: &str) -> bool {
     let of_user = authority.split_once(':').is_some_and(|(_, password)| is_written(password));
     let is_name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     let mut pairs = text.split(['?', '&', ' ', ';']).filter_map(|pair| pair.split_once('='));
+    let is_secret = |key: &str| is_secret(key) || IN_QUERY.iter().any(|name| key.eq_ignore_ascii_case(name));
     of_user || pairs.any(|(key, value)| is_name(key) && is_secret(key) && is_written(value))
 }
 
@@ -128,6 +132,9 @@ mod tests {
             ("url", json!("https://example.org/feed?from=1&api_key=hunter2")),
             ("url", json!("https://example.org/feed?access_token=hunter2${MORE}")),
             ("url", json!("Endpoint=sb://example.org;SharedAccessKey=hunter2")),
+            ("url", json!("https://example.org/v1?key=hunter2")),
+            ("url", json!("https://example.org/v1?from=1&sig=hunter2")),
+            ("url", json!("Server=db;Uid=flow;Pwd=hunter2")),
             ("token", json!("hunter2")),
             ("token", json!("hunter2${MORE}")),
             ("token", json!("Bearer hunter2${MORE}")),
@@ -161,6 +168,7 @@ mod tests {
             ("url", json!("https://soroban-testnet.stellar.org:443/path@x")),
             ("url", json!("https://example.org/a:b@c")),
             ("url", json!("https://example.org/feed?api_key=${KEY}&partition_key=a&limit=5")),
+            ("url", json!("https://example.org/v1?key=${KEY}&keys=2&signal=x")),
             ("token", json!("${TOKEN}")),
             ("token", json!("Bearer ${TOKEN}")),
             ("client_secret", json!("${SECRET}")),

@@ -39,6 +39,14 @@ pub(super) fn settings(
     Ok(settings)
 }
 
+fn through_a_value(name: &str, path: &str) -> anyhow::Error {
+    let outer = path.rsplit_once('.').map_or(path, |(outer, _)| outer);
+    Hinted::usage(
+        format!("`{name}.{path}` leads through a value that has no fields"),
+        format!("a `--set` before it gives `{name}.{outer}`, or what that is in, a value: leave out one of them"),
+    )
+}
+
 /// A field that flags and presets set.
 struct Touched<'a> {
     node: &'a Known<'a>,
@@ -55,7 +63,7 @@ fn of_flags(said: &Said, registry: &Registry, nodes: &[Known<'_>]) -> Result<Set
         let (node, field, ty) = meant(setting, nodes)?;
         let steps: Vec<&str> = path.split('.').collect();
         values::set(settings.entry(node.id.clone()).or_default(), &steps, values::value(ty, value))
-            .ok_or_else(|| anyhow!("`{name}.{path}` leads through a value that has no fields"))?;
+            .ok_or_else(|| through_a_value(name, path))?;
         let flag = format!("--set {name}.{path}=…");
         match touched.iter_mut().find(|other| other.node.id == node.id && other.field.name == field.name) {
             Some(other) if other.flags.contains(&flag) => {}
