@@ -35,6 +35,12 @@ impl Flowctl {
         path
     }
 
+    /// Puts a file in the place of one that somebody may be reading: it is there whole at once.
+    pub(crate) fn replace(&self, name: &str, contents: impl AsRef<[u8]>) {
+        let new = self.write(&format!("{name}.new"), contents);
+        std::fs::rename(new, self.path(name)).unwrap();
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }

@@ -31,8 +31,7 @@ enum End {
 
 use End::{Failed as Fails, Harmless, Rejected};
 
-/// The guests, and how each ends on twenty events. The limits of the pipeline are
-/// small, so that none of them takes long.
+/// The guests, and how each ends on twenty events.
 const GUESTS: [(&str, End); 23] = [
     ("bad_kind", Rejected("`kind` is")),
     ("bad_utf8", Rejected("utf-8")),
@@ -81,8 +80,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn pipeline(guest: &str, n_events: usize) -> String {
     let config = if guest == "slow_configure" { "{mode: never_ending, name: x, tags: []}" } else { "{}" };
-    // one that is held to do no harm must not be out of time because others are busy
-    let (cpu, timeout) = if guest == "log_flood" { ("5s", "30s") } else { ("50ms", "300ms") };
+    let (cpu, timeout) = limits(guest);
     format!(
         "apiVersion: flowctl/v1\nkind: Pipeline\nmetadata: {{name: hostile}}\nspec:\n  \
          limits: {{memory: 32MiB, cpu: {cpu}, timeout: {timeout}}}\n  \
@@ -91,6 +89,17 @@ fn pipeline(guest: &str, n_events: usize) -> String {
          sinks: [{{id: out, type: stdout, inputs: [guest]}}]\n",
         guests().join(format!("{guest}.wasm")).display()
     )
+}
+
+/// The time of CPU and of the clock that a call of a guest may take: little where the
+/// guest ends by that, so that its run does not take long. Any other guest must not be out
+/// of time because others are busy.
+fn limits(guest: &str) -> (&'static str, &'static str) {
+    match guest {
+        "big_log" | "slow_configure" | "spin" => ("100ms", "60s"),
+        "sleeps" => ("10s", "300ms"),
+        _ => ("10s", "60s"),
+    }
 }
 
 /// All guests at once in this process, and an honest pipeline among them.

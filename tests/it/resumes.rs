@@ -2,6 +2,7 @@
 //! what was set aside.
 
 use std::process::Child;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 
@@ -20,6 +21,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("dead_letters::of_a_processor_come_back_to_it_with_its_state", letters_of_a_processor),
     ]
 }
+
+/// Between two looks at what another process does.
+const PAUSE: Duration = Duration::from_millis(2);
 
 const ORDERS: &str = "package shop:order@1.0.0; interface event { record order { id: u64, total: u32 } }";
 
@@ -74,9 +78,10 @@ spec:
     );
     // what an earlier one wrote says nothing of this one
     let _ = std::fs::remove_file(flowctl.path("endless.jsonl"));
-    let child = flowctl.start("run endless.yaml");
+    let mut child = flowctl.start("run endless.yaml");
     while std::fs::metadata(flowctl.path("endless.jsonl")).map_or(0, |metadata| metadata.len()) == 0 {
-        std::thread::yield_now();
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it wrote anything");
+        std::thread::park_timeout(PAUSE);
     }
     child
 }
@@ -165,10 +170,10 @@ spec:
     until("Draining");
     signal(&child, "-INT");
     until("Stopping at once");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while child.try_wait().unwrap().is_none() {
         assert!(std::time::Instant::now() < deadline, "it is stopped and does not end");
-        std::thread::yield_now();
+        std::thread::park_timeout(PAUSE);
     }
 }
 

@@ -214,7 +214,8 @@ fn interrupted() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let begin = Instant::now();
     assert!(!pull.wait().unwrap().success());
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    // silence alone would end it after half a minute
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert_eq!(held(&market.flowctl), Vec::<serde_json::Value>::new());
     market.flowctl.run("plugins gc").success();
     assert_nothing_held(&market.flowctl);

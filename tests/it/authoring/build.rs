@@ -1,8 +1,8 @@
 //! What building says: what came out, or what is missing and what mends it.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use flowctl_test_support::write_program;
 use libtest_mimic::Trial;
 
 use super::Author;
@@ -62,8 +62,8 @@ fn no_toolchain() {
     // a compiler that is whole but for that
     let script =
         format!("#!/bin/sh\ncase \"$*\" in *target-libdir*) echo /nowhere ;; *) exec {} \"$@\" ;; esac\n", rustc());
-    let incomplete = author.flowctl.write("rustc", script);
-    std::fs::set_permissions(&incomplete, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let incomplete = author.flowctl.path("rustc");
+    write_program(&incomplete, &script).unwrap();
     let answer = Answer::of(author.command("processors build no-tools").env("RUSTC", incomplete).output().unwrap());
     answer.failure(&["has no target wasm32-wasip2", "rustup target add wasm32-wasip2"]);
 }

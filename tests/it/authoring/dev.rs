@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use libtest_mimic::Trial;
 
 use super::Author;
-use crate::control_plane::server::{signal, until, within_patience};
+use crate::control_plane::server::{kill_with_descendants, signal, until, within_patience};
 use crate::fact;
 use crate::flowctl::Flowctl;
 
@@ -42,9 +42,8 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // ended already, it is gone
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // a build that goes on would hold up those of others
+        kill_with_descendants(&mut self.child);
     }
 }
 
@@ -209,7 +208,7 @@ spec:
     author.write_processor("named-orders", &noted("new"));
     until("new ones too", || rows(flowctl).iter().any(|row| row.1 == "new").then_some(()));
     says(flowctl, "✓ kept");
-    flowctl.write("shop.yaml", pipeline.replace("via: [named-orders]", "via: [unnamed-orders]"));
+    flowctl.replace("shop.yaml", pipeline.replace("via: [named-orders]", "via: [unnamed-orders]"));
     let said = says(flowctl, "the pipeline goes on as it was");
     assert!(said.contains("unnamed-orders"), "{said}");
     std::fs::remove_file(flowctl.path("shop.yaml")).unwrap();

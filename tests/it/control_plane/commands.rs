@@ -10,7 +10,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use super::components::{each_once, none_missing, received, variables};
-use super::server::{Server, signal, until};
+use super::server::{Server, descendants, signal, until};
 use crate::fact;
 use crate::flowctl::{Answer, Flowctl};
 use crate::stellar::with_data;
@@ -47,16 +47,6 @@ fn pipeline(flowctl: &Flowctl, folder: &Path, settings: &[(Role, &str, &str)]) -
         "apiVersion: flowctl/v1\nkind: Pipeline\nmetadata: {{name: commands}}\nspec:\n  \
          sources: {source}  processors: {processor}  sinks: {sink}"
     )
-}
-
-/// The processes that a process started, and those that they did.
-fn descendants(pid: u32) -> Vec<u32> {
-    let of_thread = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().map_while(Result::ok);
-    let children: Vec<u32> = tasks
-        .flat_map(|task| of_thread(task).split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
-        .collect();
-    children.iter().flat_map(|child| [vec![*child], descendants(*child)].concat()).collect()
 }
 
 /// The process of a role among those that `pid` started.

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Stdio;
 
 use flowctl_test_support::components::{Component, Received, Role};
 use flowctl_test_support::{DATA_FILES, DataFile, Event};
 use libtest_mimic::Failed;
 
-use crate::flowctl::Flowctl;
+use super::server::{Server, until};
+use crate::flowctl::{Answer, Flowctl};
 
 /// The ledgers that the source emits: 320 of them, small ones.
 pub(crate) const LEDGERS: &DataFile = &DATA_FILES[2];
@@ -60,6 +62,19 @@ pub(crate) fn variables(flowctl: &Flowctl, folder: &Path, role: Role) -> Vec<(St
         Role::Processor => vec![network],
         Role::Sink => vec![("OUTPUT".to_owned(), flowctl.path("received.jsonl").display().to_string())],
     }
+}
+
+/// Adds the aggregator behind the processor while the source waits in the middle of its ledgers
+/// for `go_file`: once every node has taken the change, the others come. Answers what was said.
+pub(crate) fn aggregate(server: &Server<'_>, go_file: &Path) -> Result<String, Failed> {
+    let mut add = server.command_at("topology add volume-aggregator --after ttp-processor --config window=1 --wait");
+    let adding = add.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    until("every node has taken the change", || {
+        let history = server.json("topology history");
+        matches!(history[0]["status"].as_str(), Some("on-trial" | "kept")).then_some(())
+    });
+    std::fs::write(go_file, "")?;
+    Ok(Answer::of(adding.wait_with_output()?).success().stderr)
 }
 
 /// The transfers that are to come out, as the wire has them: without users of accounts.

@@ -10,7 +10,7 @@ use flowctl_test_support::{Event, postgres};
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use super::components::{INTENT, Trio, expected};
+use super::components::{INTENT, Trio, aggregate, expected};
 use super::server::{Server, until};
 use crate::flowctl::{Answer, Flowctl};
 use crate::stellar::with_data;
@@ -29,9 +29,15 @@ fn demonstration(folder: &Path) -> Result<(), Failed> {
     let database = postgres::Server::shared();
     let url = database.create_database("demonstration");
     let flowctl = Flowctl::new();
-    let server = Server::start_at(&flowctl, 60);
+    let server = Server::start_with_plugins(&flowctl);
 
-    let settings = [(Role::Sink, "DATABASE_URL", url.as_str()), (Role::Sink, "INPUT_TYPES", VOLUME)];
+    let go_file = flowctl.path("go");
+    let go_text = go_file.display().to_string();
+    let settings = [
+        (Role::Source, "GO_FILE", go_text.as_str()),
+        (Role::Sink, "DATABASE_URL", url.as_str()),
+        (Role::Sink, "INPUT_TYPES", VOLUME),
+    ];
     let trio = Trio::start(&flowctl, server.address(), folder, &settings);
     for component in [&trio.source, &trio.processor, &trio.sink] {
         assert!(component.service_id().is_some());
@@ -62,13 +68,13 @@ fn demonstration(folder: &Path) -> Result<(), Failed> {
     };
     until("transfers are in the database", || (!received().is_empty()).then_some(()));
 
-    let answer = server.run("topology add volume-aggregator --after ttp-processor --config window=1 --wait").success();
-    let mut lines = answer.stderr.lines();
-    assert_eq!(lines.next(), Some("Reconfiguring topology..."), "{}", answer.stderr);
+    let said = aggregate(&server, &go_file)?;
+    let mut lines = said.lines();
+    assert_eq!(lines.next(), Some("Reconfiguring topology..."), "{said}");
     let chain_after = "stellar-live-source → ttp-processor → volume-aggregator → postgres-sink";
-    assert_eq!(lines.next(), Some(format!("  ✓ Topology updated: {chain_after}").as_str()), "{}", answer.stderr);
+    assert_eq!(lines.next(), Some(format!("  ✓ Topology updated: {chain_after}").as_str()), "{said}");
     let measured = lines.next().unwrap_or_default();
-    assert!(measured.starts_with("  ✓ no events lost, pause ") && measured.ends_with(" ms"), "{}", answer.stderr);
+    assert!(measured.starts_with("  ✓ no events lost, pause ") && measured.ends_with(" ms"), "{said}");
 
     let said = Answer::of(run.wait_with_output()?).success().stderr;
     let mut lines = said.lines();

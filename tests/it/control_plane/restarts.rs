@@ -29,7 +29,7 @@ fn killed() -> Result<(), Failed> {
     let database = postgres::Server::shared();
     let url = database.create_database("kills_of_the_control_plane");
     let mut numbers = Numbers::empty();
-    numbers.append(100_000);
+    numbers.append(60_000);
     let flowctl = &numbers.flowctl;
     let inputs = "inputs: [filter, sums]";
     let sinks = [
@@ -39,8 +39,8 @@ fn killed() -> Result<(), Failed> {
         format!("    - {{id: pg, type: postgres, config: {{url: '{url}'}}, {inputs}}}\n"),
         format!("    - {{id: lite, type: sqlite, config: {{path: numbers.db}}, {inputs}}}\n"),
     ];
-    // so slow that none of the three ends before the last kill
-    flowctl.write("policy.yaml", everything_at(3_000));
+    // so slow that none of the three ends before the last kill, also where commands take seconds
+    flowctl.write("policy.yaml", everything_at(1_000));
     let mut server = Server::new(flowctl, "--policy policy.yaml");
     server = server.env("FLOWCTL_PLUGINS", &plugins().display().to_string()).and_start();
     for (name, sinks) in NAMES.iter().zip(sinks) {
@@ -102,7 +102,8 @@ fn told_to_end() {
     let mut numbers = Numbers::empty();
     numbers.append(20_000);
     let flowctl: &Flowctl = &numbers.flowctl;
-    flowctl.write("policy.yaml", everything_at(4_000));
+    // so slow that it does not end before it is told to
+    flowctl.write("policy.yaml", everything_at(1_000));
     let mut server = Server::new(flowctl, "--policy policy.yaml");
     server = server.env("FLOWCTL_PLUGINS", &plugins().display().to_string()).and_start();
     let sink = "    - {id: lite, type: sqlite, config: {path: numbers.db}, inputs: [filter, sums]}\n";
@@ -111,6 +112,8 @@ fn told_to_end() {
     server.info_when("to-sqlite", |info| info["events_out"].as_u64() > Some(0));
     let (status, said) = server.terminate();
     assert!(status.success() && said.contains("Draining all pipelines"), "{said}");
+    // from here on as fast as it can
+    flowctl.write("policy.yaml", everything_at(10_000_000));
     server.restart();
     let runs = server.json("pipelines runs to-sqlite");
     assert_eq!(runs.as_array().unwrap().last().unwrap()["status"], "stopped", "{runs:#}");

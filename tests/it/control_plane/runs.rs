@@ -1,8 +1,6 @@
 //! Runs and pipelines as an operator lists, shows, watches, stops and deletes them.
 
-use std::net::TcpListener;
-
-use flowctl_test_support::postgres;
+use flowctl_test_support::{Port, postgres};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -116,9 +114,8 @@ fn unknown() {
 fn nobody() {
     let flowctl = Flowctl::new();
     orders(&flowctl, "done", Some(1), NOWHERE);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let port = Port::take();
+    let address = port.address();
     for command in ["pipelines list", "pipelines info a", "status", "tap a b", "run done.yaml", "processors list"] {
         let answer = flowctl.run(&format!("{command} --control-plane {address}"));
         answer.failure(&[&format!("no control plane answers at `{address}`"), "`flowctl serve` starts one"]);

@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use flowctl_test_support::Port;
 use serde_json::Value;
 
 use super::policies::everything_at;
@@ -22,9 +23,11 @@ pub(crate) struct Server<'f> {
     flowctl: &'f Flowctl,
     arguments: String,
     variables: Vec<(String, String)>,
-    /// Where it listens, once it did.
+    /// Where it listens, or is to.
     address: String,
     process: Option<Process>,
+    // nobody else is given it while this is not running
+    _port: Port,
 }
 
 struct Process {
@@ -55,8 +58,9 @@ impl<'f> Server<'f> {
 
     /// One with these arguments, which is not started.
     pub(crate) fn new(flowctl: &'f Flowctl, arguments: &str) -> Self {
-        let (arguments, address) = (arguments.to_owned(), "127.0.0.1:0".to_owned());
-        Self { flowctl, arguments, variables: Vec::new(), address, process: None }
+        let (arguments, port) = (arguments.to_owned(), Port::take());
+        let address = port.address().to_string();
+        Self { flowctl, arguments, variables: Vec::new(), address, process: None, _port: port }
     }
 
     /// With a variable in its environment.
@@ -213,4 +217,27 @@ pub(crate) fn within_patience<T>(mut look: impl FnMut() -> Option<T>) -> Option<
 /// Signals a process.
 pub(crate) fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+/// The processes that a process started, and those that they did.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
+    let of_thread = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().map_while(Result::ok);
+    let children: Vec<u32> = tasks
+        .flat_map(|task| of_thread(task).split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .collect();
+    children.iter().flat_map(|child| [vec![*child], descendants(*child)].concat()).collect()
+}
+
+/// Kills a process, where it has not ended, and all that was started from it.
+pub(crate) fn kill_with_descendants(child: &mut Child) {
+    let Ok(None) = child.try_wait() else { return };
+    let started = descendants(child.id());
+    // it goes first, and starts no others
+    let _ = child.kill();
+    let _ = child.wait();
+    for pid in started {
+        // one that has ended meanwhile is just as well
+        let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+    }
 }

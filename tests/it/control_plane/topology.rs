@@ -10,7 +10,7 @@ use flowctl_test_support::postgres;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
-use super::components::{expected, start};
+use super::components::{aggregate, expected, start};
 use super::policies::everything_at;
 use super::server::{Server, signal, until};
 use crate::fact;
@@ -41,8 +41,10 @@ fn demonstration(folder: &Path) -> Result<(), Failed> {
     let url = database.create_database("topology_demonstration");
     let flowctl = Flowctl::new();
     let n_expected = expected(folder)?.len() as u64;
-    let server = Server::start_at(&flowctl, 25);
-    let _source = start(&flowctl, server.address(), folder, Role::Source, &[]);
+    let server = Server::start_with_plugins(&flowctl);
+    let go_file = flowctl.path("go");
+    let go_text = go_file.display().to_string();
+    let _source = start(&flowctl, server.address(), folder, Role::Source, &[(Role::Source, "GO_FILE", &go_text)]);
     let _processor = start(&flowctl, server.address(), folder, Role::Processor, &[]);
     flowctl.write(
         "pipeline.yaml",
@@ -60,13 +62,13 @@ fn demonstration(folder: &Path) -> Result<(), Failed> {
     let transfers = || count("1", "stellar_token_transfer_v1");
     until("transfers are in the database", || (transfers() > 0).then_some(()));
 
-    let answer = server.run("topology add volume-aggregator --after ttp-processor --config window=1 --wait").success();
-    let mut lines = answer.stderr.lines();
-    assert_eq!(lines.next(), Some("Reconfiguring topology..."), "{}", answer.stderr);
+    let said = aggregate(&server, &go_file)?;
+    let mut lines = said.lines();
+    assert_eq!(lines.next(), Some("Reconfiguring topology..."), "{said}");
     let chain = "stellar-live-source → ttp-processor → volume-aggregator → postgres";
-    assert_eq!(lines.next(), Some(format!("  ✓ Topology updated: {chain}").as_str()), "{}", answer.stderr);
+    assert_eq!(lines.next(), Some(format!("  ✓ Topology updated: {chain}").as_str()), "{said}");
     let measured = lines.next().unwrap_or_default();
-    assert!(measured.starts_with("  ✓ no events lost, pause ") && measured.ends_with(" ms"), "{}", answer.stderr);
+    assert!(measured.starts_with("  ✓ no events lost, pause ") && measured.ends_with(" ms"), "{said}");
 
     let answer = Answer::of(run.wait_with_output()?).success();
     assert!(answer.stderr.contains("Completed `pipeline`"), "{}", answer.stderr);
@@ -218,7 +220,9 @@ spec:
         let answer = Answer::of(made.output().unwrap());
         assert_eq!(answer.code, Some(1), "{}", answer.stderr);
         assert!(answer.stderr.contains("panic"), "{}", answer.stderr);
+        // who was told so may go on at once
         assert_eq!(nodes(&server), ["guest", "out", "source"].map(ToOwned::to_owned).into());
+        assert_eq!(server.json("topology history")[0]["status"], "kept");
     }
     let history = server.json("topology history");
     let latest = &history[0];
@@ -279,9 +283,9 @@ fn follows(flowctl: &Flowctl, mut command: Command) {
     let says = |words: &str| until(words, || flowctl.read("said").contains(words).then_some(()));
     says("✓ All components running");
     let file = flowctl.read("shop.yaml");
-    flowctl.write("shop.yaml", file.replace("minimum: 0", "minimum: nothing"));
+    flowctl.replace("shop.yaml", file.replace("minimum: 0", "minimum: nothing"));
     says("the pipeline goes on as it was");
-    flowctl.write("shop.yaml", file.replace("minimum: 0", "minimum: 1"));
+    flowctl.replace("shop.yaml", file.replace("minimum: 0", "minimum: 1"));
     says("✓ no events lost");
     signal(child.id(), "-INT");
     assert!(child.wait().unwrap().success(), "{}", flowctl.read("said"));
@@ -334,11 +338,11 @@ const OF_SINKS: Victim = Victim {
 fn killed(victim: &Victim) -> Result<(), Failed> {
     let kills = n_kills(10);
     let mut numbers = Numbers::empty();
-    // more than what it reads before the last kill
-    numbers.append(kills * 6_000);
+    // more than what it reads before the last kill, also where commands take seconds
+    numbers.append(kills * 8_000);
     let flowctl = &numbers.flowctl;
     flowctl.write("numbers.yaml", pipeline("numbers", victim.sinks));
-    let mut server = Server::start_at(flowctl, 2_000);
+    let mut server = Server::start_at(flowctl, 1_000);
     server.run("run numbers.yaml --detach").success();
     let base = nodes(&server);
     for number in 0..kills {

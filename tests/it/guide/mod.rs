@@ -10,12 +10,11 @@ mod page;
 mod shell;
 
 use std::cell::OnceCell;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowctl_test_support::postgres;
 use flowctl_test_support::registry::{Access, Registry, Transport};
+use flowctl_test_support::{Port, postgres};
 use libtest_mimic::Trial;
 
 use self::page::{Step, fits, steps};
@@ -38,6 +37,13 @@ const DONE_BEFORE: [&str; 4] = [
     "cargo build --bin flowctl && export PATH=$PWD/target/debug:$PATH",
     "export FLOWCTL_PLUGINS=$(cargo xtask guests | tail -n 1)",
 ];
+
+/// The crate that several pages make. Crates are built into one folder, so that those of one name
+/// are not built at one time.
+const COMMON_CRATE: &str = "big-orders";
+
+/// Whose turn it is with that.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Commands that go on until they are interrupted.
 const ENDLESS: [&str; 2] = ["flowctl serve", "flowctl processors dev"];
@@ -76,12 +82,13 @@ struct Reader {
     // before what it speaks to
     shell: Shell,
     author: Author,
-    ports: [u16; 2],
+    ports: [Port; 2],
     registries: [OnceCell<Registry>; 2],
     /// Whether the last command has said all that it says.
     is_settled: bool,
     // for as long as the page is followed
     _database: Option<Arc<postgres::Server>>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 fn follow(name: &str, page: &str) {
@@ -93,6 +100,8 @@ fn follow(name: &str, page: &str) {
 impl Reader {
     /// One with an empty folder beside a checkout.
     fn new(name: &str, page: &str) -> Self {
+        let turn = || TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = page.contains(COMMON_CRATE).then(turn);
         let author = Author::new();
         let flowctl = &author.flowctl;
         std::os::unix::fs::symlink(CHECKOUT, flowctl.path("flowctl")).unwrap();
@@ -112,16 +121,14 @@ impl Reader {
             .env("FLOWCTL_PLUGINS", plugins())
             .env("GUESTS", guests());
         let shell = Shell::start(bash, flowctl.path("notes"), flowctl.path("work"));
-        // both are held until both are known, so that they differ
-        let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
         Self {
             shell,
             author,
-            ports,
+            ports: PORTS.map(|_| Port::take()),
             registries: [const { OnceCell::new() }; 2],
             is_settled: false,
             _database: database,
+            _turn: turn,
         }
     }
 
@@ -155,7 +162,7 @@ impl Reader {
         }
         let mut typed = self.here(command);
         if typed.contains("flowctl serve") {
-            let address = format!("127.0.0.1:{}", self.ports[0]);
+            let address = self.ports[0].address();
             typed = typed.replace("flowctl serve", &format!("flowctl serve --listen {address}"));
             self.shell.run(&format!("export FLOWCTL_ENDPOINT={address}"));
         }
@@ -190,8 +197,8 @@ impl Reader {
     /// A text of the page, with the ports of here.
     fn here(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (name, port) in PORTS.iter().zip(self.ports) {
-            text = text.replace(name, &port.to_string());
+        for (name, port) in PORTS.iter().zip(&self.ports) {
+            text = text.replace(name, &port.address().port().to_string());
         }
         for ((name, access), registry) in REGISTRIES.into_iter().zip(&self.registries) {
             if text.contains(name) {

@@ -7,12 +7,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::control_plane::server::within_patience;
+use crate::control_plane::server::{kill_with_descendants, within_patience};
 
 /// A shell. What it is told is done in order.
 pub(super) struct Shell {
     bash: Child,
-    input: Option<ChildStdin>,
+    input: ChildStdin,
     /// Where it writes down what commands said and how they ended.
     notes: PathBuf,
     n_commands: usize,
@@ -34,7 +34,7 @@ impl Shell {
         std::fs::create_dir_all(&notes).unwrap();
         command.args(["--noprofile", "--norc"]).current_dir(&here);
         let mut bash = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let input = bash.stdin.take();
+        let input = bash.stdin.take().unwrap();
         let mut shell = Self { bash, input, notes, n_commands: 0, is_busy: false, here };
         // jobs have groups of their own, and are not deaf to Ctrl-C
         shell.tell("set -m");
@@ -102,16 +102,13 @@ impl Shell {
     }
 
     fn tell(&mut self, line: &str) {
-        let input = self.input.as_mut().expect("it is open until it is dropped");
-        writeln!(input, "{line}").unwrap();
+        writeln!(self.input, "{line}").unwrap();
     }
 }
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        self.tell("for job in $(jobs -p); do kill -KILL -- -$job; done; exit");
-        self.input = None;
-        // it was told to end, and has nothing to wait for
-        let _ = self.bash.wait();
+        // one that waits for a command does not listen
+        kill_with_descendants(&mut self.bash);
     }
 }

@@ -105,16 +105,18 @@ async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, is_mute:
     let mut bytes = vec![0; 1 << 16];
     loop {
         tokio::select! {
+            // the commit's answer may be there as soon as the word that it must not pass
+            biased;
+            () = is_mute.notified() => {
+                // the answer to the commit is read, and kept
+                let _ = server.read(&mut bytes).await;
+                return;
+            }
             read = server.read(&mut bytes) => {
                 let Ok(n @ 1..) = read else { return };
                 if client.write_all(&bytes[..n]).await.is_err() {
                     return;
                 }
-            }
-            () = is_mute.notified() => {
-                // the answer to the commit is read, and kept
-                let _ = server.read(&mut bytes).await;
-                return;
             }
         }
     }

@@ -53,7 +53,7 @@ async fn discovered(caller: &Caller, request: DiscoveryRequest) -> Vec<String> {
 
 fn quick() -> Setup {
     let directory = DirectorySettings {
-        ttl: Duration::from_millis(300),
+        ttl: Duration::from_secs(2),
         janitor_period: Duration::from_millis(20),
         ..DirectorySettings::default()
     };

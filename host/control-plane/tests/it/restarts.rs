@@ -128,7 +128,7 @@ async fn a_pipeline_that_cannot_run_again_has_a_failed_run_and_stays_wanted() {
 async fn a_restart_waits_for_components_that_have_not_yet_beaten() {
     let dir = tempfile::tempdir().unwrap();
     let mut setup = Setup::default();
-    setup.directory.ttl = Duration::from_millis(200);
+    setup.directory.ttl = Duration::from_secs(60);
     setup.directory.janitor_period = Duration::from_millis(20);
     let host = Host::with(dir.path(), setup).await;
     let caller = host.caller().await;

@@ -1,6 +1,5 @@
 //! One plugin's fault is nobody else's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flowctl_engine::Tenant;
@@ -12,30 +11,23 @@ use crate::support::{batch, chain, crash, engine, guest, node, stage, tenant};
 #[tokio::test(flavor = "current_thread")]
 async fn others_run_on_while_a_guest_loops() {
     let engine = engine();
-    let mut looping = node("looping", &guest("spin"));
-    looping.limits.cpu = Duration::from_millis(200);
-    let mut looping = stage(&engine, &looping).await.unwrap().instantiate().await.unwrap();
+    let mut looping = stage(&engine, &node("looping", &guest("spin"))).await.unwrap().instantiate().await.unwrap();
     let mut working = stage(&engine, &node("working", &guest("identity"))).await.unwrap().instantiate().await.unwrap();
 
-    let is_over = AtomicBool::new(false);
-    let loop_until_stopped = async {
-        let (reason, _) = crash(looping.process(&batch(["one"])).await);
-        is_over.store(true, Ordering::Relaxed);
-        reason
-    };
-    let work_meanwhile = async {
-        let mut n_answers = 0;
-        while !is_over.load(Ordering::Relaxed) {
-            let outcome = working.process(&batch(["one"])).await.unwrap();
+    let input = batch(["one"]);
+    let answers = async {
+        for _ in 0..10 {
+            let outcome = working.process(&input).await.unwrap();
             assert_eq!(outcome.outputs[0].columns.payload(0), b"one");
-            n_answers += usize::from(!is_over.load(Ordering::Relaxed));
             tokio::task::yield_now().await;
         }
-        n_answers
     };
-    let (reason, n_answers) = tokio::join!(loop_until_stopped, work_meanwhile);
-    assert!(reason.contains("`looping` crashed in `process`: used its CPU budget of 200 ms"), "{reason}");
-    assert!(n_answers >= 10, "only {n_answers} answers within 200 ticks");
+    // the loop goes on before each answer
+    tokio::select! {
+        biased;
+        ended = looping.process(&input) => panic!("it loops, and others wait until its end: {ended:?}"),
+        () = answers => (),
+    }
 }
 
 #[tokio::test]
@@ -87,9 +79,9 @@ async fn memory_of_a_tenant_is_capped_over_its_instances() {
 #[tokio::test]
 async fn cpu_is_charged_to_the_tenant() {
     let (engine, mut node) = (engine(), node("suspect", &guest("spin")));
-    node.limits.cpu = Duration::from_millis(20);
+    node.limits.cpu = Duration::from_millis(500);
     let tenant = Tenant::new("busy", u64::MAX);
     let mut instance = engine.stage(&node, &tenant).await.unwrap().instantiate().await.unwrap();
     crash(instance.process(&batch(["one"])).await);
-    assert!(tenant.cpu_ticks() >= 20, "{}", tenant.cpu_ticks());
+    assert!(tenant.cpu_ticks() >= 500, "{}", tenant.cpu_ticks());
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flowctl_runtime::{Fault, Stage as _};
+use flowctl_topology::Node;
 use serde_json::{Value, json};
 
 use crate::support::{batch, chain, crash, engine, guest, instance, node, stage};
@@ -41,12 +42,15 @@ async fn state_of_no_key_group_is_a_lie() {
     assert_eq!(reason, format!("plugin `stateful` at node `count` crashed in `save`: {lie}"));
 }
 
-/// The error of a configuration; empty when it is taken.
+/// The error of a configuration; what the guest says where it is taken.
 async fn refusal(config: Value) -> String {
     let mut node = node("setup", &guest("slow_configure"));
     node.config = config;
-    node.limits.cpu = Duration::from_millis(50);
-    let stage = stage(&engine(), &node).await.unwrap();
+    answer(&node).await
+}
+
+async fn answer(node: &Node) -> String {
+    let stage = stage(&engine(), node).await.unwrap();
     match stage.instantiate().await {
         Ok(_) => stage.log_lines().join("\n"),
         Err(error) => chain(&error),
@@ -92,8 +96,12 @@ async fn configuration_that_the_plugin_refuses_comes_with_its_words() {
 
 #[tokio::test]
 async fn configure_that_loops_is_stopped() {
-    let text = refusal(json!({"mode": "never_ending", "name": "", "tags": []})).await;
-    assert!(text.contains("crashed in `configure`: used its CPU budget of 50 ms"), "{text}");
+    let mut node = node("setup", &guest("slow_configure"));
+    node.config = json!({"mode": "never_ending", "name": "", "tags": []});
+    // making the instance has to get along with it too
+    node.limits.cpu = Duration::from_secs(1);
+    let text = answer(&node).await;
+    assert!(text.contains("crashed in `configure`: used its CPU budget of 1 s"), "{text}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The store between processes, and after some of them were killed.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use flowctl_oci::{BlobSink, PullOptions, Silent, Store, Untagged, pull, pull_from_layout, push_to_layout};
 use flowctl_types::Reference;
@@ -21,20 +22,26 @@ fn a_part_is_written_by_one_at_a_time() {
     assert!(store.take_partial(&digest).unwrap().is_none());
     assert_eq!(store.collect(Untagged::Keep).unwrap().n_files, 0);
     drop(one);
-    // a program that another test starts at this moment shares the lock until it runs
-    let started = std::time::Instant::now();
-    let mut two = loop {
-        match store.take_partial(&digest).unwrap() {
-            Some(two) => break two,
-            None => assert!(started.elapsed().as_secs() < 60, "the part is never free"),
-        }
-        std::thread::yield_now();
-    };
+    let mut two = once_free(|| store.take_partial(&digest).unwrap());
     assert_eq!(two.len(), 3);
     two.write(b"le").unwrap();
     assert_eq!(two.digest(), digest);
     drop(two);
-    assert_eq!(store.collect(Untagged::Keep).unwrap().n_files, 1);
+    let n_files = || store.collect(Untagged::Keep).unwrap().n_files;
+    assert_eq!(once_free(|| Some(n_files()).filter(|n_files| *n_files > 0)), 1);
+}
+
+/// What there is once nobody has the lock of a part: a program that another test starts at
+/// this moment shares it until it runs.
+fn once_free<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "the part is never free");
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test]
@@ -111,9 +118,9 @@ async fn a_killed_process_leaves_nothing_partial() {
         let _ = std::fs::remove_file(&ready);
         let mut workers = [start(), start()];
         while !ready.exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(std::time::Duration::from_micros(u64::from(round * 977 % 20_000))).await;
+        tokio::time::sleep(Duration::from_micros(u64::from(round * 977 % 20_000))).await;
         for worker in &mut workers {
             worker.kill().unwrap();
             worker.wait().unwrap();

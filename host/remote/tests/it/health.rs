@@ -2,9 +2,10 @@
 
 use flowctl_proto::v1::HealthStatus;
 use flowctl_runtime::Status;
+use tokio::net::TcpSocket;
 
 use crate::support::{
-    Answer, FakeProcessor, FakeSink, FakeSource, Pipeline, address, json_of, number_schema, numbers, serve_at, until,
+    Answer, FakeProcessor, FakeSink, FakeSource, Pipeline, json_of, number_schema, numbers, serve_at, until,
 };
 
 #[tokio::test]
@@ -44,15 +45,17 @@ async fn an_unknown_status_is_well_and_stopping_is_not() {
 async fn a_component_that_is_away_is_waited_for_and_then_gets_everything() {
     let source = FakeSource::new(numbers(0..10));
     let from = source.serve().await;
-    let (listener, endpoint) = address().await;
-    drop(listener);
+    // nobody answers there, and nobody else is given the port
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let endpoint = socket.local_addr().unwrap().to_string();
     let pipeline = Pipeline::new().source(&from, &number_schema()).sink_at(&endpoint, &number_schema());
     let peer = pipeline.peer("out");
     let mut run = pipeline.start().await;
     let is_away = || peer.waiting().is_some_and(|reason| reason.starts_with(&format!("cannot reach {endpoint}")));
     until("the node says that its component is away", is_away).await;
     let sink = FakeSink::default();
-    let _to = serve_at(tokio::net::TcpListener::bind(&endpoint).await.unwrap(), sink.router()).await;
+    let _to = serve_at(socket.listen(16).unwrap(), sink.router()).await;
     assert_eq!(run.wait().await.status, Status::Completed);
     assert_eq!(sink.taken().iter().map(json_of).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
 }

@@ -1,5 +1,7 @@
 //! Sinks: what they say that they took.
 
+use std::time::Duration;
+
 use flowctl_proto::v1;
 use flowctl_runtime::Status;
 use tonic::Status as Answered;
@@ -16,7 +18,12 @@ async fn twenty(answers: Vec<Result<v1::ConsumeResponse, Answered>>, resumes: Re
     let sink = FakeSink::answering(answers);
     let (from, to) = (source.serve().await, sink.serve().await);
     let pipeline = Pipeline::new().source(&from, &number_schema()).sink(&to, &number_schema());
-    let summary = pipeline.settings(|settings| settings.max_events = 4).run().await;
+    let pipeline = pipeline.settings(|settings| {
+        settings.max_events = 4;
+        // all are of one epoch, however long they take
+        settings.checkpoint_interval = Duration::from_secs(3_600);
+    });
+    let summary = pipeline.run().await;
     assert_eq!(summary.status, Status::Completed, "{:?}", summary.error);
     (sink, source)
 }
