@@ -114,6 +114,10 @@ impl Model {
                 };
                 self.tell(format!("changed: pause {pause:.2} ms, {lost}; what becomes of it is in the history"));
             }
+            // an answer that was lost says nothing
+            Err(trouble) if trouble.is_away => {
+                self.fail(format!("{title}: perhaps not done; the history says it"), trouble);
+            }
             Err(trouble) => self.fail(format!("{title}: not done"), trouble),
         }
     }

@@ -268,6 +268,9 @@ fn what_fails_waits_for_what_is_in_front() {
     assert!(matches!(&model.dialog, Some(Dialog::Failed { title, .. }) if title == "Remove `out`: not done"));
     model.press_code(KeyCode::Enter);
     assert!(model.dialog.is_none());
+    let lost = self::trouble(true);
+    model.update(model.now, Message::Answered(Answer::Made("Remove `out`".to_owned(), Err(lost))));
+    assert!(matches!(&model.dialog, Some(Dialog::Failed { title, .. }) if title.contains("perhaps not done")));
 }
 
 #[test]
