@@ -147,6 +147,11 @@ impl ChangeDialog {
         }
     }
 
+    /// Whether a component is asked for: elsewhere there is nothing to type.
+    pub(crate) fn has_component(&self) -> bool {
+        matches!(self.kind, Kind::Replace { .. } | Kind::Add { .. })
+    }
+
     /// Whether a configuration is asked for: a new node has none yet.
     pub(crate) fn has_config(&self) -> bool {
         matches!(self.kind, Kind::Add { .. })

@@ -173,6 +173,17 @@ fn a_refused_component_can_be_tried_again() {
 }
 
 #[test]
+fn a_refused_removal_leaves_nothing_to_try() {
+    for keys in ["lx", "b"] {
+        let mut model = opened();
+        let asked = model.presses(keys);
+        model.hears_plan(asked, Err(trouble(false)));
+        assert_eq!(model.press_code(KeyCode::Enter), None);
+        assert!(model.dialog.is_none(), "{keys}");
+    }
+}
+
+#[test]
 fn a_pasted_reference_is_typed_at_once() {
     let mut model = opened();
     model.presses("lr");

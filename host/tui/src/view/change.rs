@@ -39,8 +39,11 @@ pub(super) fn page(dialog: &ChangeDialog, theme: Theme, area: Rect) -> Page {
             Page { lines, agrees: Some(("y", "make it")), keys: &[("esc", "leave it")], reading: *reading, ..page }
         }
         Stage::Refused { trouble, reading } => {
-            let lines = told(trouble, theme, width);
-            Page { lines, keys: &[("enter", "try another"), ("esc", "leave it")], reading: *reading, ..page }
+            let keys: &[Key] = match dialog.has_component() {
+                true => &[("enter", "try another"), ("esc", "leave it")],
+                false => &[("esc", "close")],
+            };
+            Page { lines: told(trouble, theme, width), keys, reading: *reading, ..page }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! One pipeline: its run in a line, its nodes, and the panel below.
 
-use flowctl_client::status_word;
+use flowctl_client::{admin, status_word};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use super::parts::{between, fold, safe, sparkline};
+use super::parts::{between, cut_middle, fold, room_between, safe, sparkline};
 use super::theme::Theme;
 use super::{graph, panels, status};
 use crate::format::{self, count};
@@ -51,30 +52,50 @@ fn nothing(detail: &Detail, model: &Model) -> &'static str {
     }
 }
 
-/// The run in one line.
+/// The run in one line: what it is, and as many of its figures as there is room for.
 fn run_line(detail: &Detail, theme: Theme, width: u16) -> Line<'static> {
-    let mut left = Line::from(Span::styled(format!(" {} ", safe(&detail.pipeline)), theme.strong()));
-    let Some(run) = &detail.run else { return left };
-    left.push_span(status(theme, run.status(), status_word(run.status())));
-    left.push_span(Span::styled(format!(" for {}", format::elapsed(run)), theme.dim()));
-    let rate = detail.events.per_second().filter(|_| detail.is_going());
+    let name = |room: u16| Span::styled(format!(" {} ", cut_middle(&safe(&detail.pipeline), room)), theme.strong());
+    let Some(run) = &detail.run else { return Line::from(name(width.saturating_sub(2))) };
+    let status = status(theme, run.status(), status_word(run.status()));
+    let lasts = if detail.is_going() { "for" } else { "after" };
+    let time = Span::styled(format!(" {lasts} {}", format::elapsed(run)), theme.dim());
+    // with the blanks around the name, and one behind all
+    let taken = u16::try_from(status.width() + time.width() + 3).unwrap_or(u16::MAX);
+    let mut left = Line::from(vec![name(width.saturating_sub(taken)), status, time]);
     let mut right = Line::default();
-    if width >= 100 && detail.is_going() {
-        right.push_span(Span::styled(sparkline(&detail.events, HISTORY), theme.chart()));
-        right.push_span(Span::raw("  "));
+    for figure in figures(detail, run, theme) {
+        let before = if right.spans.is_empty() { "" } else { " " };
+        // half a number is a wrong one
+        if room_between(&left, &right, width) <= before.len() + figure.width() + 1 {
+            break;
+        }
+        right.push_span(Span::raw(before));
+        right.extend(figure);
+        right.push_span(Span::raw(" "));
     }
-    right.push_span(Span::styled(format::rate_or_unknown(rate), theme.strong()));
-    right.push_span(Span::styled("/s  ", theme.dim()));
-    for (figure, word) in [(run.events_in, "in"), (run.events_out, "out")] {
-        right.push_span(Span::raw(count(figure)));
-        right.push_span(Span::styled(format!(" {word}  "), theme.dim()));
+    if width >= 100 && detail.is_going() && room_between(&left, &right, width) > HISTORY + 2 {
+        let history = format!("{}  ", sparkline(&detail.events, HISTORY));
+        right.spans.insert(0, Span::styled(history, theme.chart()));
     }
-    let rejected = if run.rejected > 0 { theme.warn() } else { theme.dim() };
-    right.push_span(Span::styled(format!("{} rejected ", count(run.rejected)), rejected));
     let gap = between(&left, &right, width);
     left.push_span(gap);
     left.extend(right);
     left
+}
+
+/// The figures of a run, the first one read first.
+fn figures(detail: &Detail, run: &admin::Run, theme: Theme) -> [Line<'static>; 4] {
+    let rate = detail.events.per_second().filter(|_| detail.is_going());
+    let figure = |text: String, style: Style, word: &'static str| {
+        Line::from(vec![Span::styled(text, style), Span::styled(word, theme.dim())])
+    };
+    let rejected = if run.rejected > 0 { theme.warn() } else { theme.dim() };
+    [
+        figure(format::rate_or_unknown(rate), theme.strong(), "/s"),
+        figure(count(run.events_in), Style::new(), " in"),
+        figure(count(run.events_out), Style::new(), " out"),
+        Line::from(Span::styled(format!("{} rejected", count(run.rejected)), rejected)),
+    ]
 }
 
 /// Why the run failed, and what to do about it.

@@ -6,7 +6,7 @@ use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 
-use super::parts::{self, first_row, fold, rule, safe, sparkline};
+use super::parts::{self, cut, cut_middle, first_row, fold, rule, safe, sparkline};
 use super::status;
 use super::theme::Theme;
 use crate::format::{self, count, rate_or_unknown};
@@ -15,13 +15,14 @@ use crate::model::{Model, Pipeline};
 /// Rows for the runs of the chosen pipeline, where there is room for more.
 const RUNS_HEIGHT: u16 = 7;
 
-/// A column: what it is called, how wide it is, how wide the screen must be for it, and what it says.
+/// A column: what it is called, how wide it is, how wide the screen must be for it, and what it says on so many
+/// columns of the screen.
 struct Column {
     name: &'static str,
     width: Constraint,
     from_width: u16,
     is_number: bool,
-    cell: fn(&Pipeline, Theme, usize) -> Line<'static>,
+    cell: fn(&Pipeline, Theme, u16) -> Line<'static>,
 }
 
 const COLUMNS: [Column; 9] = [
@@ -79,23 +80,25 @@ fn pipelines(model: &Model, theme: Theme, frame: &mut Frame<'_>, area: Rect) {
         Cell::from(line.alignment(if column.is_number { Alignment::Right } else { Alignment::Left }))
     };
     let chart = if area.width >= 160 { 40 } else { 12 };
+    let widths = std::iter::once(Constraint::Length(1)).chain(columns.iter().map(|column| match column.name {
+        "" => Constraint::Length(chart),
+        _ => column.width,
+    }));
+    let places = Layout::horizontal(widths).spacing(1).split(area);
     let chosen = listed.iter().position(|pipeline| Some(&pipeline.wire.name) == model.chosen.as_ref());
     let height = usize::from(area.height.saturating_sub(1));
     let first = first_row(chosen.unwrap_or(0), listed.len(), height);
     let rows = listed.iter().enumerate().skip(first).take(height).map(|(index, pipeline)| {
         let is_chosen = Some(index) == chosen;
-        let cells = columns.iter().map(|column| {
-            let line = (column.cell)(pipeline, theme, usize::from(chart));
+        let cells = columns.iter().zip(places.iter().skip(1)).map(|(column, place)| {
+            let line = (column.cell)(pipeline, theme, place.width);
             aligned(if is_chosen { parts::chosen(&line, theme) } else { line }, column)
         });
         let row = Row::new(std::iter::once(Cell::from(if is_chosen { "▸" } else { "" })).chain(cells));
         if is_chosen { row.style(theme.chosen()) } else { row }
     });
     let names = columns.iter().map(|column| aligned(Line::styled(column.name, theme.dim()), column));
-    let widths = std::iter::once(Constraint::Length(1)).chain(columns.iter().map(|column| match column.name {
-        "" => Constraint::Length(chart),
-        _ => column.width,
-    }));
+    let widths = places.iter().map(|place| Constraint::Length(place.width));
     let table = Table::new(rows, widths).header(Row::new(std::iter::once(Cell::from("")).chain(names)));
     frame.render_widget(table, area);
 }
@@ -157,42 +160,43 @@ pub(super) fn run_table<'a>(runs: impl Iterator<Item = &'a admin::Run>, theme: T
     Table::new(rows, widths)
 }
 
-fn name(pipeline: &Pipeline, theme: Theme, _: usize) -> Line<'static> {
-    Line::styled(safe(&pipeline.wire.name), theme.strong())
+fn name(pipeline: &Pipeline, theme: Theme, width: u16) -> Line<'static> {
+    Line::styled(cut_middle(&safe(&pipeline.wire.name), width), theme.strong())
 }
 
-fn state(pipeline: &Pipeline, theme: Theme, _: usize) -> Line<'static> {
+fn state(pipeline: &Pipeline, theme: Theme, _: u16) -> Line<'static> {
     Line::from(status(theme, pipeline.status(), pipeline.status_word()))
 }
 
-fn flow(pipeline: &Pipeline, theme: Theme, _: usize) -> Line<'static> {
+fn flow(pipeline: &Pipeline, theme: Theme, _: u16) -> Line<'static> {
     let rate = pipeline.per_second();
     Line::styled(rate_or_unknown(rate), if rate.is_some() { theme.strong() } else { theme.dim() })
 }
 
-fn history(pipeline: &Pipeline, theme: Theme, width: usize) -> Line<'static> {
+fn history(pipeline: &Pipeline, theme: Theme, width: u16) -> Line<'static> {
+    let width = usize::from(width);
     if pipeline.is_going() { Line::styled(sparkline(&pipeline.events, width), theme.chart()) } else { Line::default() }
 }
 
-fn read(pipeline: &Pipeline, _: Theme, _: usize) -> Line<'static> {
+fn read(pipeline: &Pipeline, _: Theme, _: u16) -> Line<'static> {
     Line::from(figure(pipeline, |run| run.events_in))
 }
 
-fn taken(pipeline: &Pipeline, _: Theme, _: usize) -> Line<'static> {
+fn taken(pipeline: &Pipeline, _: Theme, _: u16) -> Line<'static> {
     Line::from(figure(pipeline, |run| run.events_out))
 }
 
-fn rejected(pipeline: &Pipeline, theme: Theme, _: usize) -> Line<'static> {
+fn rejected(pipeline: &Pipeline, theme: Theme, _: u16) -> Line<'static> {
     let is_any = pipeline.wire.last_run.as_ref().is_some_and(|run| run.rejected > 0);
     Line::styled(figure(pipeline, |run| run.rejected), if is_any { theme.warn() } else { theme.dim() })
 }
 
-fn elapsed(pipeline: &Pipeline, theme: Theme, _: usize) -> Line<'static> {
+fn elapsed(pipeline: &Pipeline, theme: Theme, _: u16) -> Line<'static> {
     Line::styled(pipeline.wire.last_run.as_ref().map_or_else(String::new, format::elapsed), theme.dim())
 }
 
-fn error(pipeline: &Pipeline, theme: Theme, _: usize) -> Line<'static> {
-    Line::styled(format!("  {}", safe(pipeline.error())), theme.bad())
+fn error(pipeline: &Pipeline, theme: Theme, width: u16) -> Line<'static> {
+    Line::styled(cut(&format!("  {}", safe(pipeline.error())), width), theme.bad())
 }
 
 fn figure(pipeline: &Pipeline, of: fn(&admin::Run) -> u64) -> String {

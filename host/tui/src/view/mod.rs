@@ -19,7 +19,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-use self::parts::{between, keys, safe};
+use self::parts::{between, cut_middle, keys, room_between, safe};
 pub(crate) use self::theme::Theme;
 use crate::format;
 use crate::model::detail::Panel;
@@ -54,15 +54,8 @@ pub(crate) fn draw(model: &Model, theme: &Theme, frame: &mut Frame<'_>) -> Optio
     model.dialog.as_ref().map(|dialog| dialog::draw(dialog, theme, frame, body))
 }
 
-/// Where one is, and whether it answers.
+/// Where one is, and whether it answers; the first is shown as far as there is room beside the second.
 fn header(model: &Model, theme: Theme, area: Rect) -> Line<'static> {
-    let mut left = Line::from(vec![Span::styled(" flowctl ", theme.accent()), Span::raw(safe(&model.address))]);
-    if let Some(host) = model.host.as_ref().filter(|_| area.width >= 60) {
-        left.push_span(Span::styled(format!(" · {} as {}", safe(&host.tenant), safe(&host.role)), theme.dim()));
-    }
-    if let Some(host) = model.host.as_ref().filter(|_| area.width >= 100) {
-        left.push_span(Span::styled(format!(" · version {}", safe(&host.version)), theme.dim()));
-    }
     let right = Line::from(match &model.link {
         Link::New => Span::styled("◌ connecting ", theme.warn()),
         Link::Up => Span::styled("● connected ", theme.good()),
@@ -71,6 +64,22 @@ fn header(model: &Model, theme: Theme, area: Rect) -> Line<'static> {
             Span::styled(format!("✗ reconnecting, try {} in {seconds} s ", n_tries + 1), theme.bad())
         }
     });
+    let mut left = Line::from(Span::styled(" flowctl ", theme.accent()));
+    let room = room_between(&left, &right, area.width).saturating_sub(1);
+    if room > 0 {
+        left.push_span(Span::raw(cut_middle(&safe(&model.address), u16::try_from(room).unwrap_or(u16::MAX))));
+    }
+    let more = |host: &admin::Host| {
+        let version = (area.width >= 100).then(|| format!(" · version {}", safe(&host.version)));
+        [Some(format!(" · {} as {}", safe(&host.tenant), safe(&host.role))), version]
+    };
+    let more = model.host.as_ref().filter(|_| area.width >= 60).map(more);
+    for text in more.into_iter().flatten().flatten() {
+        let text = Span::styled(text, theme.dim());
+        if room_between(&left, &right, area.width) > text.width() {
+            left.push_span(text);
+        }
+    }
     let gap = between(&left, &right, area.width);
     left.push_span(gap);
     left.extend(right);

@@ -23,6 +23,29 @@ pub(super) fn cut(text: &str, width: u16) -> String {
     fold(text, usize::from(width), 1).swap_remove(0)
 }
 
+/// `text` on one row of `width` columns; of more the middle is left out, as `…`: names often differ at their ends.
+pub(super) fn cut_middle(text: &str, width: u16) -> String {
+    let width = usize::from(width);
+    if fitting(text.chars(), width).len() == text.chars().count() {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    let begin = fitting(text.chars(), room / 2);
+    let end = fitting(text.chars().rev(), room - room / 2);
+    begin.into_iter().chain(['…']).chain(end.into_iter().rev()).collect()
+}
+
+/// The first of `chars`, as many as fit into `width` columns.
+fn fitting(chars: impl Iterator<Item = char>, width: usize) -> Vec<char> {
+    let mut column = 0;
+    chars
+        .take_while(|c| {
+            column += c.width().unwrap_or(0);
+            column <= width
+        })
+        .collect()
+}
+
 /// The last of a rate's history as a line of bars, `width` wide; the highest is the tallest.
 pub(super) fn sparkline(rate: &Rate, width: usize) -> String {
     let values: Vec<f64> = rate.last(width).collect();
@@ -93,8 +116,22 @@ pub(super) fn fold(text: &str, width: usize, most: usize) -> Vec<String> {
     rows
 }
 
-/// `text` in rows of whole words, as far as words fit.
+/// `text` in rows of whole words, as far as words fit. Lines that show a source stay as they are, since their columns
+/// say where something is wrong; one that is too long goes on in the next row.
 pub(super) fn words(text: &str, width: usize) -> Vec<String> {
+    let rows = |line: &str| if is_excerpt(line) { fold(line, width, usize::MAX) } else { wrapped(line, width) };
+    text.split('\n').flat_map(rows).collect()
+}
+
+/// Whether a line shows a source, or where it is: ` --> shop.yaml:12:9`, `12 | plugin: a`, `   |         ^`.
+fn is_excerpt(line: &str) -> bool {
+    let line = line.trim_start_matches(' ');
+    let behind_number = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(' ');
+    line.starts_with("--> ") || behind_number.starts_with('|')
+}
+
+/// One line in rows of whole words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut rows: Vec<String> = vec![String::new()];
     let indent: String = text.chars().take_while(|c| *c == ' ').collect();
     for word in text.split_whitespace() {
@@ -125,9 +162,14 @@ pub(super) fn chosen(line: &Line<'_>, theme: Theme) -> Line<'static> {
     Line::styled(text, theme.chosen()).alignment(line.alignment.unwrap_or(Alignment::Left))
 }
 
-/// Spaces, so that what follows ends at the right.
+/// Spaces, so that what follows ends at the right; at least one, where there is no room for any.
 pub(super) fn between(left: &Line<'_>, right: &Line<'_>, width: u16) -> Span<'static> {
-    Span::raw(" ".repeat(usize::from(width).saturating_sub(left.width() + right.width())))
+    Span::raw(" ".repeat(room_between(left, right, width).max(1)))
+}
+
+/// Columns of `width` that are left beside these two.
+pub(super) fn room_between(left: &Line<'_>, right: &Line<'_>, width: u16) -> usize {
+    usize::from(width).saturating_sub(left.width() + right.width())
 }
 
 /// The first of `n_rows` rows that is shown in `height` of them, so that `chosen` is near the middle.
@@ -154,6 +196,33 @@ mod tests {
         assert_eq!(fold("abcdefghi", 3, 2), ["abc", "de…"]);
         assert_eq!(fold("", 0, 1), [""]);
         assert_eq!(words("ab cd efghijkl", 5), ["ab cd", "efghi", "jkl"]);
+        assert_eq!(words("", 5), [""]);
+    }
+
+    #[test]
+    fn lines_that_show_a_source_keep_their_columns() {
+        let excerpt = [" --> shop.yaml:2:9", "  |", "2 | plugin:  /nope.wasm", "  |          ^^^^^^^^^^"];
+        assert_eq!(words(&excerpt.join("\n"), 40), excerpt);
+        let rows = ["10 | a:  ", "b", "   |     ", "^"];
+        assert_eq!(words("10 | a:  b\n   |     ^", 9), rows, "what is below what stays so in the rows that follow");
+        assert_eq!(words("  2  or | 3", 40), ["  2 or | 3"], "a sentence is none");
+    }
+
+    #[test]
+    fn a_name_that_is_cut_keeps_its_ends() {
+        assert_eq!(cut_middle("orders", 6), "orders");
+        assert_eq!(cut_middle("orders-of-17", 8), "ord…f-17");
+        assert_eq!(cut_middle("世界世界", 6), "世…界");
+        assert_eq!(cut_middle("orders", 1), "…");
+        assert_eq!(cut_middle("", 0), "");
+    }
+
+    #[test]
+    fn two_ends_of_a_line_never_touch() {
+        let (left, right) = (Line::raw("left"), Line::raw("right"));
+        for (width, n_blanks) in [(12, 3), (10, 1), (9, 1), (2, 1)] {
+            assert_eq!(between(&left, &right, width).width(), n_blanks);
+        }
     }
 
     #[test]

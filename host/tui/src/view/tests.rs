@@ -7,7 +7,7 @@ use flowctl_test_support::screens;
 use ratatui::style::{Color, Modifier};
 
 use crate::Colours;
-use crate::fixture::{drawn, model, opened, picture, run};
+use crate::fixture::{drawn, host, model, opened, picture, pipeline, run};
 use crate::message::{Answer, Effect, Interest, Message, News, Trouble};
 use crate::model::Model;
 use crate::model::detail::Panel;
@@ -271,17 +271,99 @@ fn the_history_says_what_changed_and_what_became_of_it() {
             "                                                      │ file                │   "
             "                                                      ╰─────────────────────╯   "
             "── 1 Node ─ 2 Logs ─ 3 Tap ─ 4 History ─ 5 Runs ─ of orders ────────────────────"
-            "▸  4 11-14 22:17:20 on-trial    orders → second → filter → out  pause 0.12 ms   "
+            "▸  4 11-14 22:17:20 on-trial    pause 0.12 ms  orders → second → filter → out   "
             "      + second: order-filter 0.1.0                                              "
             "      ~ filter: reads from second                                               "
-            "   3 11-14 22:16:20 rolled-back orders → second → filter → out  pause 0.12 ms   "
+            "   3 11-14 22:16:20 rolled-back pause 0.12 ms  orders → second → filter → out   "
             "      node `second` trapped: the order has no customer                          "
-            "   2 11-14 22:15:20 kept        orders → filter → out  pause 0.12 ms            "
+            "   2 11-14 22:15:20 kept        pause 0.12 ms  orders → filter → out            "
             "      back to revision 1                                                        "
             "   1 11-14 22:14:20 started     orders → filter → out                           "
             " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
         "#]],
     );
+}
+
+#[test]
+fn the_history_has_the_pause_however_long_the_chain_is() {
+    let mut model = opened();
+    model.presses("4");
+    let revision = |number, line: &str, pause_us| admin::Revision {
+        number,
+        made_at: Some(Moment { seconds: 1_700_000_000, nanos: 0 }),
+        status: "kept".to_owned(),
+        line: line.to_owned(),
+        pause_us,
+        ..admin::Revision::default()
+    };
+    let revisions = vec![
+        revision(3, "numbers → guest → identity → another → out", 120_000),
+        revision(2, "numbers → guest → identity → out", 12_340),
+        revision(1, "numbers → guest → out", 20),
+    ];
+    model.sees(10, Interest::Revisions("orders".to_owned()), News::Revisions(revisions));
+    let line = |width, row: usize| {
+        let picture = picture(&model, width, 24);
+        picture.lines().nth(row).unwrap_or_default().trim_matches('"').trim_end().to_owned()
+    };
+    assert_eq!(line(80, 15), "   3 11-14 22:13:20 kept        pause 120 ms  numbers → guest → identity → anot…");
+    assert_eq!(line(80, 16), "   2 11-14 22:13:20 kept        pause 12 ms  numbers → guest → identity → out");
+    assert_eq!(line(80, 17), "   1 11-14 22:13:20 kept        pause 0.02 ms  numbers → guest → out");
+    let narrow = picture(&model, 40, 24);
+    assert!(narrow.contains("   1 11-14 22:13:20 kept        numbers…"), "{narrow}");
+}
+
+#[test]
+fn names_that_are_cut_are_told_apart_by_their_ends() {
+    let mut model = Model::new("127.0.0.1:8080", None);
+    let name = |number| format!("pipeline-with-a-rather-long-name-{number:02}");
+    let pipelines = (1..=25).map(|number| pipeline(&name(number), admin::RunStatus::Running, 10, 1)).collect();
+    model.sees(10, Interest::Overview, News::Overview(host(), pipelines));
+    let screen = picture(&model, 80, 24);
+    for number in 1..=12 {
+        assert!(screen.contains(&format!(" pipeline-with…-long-name-{number:02} ● running")), "{number}: {screen}");
+    }
+    let screen = picture(&model, 40, 10);
+    assert!(screen.contains("▸ pip…e-01 ● running"), "{screen}");
+    assert!(picture(&model, 200, 50).contains(&format!("{} ", name(25))), "where there is room, nothing is cut");
+}
+
+#[test]
+fn what_is_left_and_right_does_not_run_together() {
+    let mut model = opened();
+    let line = |model: &Model, width, row: usize| {
+        let picture = picture(model, width, 10);
+        picture.lines().nth(row).unwrap_or_default().trim_matches('"').to_owned()
+    };
+    let news = News::Run(Box::new(run("orders", 121, 2_100)));
+    model.sees(121, Interest::Run("run-of-orders".to_owned()), news);
+    for width in 40..=120 {
+        let line = line(&model, width, 1);
+        let figures = line.strip_prefix(" orders ● running for 2m 1s ").unwrap_or_else(|| panic!("{width}: {line}"));
+        let is_whole = ["/s ", " in ", " out ", " rejected "].iter().any(|end| figures.ends_with(end));
+        assert!(is_whole, "{width}: {line}");
+    }
+    model.detail.as_mut().unwrap().pipeline = "pipeline-with-a-rather-long-name-07".to_owned();
+    assert_eq!(line(&model, 40, 1).trim_end(), " pipeline…g-name-07 ● running for 2m 1s");
+    model.address = "https://flowctl.example.internal:8443".to_owned();
+    assert_eq!(line(&model, 40, 0), " flowctl https://…rnal:8443 ● connected ");
+}
+
+#[test]
+fn a_run_that_is_over_says_after_what_time_it_ended() {
+    let mut model = opened();
+    for (status, said) in [
+        (admin::RunStatus::Running, " orders ● running for 10s "),
+        (admin::RunStatus::Stopping, " orders ◌ stopping for 10s "),
+        (admin::RunStatus::Completed, " orders ✓ completed after 10s "),
+        (admin::RunStatus::Stopped, " orders ■ stopped after 10s "),
+        (admin::RunStatus::Failed, " orders ✗ failed after 10s "),
+    ] {
+        let seen = admin::Run { status: status.into(), ..run("orders", 10, 2_100) };
+        model.sees(10, Interest::Run("run-of-orders".to_owned()), News::Run(Box::new(seen)));
+        let screen = picture(&model, 80, 24);
+        assert!(screen.contains(said), "{screen}");
+    }
 }
 
 #[test]
@@ -423,7 +505,7 @@ fn what_is_refused_is_told_with_its_hint() {
             "  │                                                                          │  "
             "  │ hint: `flowctl pipelines stop orders` stops the pipeline                 │  "
             "  │                                                                          │  "
-            "──│  enter try another  esc leave it                                         │──"
+            "──│  esc close                                                               │──"
             " s╰──────────────────────────────────────────────────────────────────────────╯  "
             " emits     21.0k · 2.16k/s · 1.8 MiB                                      ⢀⣀⣀⡠⠤ "
             " latency   0.34 ms · half ≤ 0.50 ms · 99 % ≤ 1.00 ms                            "
@@ -435,6 +517,40 @@ fn what_is_refused_is_told_with_its_hint() {
             " ? help  esc back  ←↑↓→ node  1-5 panel  r replace  a add  s stop  q quit       "
         "#]],
     );
+}
+
+#[test]
+fn a_source_in_an_error_is_marked_where_it_is_wrong() {
+    let mut model = opened();
+    model.presses("lr/nope.wasm");
+    let asked = model.press_code(KeyCode::Enter);
+    let text = "error[plugin-not-found]: there is no file `/nope.wasm`
+ --> shop.yaml:12:9
+   |
+12 | plugin: /nope.wasm
+   |         ^^^^^^^^^^
+hint: build it first";
+    model.hears_plan(asked, Err(Trouble { text: text.to_owned(), hint: None, is_away: false, again_in: None }));
+    let screen = model.shows(80, 24);
+    for line in text.lines() {
+        assert!(screen.contains(&format!("│ {line:<72} │")), "no {line:?} in\n{screen}");
+    }
+}
+
+#[test]
+fn another_try_is_offered_where_something_can_be_typed() {
+    let trouble = Trouble { text: "it cannot be".to_owned(), hint: None, is_away: false, again_in: None };
+    for (keys, is_typed) in [("lrnothing", true), ("lanothing", true), ("lx", false), ("b", false)] {
+        let mut model = opened();
+        let mut asked = model.presses(keys);
+        if is_typed {
+            asked = model.press_code(KeyCode::Enter);
+        }
+        model.hears_plan(asked, Err(trouble.clone()));
+        let screen = model.shows(80, 24);
+        assert_eq!(screen.contains("enter try another  esc leave it"), is_typed, "{keys}: {screen}");
+        assert_eq!(screen.contains("esc close"), !is_typed, "{keys}: {screen}");
+    }
 }
 
 /// A plan for the node `filter` that was asked for and has come.
