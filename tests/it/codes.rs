@@ -73,13 +73,20 @@ fn failed_there() {
         ),
     );
     flowctl.write("p.yaml", text);
-    server.run("run p.yaml").failure(&["error[plugin-crashed]: node `filter` failed"]);
+    let answer = server.run("run p.yaml").failure(&["error[plugin-crashed]: node `filter` failed"]);
+    assert!(answer.stderr.matches("wasm trap").count() < 2 && answer.stderr.lines().count() < 40, "{}", answer.stderr);
     assert_eq!(server.json("pipelines info crashing")["error_code"], "plugin-crashed");
     assert_eq!(server.json("pipelines runs crashing")[0]["error_code"], "plugin-crashed");
     let text = server.run("pipelines info crashing").success().stdout;
     assert!(text.contains("\ncode      plugin-crashed\n"), "{text}");
     // here it is a run of its own, with the same code
-    flowctl.run("run p.yaml --state-dir own").failure(&["error[plugin-crashed]: node `filter` failed"]);
+    let answer = flowctl.run("run p.yaml --state-dir own").failure(&["error[plugin-crashed]: node `filter` failed"]);
+    assert!(answer.stderr.lines().count() < 60, "one backtrace is enough: {}", answer.stderr);
+    flowctl.write("p.yaml", flowctl.read("p.yaml").replace("exits.wasm", "panics.wasm"));
+    for answer in [flowctl.run("run p.yaml --state-dir own --fresh"), server.run("run p.yaml --fresh")] {
+        let is_told = answer.stderr.contains("last lines of its log:") && answer.stderr.contains("is no number");
+        assert!(answer.code == Some(1) && is_told, "what the guest panicked with: {}", answer.stderr);
+    }
 }
 
 const ENDLESS: &str = "apiVersion: flowctl/v1

@@ -92,6 +92,13 @@ pub(crate) fn trials() -> Vec<Trial> {
                 answer.failure(&["unknown event type `stellar.leger.v1`", "stellar.ledger.v1"]);
             }
         }),
+        fact("commands::find_says_all_that_it_can_be_asked_with", || {
+            let answer = Flowctl::new().run("processors find");
+            answer.misuse(&["<--input <TYPE>|--output <TYPE>|--metadata <KEY=VALUE>>"]);
+            for asked in ["--output example.order.v1", "--metadata network=pubnet"] {
+                Flowctl::new().run(&format!("processors find {asked}")).success();
+            }
+        }),
         fact("commands::find_tells_a_format_from_an_event_type", || {
             for format in ["json", "yaml", "table"] {
                 let answer = Flowctl::new().run(&format!("processors find --output {format}"));
@@ -152,6 +159,15 @@ pub(crate) fn trials() -> Vec<Trial> {
             for wanted in ["network", "mode", "sha256:", "stellar.ledger.v1", "to_muxed", "processor"] {
                 assert!(show.contains(wanted), "no `{wanted}` in {show}");
             }
+        }),
+        fact("commands::a_source_and_a_sink_of_one_name_are_both_shown", || {
+            let show = Flowctl::new().run("processors show file").success().stdout;
+            for role in ["role         source", "role         sink"] {
+                assert!(show.contains(role), "no `{role}` in {show}");
+            }
+            let json = Flowctl::new().run("processors show http -o json").success().stdout;
+            let said: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(said.as_array().map(Vec::len), Some(2), "{json}");
         }),
         fact("commands::plugin_with_a_key_says_that_its_events_bring_one", || {
             for (name, brings_keys) in [("volume-aggregator", true), ("transfer-filter", false)] {

@@ -145,6 +145,9 @@ fn known_here() {
     let letter = "{\"time\":\"2026-01-01T00:00:00Z\",\"node\":\"filter\",\"event_id\":\"orders/7\",\"reason\":\"bad\",\
                   \"attempts\":1,\"payload\":{}}\n";
     flowctl.write("state/flowctl/shop/dead-letters.jsonl", letter);
+    flowctl.write("state/flowctl/warehouse/state.db", "");
+    // of the control planes, and no pipeline's
+    flowctl.write("state/flowctl/hosts/lock", "");
     flowctl.write("config.yaml", "indexes: [registry.example/index:latest]\n");
     let plugin = plugins().join("order-filter.wasm");
     flowctl.run(&format!("push {} oci-layout:shelf:1", plugin.display())).success();
@@ -178,6 +181,9 @@ fn known_here() {
             ("flowctl tokens create --role ", &["viewer", "operator", "admin"]),
             ("flowctl tokens create --state-dir host --tenant a", &["acme"]),
             ("flowctl dead-letters list s", &["shop", "shop.yaml"]),
+            ("flowctl dead-letters list w", &["warehouse"]),
+            ("flowctl dead-letters list hosts", &[]),
+            ("flowctl dead-letters replay s", &["shop.yaml"]),
             ("flowctl dead-letters show shop ", &["orders/7"]),
             ("flowctl dead-letters list shop --node f", &["filter"]),
             ("flowctl plugins remove oci", &[&stored]),

@@ -10,6 +10,7 @@ use crate::flowctl::{Answer, Flowctl, plugins};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("misspelled::words_of_the_command_line", words),
+        fact("misspelled::help_is_an_option_and_no_command", help),
         fact("misspelled::names_that_are_known_here", known_here),
         fact("misspelled::a_link_that_leads_nowhere_is_not_offered_for_itself", links),
         fact("misspelled::names_in_a_pipeline_file", in_a_file),
@@ -48,9 +49,23 @@ fn words() {
     }
 }
 
+fn help() {
+    for (arguments, meant) in [
+        ("help", "flowctl --help"),
+        ("help run", "flowctl run --help"),
+        ("topology help", "flowctl topology --help"),
+        ("help topology show", "flowctl topology show --help"),
+    ] {
+        let answer = Flowctl::new().run(arguments);
+        let tip = format!("tip: help is an option: '{meant}'");
+        answer.misuse(&["unrecognized subcommand 'help'", &tip, "\nUsage: flowctl"]);
+    }
+}
+
 fn known_here() {
     let flowctl = Flowctl::new();
     flowctl.write("orders.yaml", "");
+    flowctl.write("refunds.wasm", "");
     offers(
         |arguments| flowctl.run_with_plugins(arguments),
         &[
@@ -64,6 +79,8 @@ fn known_here() {
             ("processors init a --input example.oder.v1 --output example.order.v1", "example.order.v1"),
             ("run ordres.yaml", "orders.yaml"),
             ("validate ./order.yaml", "orders.yaml"),
+            ("inspect refnuds.wasm", "refunds.wasm"),
+            ("inspect ./refund.wasm", "refunds.wasm"),
         ],
     );
 }

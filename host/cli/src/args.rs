@@ -1,10 +1,12 @@
 //! The commands, and the options that several of them share.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum as _};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use flowctl_types::{EventType, EventTypeError, units};
 
 use crate::commands::{
@@ -91,7 +93,8 @@ pub(crate) fn of_environment() -> Vec<PathBuf> {
 /// Reads the command line, and does what it says. An error is said, and traces are sent
 /// before it ends.
 pub(crate) fn run() -> ExitCode {
-    let code = Arguments::parse().run().unwrap_or_else(|error| report::failure(&error));
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| with_tip(error, std::env::args_os()).exit());
+    let code = arguments.run().unwrap_or_else(|error| report::failure(&error));
     traces::finish();
     code
 }
@@ -129,6 +132,29 @@ impl Arguments {
     }
 }
 
+/// `error`; where a command line has `help` for a command, with what to write in place of it.
+fn with_tip(mut error: clap::Error, words: impl IntoIterator<Item = OsString>) -> clap::Error {
+    let unknown = error.get(ContextKind::InvalidSubcommand);
+    if matches!(unknown, Some(ContextValue::String(word)) if word == "help") {
+        let tip = format!("help is an option: '{}'", help_of(words));
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
+/// The command line that shows the help which `flowctl … help …` asks for.
+fn help_of(words: impl IntoIterator<Item = OsString>) -> String {
+    let all = Arguments::command();
+    let (mut command, mut line) = (&all, all.get_name().to_owned());
+    for word in words.into_iter().skip(1).filter(|word| word != "help") {
+        let Some(inner) = command.find_subcommand(&word) else { break };
+        line.push_str(&format!(" {}", inner.get_name()));
+        command = inner;
+    }
+    line + " --help"
+}
+
 /// Reads `--output` of what finds components by it, which is the format everywhere else.
 pub(crate) fn emitted_type(text: &str) -> Result<EventType, String> {
     if Format::from_str(text, true).is_ok() {
@@ -151,4 +177,29 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// Reads a length of time that is not zero.
 pub(crate) fn period(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|time| if time.is_zero() { Err("it must be longer than 0s".to_owned()) } else { Ok(time) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_help_with_a_word_is_told_the_option() {
+        for (words, wanted) in [
+            ("help", "flowctl --help"),
+            ("help run", "flowctl run --help"),
+            ("help topology add", "flowctl topology add --help"),
+            ("topology help", "flowctl topology --help"),
+            ("topology help show", "flowctl topology show --help"),
+            ("help nothing run", "flowctl --help"),
+        ] {
+            let words = || std::iter::once("flowctl").chain(words.split(' ')).map(OsString::from);
+            let Err(error) = Arguments::try_parse_from(words()) else { panic!("{wanted}: there is a command") };
+            let text = with_tip(error, words()).to_string();
+            assert!(text.contains(&format!("tip: help is an option: '{wanted}'\n")), "{text}");
+        }
+        let words = || ["flowctl", "hepl"].map(OsString::from);
+        let Err(error) = Arguments::try_parse_from(words()) else { panic!("there is a command") };
+        assert!(!with_tip(error, words()).to_string().contains("help is an option"));
+    }
 }

@@ -263,6 +263,18 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// Checks that a folder of plugins, or a single one, can be read.
+///
+/// # Errors
+///
+/// When it cannot; with a hint.
+pub(crate) fn check_readable(path: &Path) -> Result<()> {
+    match path.is_file() {
+        true => fs::File::open(path).map(drop).with_context(|| format!("cannot read plugin `{}`", path.display())),
+        false => components_in(path).map(drop),
+    }
+}
+
 /// The `.wasm` files of a folder, in the order of their names.
 ///
 /// # Errors

@@ -194,7 +194,7 @@ fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     let mut previous = error.to_string();
     for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
+        let cause = cause.downcast_ref().map_or_else(|| cause.to_string(), RunFault::in_full);
         // an error that only passes its cause on says nothing of its own
         if cause != previous {
             text.push_str(&format!("\n  caused by: {}", cause.replace('\n', "\n    ")));

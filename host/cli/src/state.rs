@@ -43,12 +43,16 @@ impl StateArgs {
     }
 }
 
-/// The names of the pipelines that have their state in a folder.
+/// The names of the pipelines that have their state, or dead letters, in a folder. What else lies
+/// there, such as `hosts` and `tenants`, is no pipeline's.
 pub(crate) fn names_in(base: &Path) -> Vec<String> {
     let folders = std::fs::read_dir(base).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    let folders = folders.filter(|entry| {
+        let folder = entry.path();
+        folder.join("state.db").is_file() || paths::dead_letters(&folder).is_file()
+    });
     let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
-    // what else lies there has no name of a pipeline, but `tenants`
-    names.filter(|name| name != "tenants" && name.parse::<NodeId>().is_ok()).collect()
+    names.filter(|name| name.parse::<NodeId>().is_ok()).collect()
 }
 
 /// How far the pipeline got.

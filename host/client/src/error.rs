@@ -110,7 +110,9 @@ impl From<Status> for ClientError {
         }
         let details = status.get_error_details();
         let hint = details.localized_message().map(|said| said.message.clone()).filter(|hint| !hint.is_empty());
-        let faults = details.bad_request().map(|request| &request.field_violations);
+        // what is wrong with a single field is said whole by the message
+        let is_field = details.error_info().is_some_and(|info| info.reason == "INVALID_ARGUMENT");
+        let faults = details.bad_request().filter(|_| !is_field).map(|request| &request.field_violations);
         let faults = faults.into_iter().flatten().map(|violation| violation.description.clone()).collect();
         let message = match status.message() {
             "" => format!("the control plane answered `{}`", status.code()),

@@ -233,6 +233,12 @@ impl Fault {
             other => other.to_string(),
         }
     }
+
+    /// What happened, on one line: without the backtrace.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
 }
 
 /// Makes the components of a topology's nodes.

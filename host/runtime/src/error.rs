@@ -213,14 +213,14 @@ impl RunError {
         }
     }
 
-    /// The error and its causes, on one line.
+    /// The error and its causes; what crashed in full, with the last lines of its log.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text.push_str(": ");
-            text.push_str(&error.to_string());
+            text.push_str(&error.downcast_ref().map_or_else(|| error.to_string(), Fault::in_full));
             cause = error.source();
         }
         text

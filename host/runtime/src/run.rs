@@ -268,7 +268,16 @@ impl RunHandle {
             events_out: of_role(Role::Sink).map(|(id, _)| taken(id)).sum(),
             rejected: nodes.iter().map(|(_, figures)| figures.counters.rejected).sum(),
             epoch: shared.map_or(0, |shared| shared.epoch.load(Ordering::Relaxed)),
-            per_node: nodes.into_iter().collect::<BTreeMap<_, _>>(),
+            per_node: nodes
+                .into_iter()
+                .map(|(id, mut figures)| {
+                    // what a sink was given and did not keep is not what it took
+                    if figures.role == Role::Sink {
+                        figures.counters.events_out = taken(&id);
+                    }
+                    (id, figures)
+                })
+                .collect::<BTreeMap<_, _>>(),
             error: error.as_ref().map(RunError::describe),
             fault: error,
         }

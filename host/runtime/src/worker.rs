@@ -141,7 +141,8 @@ impl Worker {
         let made = self.stage.instantiate().await;
         let instance = made.map_err(|error| Trouble::Node(NodeError::Instantiate(Arc::new(error))))?;
         if let Some(reason) = self.broken.take() {
-            tracing::warn!(%reason, "component was made anew");
+            let short = reason.lines().next().unwrap_or_default();
+            tracing::warn!(reason = short, "component was made anew");
             self.metrics.restarted();
             self.options.observer.observe(&RunEvent::NodeRestarted { node: self.node.clone(), reason });
         }

@@ -27,6 +27,14 @@ pub enum StateError {
         /// The lock.
         path: PathBuf,
     },
+    /// Another process serves the control plane of this state directory.
+    #[error("the control plane of this state directory is served already, by process {pid}: it holds `{}`", path.display())]
+    Served {
+        /// The process, as it wrote it down.
+        pid: String,
+        /// The lock.
+        path: PathBuf,
+    },
     /// The database is damaged, or no database.
     #[error("the database `{}` is damaged: {reason}", path.display())]
     Damaged {
@@ -97,7 +105,7 @@ impl StateError {
     #[must_use]
     pub const fn code(&self) -> Option<Code> {
         match self {
-            Self::Held { .. } => Some(Code::StateInUse),
+            Self::Held { .. } | Self::Served { .. } => Some(Code::StateInUse),
             Self::Damaged { .. } | Self::Newer { .. } => Some(Code::StateDamaged),
             Self::File { .. } | Self::Other { .. } | Self::Database { .. } => Some(Code::StateUnusable),
             Self::NoPipeline { .. } | Self::NoRun { .. } => Some(Code::NotThere),
@@ -113,6 +121,7 @@ impl StateError {
             Self::Held { .. } => {
                 Some("stop that process first, or run with another `--state-dir` or `metadata.name`".to_owned())
             }
+            Self::Served { .. } => Some("stop that process first, or serve another `--state-dir`".to_owned()),
             Self::Damaged { path, loss, .. } => {
                 Some(format!("restore `{}` from a copy, or remove it: {loss}", path.display()))
             }

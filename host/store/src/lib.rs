@@ -25,6 +25,7 @@ mod state;
 pub use checkpoints::Checkpoints;
 pub use error::StateError;
 pub use examine::{Holder, StoredDatabase, credentials, examine, holder};
+pub use host::Serving;
 pub use host::{
     ComponentRecord, ComponentRole, CredentialKind, CredentialRecord, EventLevel, EventRecord, EventRow, Heartbeat,
     HostStore, MAX_EVENT_BYTES, MAX_EVENTS, MAX_MESSAGE_BYTES, PipelineQuery, PipelineRecord, PipelineRow, Removed,

@@ -11,6 +11,8 @@ use crate::flowctl::{Answer, Flowctl};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         fact("control_plane::pipelines_and_runs_are_listed_shown_stopped_and_deleted", life),
+        fact("control_plane::a_run_that_is_stopped_at_once_counts_what_its_sinks_took", at_once),
+        fact("control_plane::a_state_directory_is_served_by_one_process", served_once),
         fact("control_plane::what_there_is_not_is_named_and_exits_with_1", unknown),
         fact("control_plane::a_command_without_a_control_plane_says_how_to_name_one", nobody),
         fact("control_plane::a_port_that_is_taken_is_named", busy),
@@ -91,6 +93,42 @@ fn life() {
     server.run("pipelines delete endless").success();
     assert_eq!(column(&server.json("pipelines list"), "name"), ["done", "failing"]);
     server.run("pipelines info endless").failure(&["there is no run or pipeline `endless`"]);
+}
+
+fn at_once() {
+    let flowctl = Flowctl::new();
+    let sink = "type: sqlite, config: {path: rows.db}";
+    let rows = || {
+        let database = rusqlite::Connection::open(flowctl.path("rows.db")).unwrap();
+        let count = database.query_row("SELECT count(*) FROM example_order_v1", [], |row| row.get::<_, i64>(0));
+        count.unwrap_or_default()
+    };
+    let server = Server::start(&flowctl);
+    orders(&flowctl, "orders", None, sink);
+    // no barrier comes
+    let text = flowctl.read("orders.yaml").replace("spec:\n", "spec:\n  checkpoint: {interval: 1h}\n");
+    flowctl.write("orders.yaml", text);
+    server.run("run orders.yaml --detach").success();
+    server.info_when("orders", |info| info["events_out"].as_u64() > Some(0));
+    server.run("pipelines stop orders --drain-timeout 0s").success();
+    let info = server.json("pipelines info orders");
+    assert_eq!(info["events_out"], rows(), "{info:#}");
+    let sink = info["nodes"].as_array().unwrap().iter().find(|node| node["node"] == "out").unwrap();
+    assert_eq!(sink["events_out"], rows(), "{info:#}");
+}
+
+fn served_once() {
+    let flowctl = Flowctl::new();
+    let mut server = Server::start(&flowctl);
+    let second = |server: &Server<'_>| Answer::of(server.command().output().unwrap());
+    let pid = server.pid().to_string();
+    second(&server).failure(&["error[state-in-use]: ", "is served already, by process", &pid, "another `--state-dir`"]);
+    server.kill();
+    server.restart();
+    let serve = |rest: &str| flowctl.run(&format!("serve --state-dir other {rest}"));
+    serve("--plugins nowhere").failure(&["cannot read the plugin folder", "nowhere"]);
+    serve("--listen localhost:8080").misuse(&["write an IP address and a port"]);
+    serve("--keep-runs 0").misuse(&["--keep-runs"]);
 }
 
 fn unknown() {

@@ -26,6 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         fact("topology::a_component_that_fails_on_trial_is_taken_back_by_itself", on_trial),
         fact("topology::a_run_without_a_server_is_changed_from_another_terminal", embedded),
         fact("topology::a_pipeline_follows_its_file", watched),
+        fact("topology::what_a_followed_file_says_is_tried_and_told", watched_on_trial),
         fact("topology::a_file_that_is_followed_keeps_the_plugins_that_it_was_run_with", watched_with_plugins),
         Trial::test("topology::wherever_it_is_killed_in_a_change_every_event_is_there_once", || killed(&OF_PROCESSORS)),
         Trial::test("topology::wherever_it_is_killed_in_a_change_of_sinks_every_event_is_in_each_once", || {
@@ -193,13 +194,10 @@ fn refused() {
     assert_eq!(info["events_in"], info["events_out"], "{info:#}");
 }
 
-fn on_trial() {
-    let flowctl = Flowctl::new();
-    let server = Server::start_at(&flowctl, 1_000_000);
-    flowctl.write(
-        "bytes.yaml",
-        format!(
-            "apiVersion: flowctl/v1
+/// Writes a pipeline of bytes that pass through `guest`.
+fn write_bytes(flowctl: &Flowctl) -> String {
+    let text = format!(
+        "apiVersion: flowctl/v1
 kind: Pipeline
 metadata: {{name: bytes}}
 spec:
@@ -208,9 +206,56 @@ spec:
   processors: [{{id: guest, plugin: '{}', inputs: [source]}}]
   sinks: [{{id: out, type: blackhole, inputs: [guest]}}]
 ",
-            guests().join("identity.wasm").display()
-        ),
+        guests().join("identity.wasm").display()
     );
+    flowctl.write("bytes.yaml", &text);
+    text
+}
+
+/// What a file says that is followed at a control plane is tried like any other change.
+fn watched_on_trial() {
+    let flowctl = Flowctl::new();
+    let server = Server::start_at(&flowctl, 1_000_000);
+    let text = write_bytes(&flowctl);
+    let said = std::fs::File::create(flowctl.path("said")).unwrap();
+    let mut run = server.command_at("run bytes.yaml --watch").stdout(Stdio::null()).stderr(said).spawn().unwrap();
+    let says = |words: &str| until(words, || flowctl.read("said").contains(words).then_some(()));
+    says("✓ All components running");
+    flowctl.replace("bytes.yaml", text.replace("identity.wasm", "panics.wasm"));
+    // before every node has switched, or on trial
+    says("rolled back");
+    flowctl.replace("bytes.yaml", text.replace("name: bytes", "name: others"));
+    says("the file is of the pipeline `others` by now, and `bytes` runs");
+    flowctl
+        .replace("bytes.yaml", text.replace("[source]}]", "[source]}, {id: more, type: identity, inputs: [guest]}]"));
+    says("identity");
+    signal(run.id(), "-INT");
+    assert!(run.wait().unwrap().success(), "{}", flowctl.read("said"));
+
+    server.run("run bytes.yaml --detach").failure(&["identity"]);
+    flowctl.write("bytes.yaml", text);
+    server.run("run bytes.yaml --detach").success();
+    let identity = guests().join("identity.wasm").display().to_string();
+    for id in ["identity", "identity-2"] {
+        server.run(&format!("topology add {identity} --after guest --wait")).success();
+        assert!(nodes(&server).contains(id), "a node of that name is there already, so it gets a number");
+    }
+    // what the one before was configured with may go, and what the new one needs may come
+    let replace = "topology replace out file --wait --config path=bytes.jsonl";
+    server.run(replace).success();
+    server.run("topology replace out blackhole --wait").failure(&["`out` has nothing to configure"]);
+    server.run("topology replace out blackhole --wait --config path=null").success();
+    server.run("topology add stdout --after guest").failure(&["`stdout` of the control plane is not that of this"]);
+    server.run("topology configure guest =1").failure(&["error", "`configure.values` is empty"]);
+    let refused = server.run(&format!("topology add {identity} --after guest --id identity"));
+    refused.failure(&["the pipeline has a node `identity` already", "`--id`"]);
+    server.run("topology remove guest --trial-rejects 2").misuse(&["write a number from 0 to 1"]);
+}
+
+fn on_trial() {
+    let flowctl = Flowctl::new();
+    let server = Server::start_at(&flowctl, 1_000_000);
+    write_bytes(&flowctl);
     server.run("run bytes.yaml --detach").success();
     let trapping = guests().join("panics.wasm");
     for command in

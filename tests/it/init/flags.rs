@@ -134,9 +134,11 @@ fn replaced() {
     let flowctl = Flowctl::new();
     flowctl.write("orders.jsonl", "mine");
     let answer = flowctl.run("init --preset orders-json");
-    answer.failure(&["`orders.jsonl` is there already: nothing was written"]);
+    answer.failure(&["`orders.jsonl` is there already: nothing was written", "name a file in another folder"]);
     assert_eq!(flowctl.read("orders.jsonl"), "mine");
     assert!(!flowctl.path("orders-json.yaml").exists() && !flowctl.path("orders.wit").exists());
+    std::fs::create_dir(flowctl.path("sub")).unwrap();
+    flowctl.run("init sub/shop.yaml --preset orders-json").success();
 }
 
 fn places() {

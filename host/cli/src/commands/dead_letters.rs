@@ -4,6 +4,7 @@ pub(crate) mod letters;
 mod replay;
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use flowctl_topology::{Component, Topology};
 use flowctl_types::{Code, NodeId, did_you_mean};
 
 use self::letters::{Letter, Letters, Selection};
+use super::status::cut;
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
@@ -23,10 +25,13 @@ use crate::pipeline::supply::{Reach, Supply};
 use crate::report::Hinted;
 use crate::session::{self, Voice};
 use crate::state::{StateArgs, names_in};
-use crate::{paths, pipeline};
+use crate::{paths, pipeline, terminal};
 
-/// Characters of a reason that the table shows.
-const REASON_CHARS: usize = 60;
+/// Columns of the table. The last one is cut where a terminal has no place for it.
+const HEADER: [&str; 6] = ["TIME", "NODE", "EVENT", "TYPE", "ATTEMPTS", "REASON"];
+
+/// Characters of a reason that the table shows however narrow a terminal is.
+const MIN_REASON_CHARS: usize = 20;
 
 /// Events that the id of an unknown one is compared with.
 const MAX_COMPARED: usize = 10_000;
@@ -92,8 +97,13 @@ pub(crate) struct Show {
     ("flowctl dead-letters replay transfers.yaml --node postgres", "those that one node refused"),
 ]))]
 pub(crate) struct Replay {
+    /// The pipeline's file: its nodes take the events
+    #[arg(id = "letters_of", value_name = "FILE")]
+    file: String,
     #[command(flatten)]
-    of: Of,
+    plugins: PluginArgs,
+    #[command(flatten)]
+    state: StateArgs,
     #[command(flatten)]
     selection: Selection,
     /// Show no live figures and no status, only faults
@@ -144,8 +154,8 @@ impl List {
             self.selection.say_near(&nodes);
         }
         output::value(self.output, &found, || {
-            let rows: Vec<_> = found.iter().map(row).collect();
-            output::table(&["TIME", "NODE", "EVENT", "TYPE", "ATTEMPTS", "REASON"], &rows)
+            let is_terminal = std::io::stdout().is_terminal();
+            listing(&found, is_terminal.then(|| terminal::width(std::io::stdout())))
         })?;
         if is_more {
             Voice::Normal.say(&format!("there are more: --limit is {}", self.limit));
@@ -180,20 +190,20 @@ impl Show {
 
 impl Replay {
     fn run(self) -> Result<ExitCode> {
-        if !is_file(&self.of.pipeline) {
+        if !is_file(&self.file) {
             return Err(Hinted::error(
-                format!("`{}` is no pipeline file", self.of.pipeline),
+                format!("`{}` is no pipeline file", self.file),
                 "events are put back into a pipeline: name its file",
             ));
         }
         let artifacts = Artifacts::new(RegistryArgs::default())?;
-        let live = self.of.plugins.plane.live()?;
-        let supply = Supply { reach: Reach::Network, ..Supply::here(&self.of.plugins.plugins, &artifacts, &live) };
-        let planned = pipeline::load(Path::new(&self.of.pipeline), &supply)?;
+        let live = self.plugins.plane.live()?;
+        let supply = Supply { reach: Reach::Network, ..Supply::here(&self.plugins.plugins, &artifacts, &live) };
+        let planned = pipeline::load(Path::new(&self.file), &supply)?;
         session::check_available(&planned.topology)?;
         let name = &planned.document.name;
-        let file = letter_file(&planned.topology, &self.of.state.dir(name)?)?;
-        let state = self.of.state.open(name)?;
+        let file = letter_file(&planned.topology, &self.state.dir(name)?)?;
+        let state = self.state.open(name)?;
         let voice = if self.quiet { Voice::Quiet } else { Voice::Normal };
         let Some(replayed) = replay::run(&planned, &state, &file, &self.selection, voice)? else {
             voice.say("no letters to put back");
@@ -267,12 +277,21 @@ fn letter_file(topology: &Topology, state_dir: &Path) -> Result<PathBuf> {
     }
 }
 
-fn row(letter: &Letter) -> Vec<String> {
-    let mut reason: String =
-        letter.reason.chars().take(REASON_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if letter.reason.chars().nth(REASON_CHARS).is_some() {
-        reason.push('…');
+/// The table of `letters`. Reasons are cut to what is left of so many columns; where there is no
+/// limit, they stay whole.
+fn listing(letters: &[Letter], columns: Option<usize>) -> String {
+    let mut rows: Vec<Vec<String>> = letters.iter().map(row).collect();
+    let whole = output::table(&HEADER, &rows);
+    let Some((columns, before)) = columns.zip(whole.find(HEADER[5])) else { return whole };
+    let n_chars = columns.saturating_sub(before).max(MIN_REASON_CHARS);
+    for reason in rows.iter_mut().filter_map(|row| row.last_mut()) {
+        *reason = cut(reason, n_chars);
     }
+    output::table(&HEADER, &rows)
+}
+
+fn row(letter: &Letter) -> Vec<String> {
+    let reason = letter.reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let event_type = letter.event_type.clone().unwrap_or_else(|| "-".to_owned());
     let attempts = letter.attempts.to_string();
     vec![letter.time.clone(), letter.node.to_string(), letter.event_id.clone(), event_type, attempts, reason]
@@ -297,4 +316,26 @@ fn text(letter: &Letter) -> String {
     ];
     let lines = lines.iter().filter(|(_, value)| !value.is_empty());
     lines.map(|(label, value)| format!("{label:<11}{}\n", value.replace('\n', "\n           "))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_cut_by_a_terminal_alone() {
+        let letter = serde_json::json!({
+            "time": "2026-01-01T00:00:00Z", "node": "out", "event_id": "orders/7", "attempts": 1,
+            "reason": format!("{}\nthe end", "x".repeat(100)),
+        });
+        let letters: [Letter; 1] = [serde_json::from_str(&letter.to_string()).unwrap()];
+        let whole = listing(&letters, None);
+        assert!(whole.lines().count() == 2 && whole.ends_with(&format!("{} the end\n", "x".repeat(100))), "{whole}");
+        let widest = |columns| listing(&letters, Some(columns)).lines().map(|line| line.chars().count()).max();
+        assert_eq!(listing(&letters, Some(300)), whole);
+        assert_eq!(widest(80), Some(80));
+        assert!(listing(&letters, Some(80)).trim_end().ends_with("x…"));
+        // what tells the events apart stays
+        assert!(listing(&letters, Some(10)).contains(&format!("orders/7  -     1         {}…\n", "x".repeat(19))));
+    }
 }

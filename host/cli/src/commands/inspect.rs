@@ -14,6 +14,7 @@ use crate::artifacts::args::RegistryArgs;
 use crate::artifacts::{Artifacts, refused};
 use crate::commands::describe::Description;
 use crate::help::examples;
+use crate::pipeline::near_file;
 use crate::report::hinted;
 use crate::{catalog, output};
 
@@ -92,7 +93,10 @@ impl Inspect {
 }
 
 fn file(path: &Path, format: output::Format) -> Result<ExitCode> {
-    let contract = catalog::contract(path)?;
+    let contract = catalog::contract(path).map_err(|error| {
+        let near = (!path.exists()).then(|| near_file(path)).flatten();
+        hinted(near, error)
+    })?;
     let description = Description::of_contract(&contract, &path.display().to_string());
     output::value(format, &description, || description.text())?;
     Ok(ExitCode::SUCCESS)

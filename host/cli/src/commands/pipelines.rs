@@ -201,6 +201,10 @@ impl Stop {
                 Err(error) => return Err(refused(error)),
             }
         }
+        if self.no_wait {
+            status::say(&format!("{}: it was told to stop", run.pipeline));
+            return Ok(ExitCode::SUCCESS);
+        }
         let (n_in, n_out, rejected) = (run.events_in, run.events_out, run.rejected);
         let state = status_word(run.status());
         status::say(&format!("{}: {state}, {n_in} events in, {n_out} out, {rejected} rejected", run.pipeline));

@@ -17,7 +17,7 @@ use std::borrow::Borrow;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use flowctl_registry::{Accepts, Declarations, Entry};
 use flowctl_schema::Schema;
 use flowctl_types::{Code, EventType, did_you_mean};
@@ -99,6 +99,7 @@ pub(crate) struct List {
 
 /// Arguments of `processors find`.
 #[derive(Args)]
+#[command(group(ArgGroup::new("wanted").args(["input", "output", "metadata"]).required(true).multiple(true)))]
 #[command(after_help = examples(&[
     ("flowctl processors find --input stellar.ledger.v1", "who reads it"),
     ("flowctl processors find --input stellar.ledger.v1 --output stellar.token.transfer.v1", ""),
@@ -106,7 +107,7 @@ pub(crate) struct List {
 ]))]
 pub(crate) struct Find {
     /// Event type that it reads
-    #[arg(long, value_name = "TYPE", required_unless_present_any = ["output", "metadata"])]
+    #[arg(long, value_name = "TYPE")]
     input: Option<EventType>,
     /// Event type that it emits
     #[arg(long, value_name = "TYPE", value_parser = emitted_type)]
@@ -133,7 +134,7 @@ pub(crate) struct Show {
     id: String,
     #[command(flatten)]
     plugins: PluginArgs,
-    /// How to print it
+    /// How to print it; where a source and a sink share the name, a list of both
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
@@ -190,14 +191,20 @@ impl Processors {
                     &show.plugins.plane.live()?,
                     Declarations::default(),
                 )?;
-                let Some(entry) = registry.named(&show.id).next() else {
+                let found: Vec<Description> = registry.named(&show.id).map(Description::of).collect();
+                if found.is_empty() {
                     let near = did_you_mean(&show.id, registry.entries().map(|entry| entry.name.as_str()));
                     let all = || "`flowctl processors list` shows all; --plugins DIR adds plugins".to_owned();
                     let message = format!("there is no `{}`", show.id);
                     return Err(Hinted::coded(Code::UnknownComponent, message, near.unwrap_or_else(all)));
-                };
-                let description = Description::of(entry);
-                output::value(show.output, &description, || description.text())?;
+                }
+                // a source and a sink may share a name
+                match found.as_slice() {
+                    [one] => output::value(show.output, one, || one.text())?,
+                    all => output::value(show.output, &all, || {
+                        all.iter().map(Description::text).collect::<Vec<_>>().join("\n")
+                    })?,
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Self::Init(init) => init.run(),

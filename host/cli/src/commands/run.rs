@@ -146,10 +146,7 @@ impl Run {
                 self.voice().say(&format!("Running in this process: `{name}` is that of this terminal"));
                 Ok(None)
             }
-            Some(name) => Err(Hinted::error(
-                format!("`{name}` of the control plane is not that of this terminal"),
-                "run it here with `--control-plane none`, or name another connector",
-            )),
+            Some(name) => Err(pipeline::away(name)),
             None => Ok(Some((client, matches!(document.intent, Intent::Discover(_))))),
         }
     }

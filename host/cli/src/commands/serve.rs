@@ -21,7 +21,7 @@ use crate::plane::planner::HostPlanner;
 use crate::report::hinted;
 use crate::session::{Signals, start_engine};
 use crate::state::{StateArgs, unusable_host};
-use crate::{logs, paths, status};
+use crate::{catalog, logs, paths, status};
 
 /// Largest policy or certificate that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -42,7 +42,7 @@ const MAX_INSTANCES: u32 = 10_000;
 ]))]
 pub(crate) struct Serve {
     /// Address to listen on; port 0 is any that is free
-    #[arg(long, value_name = "ADDR", default_value = crate::plane::DEFAULT_ADDRESS)]
+    #[arg(long, value_name = "ADDR", default_value = crate::plane::DEFAULT_ADDRESS, value_parser = address)]
     listen: SocketAddr,
     /// Folder of plugins that all pipelines may use, or a single `.wasm` file; may be repeated [default: those of
     /// the environment variable FLOWCTL_PLUGINS, with `:` between]
@@ -72,7 +72,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = period)]
     drain_timeout: Duration,
     /// Runs of each pipeline that are kept
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     keep_runs: u32,
     /// How long runs are kept after they ended
     #[arg(long, value_name = "TIME", default_value = "720h", value_parser = period)]
@@ -97,8 +97,11 @@ impl Serve {
         let folders = folders.context("cannot resolve a folder of plugins")?;
         let state_dir = std::path::absolute(state_dir).context("cannot resolve the state directory")?;
         let (policies, tls) = (self.policies()?, self.tls()?);
+        folders.iter().try_for_each(|folder| catalog::check_readable(folder))?;
         let store = HostStore::open(&state_dir).map_err(unusable_host)?;
-        let planner = HostPlanner::new(folders, state_dir, start_engine(MAX_INSTANCES)?);
+        // another one would start the same pipelines
+        let _alone = store.serve_alone().map_err(|error| hinted(error.hint(), error))?;
+        let planner = HostPlanner::new(folders, state_dir, start_engine(MAX_INSTANCES)?).without_terminal();
         let of_components = DirectorySettings {
             ttl: self.heartbeat_ttl,
             janitor_period: self.janitor_interval,
@@ -107,7 +110,7 @@ impl Serve {
         let of_runs = ControllerSettings {
             drain_limit: self.drain_timeout,
             keep_for: self.keep_runs_for,
-            n_kept: self.keep_runs.max(1),
+            n_kept: self.keep_runs,
             ..ControllerSettings::default()
         };
         let directory = Directory::open(store.clone(), of_components).await.map_err(unusable_host)?;
@@ -161,6 +164,11 @@ impl Serve {
         let tls = Tls::from_pem(read(certificate)?.as_bytes(), read(key)?.as_bytes(), authority);
         tls.map(Some).context("cannot speak TLS")
     }
+}
+
+/// Reads an address to listen at.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, such as `127.0.0.1:8080` or `[::1]:8080`".to_owned())
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -236,10 +236,9 @@ fn fingerprint(path: &Path) -> Result<String> {
     Ok(Digest::of(&bytes).to_hex())
 }
 
-/// Milliseconds since the Unix epoch, as RFC 3339 has it.
+/// Milliseconds since the Unix epoch, as RFC 3339 has their second.
 fn moment(at: Option<i64>) -> Option<String> {
-    let at = Timestamp::from_millisecond(at?).ok()?;
-    at.round(jiff::Unit::Second).ok().map(|at| at.to_string())
+    Timestamp::from_second(at?.div_euclid(1_000)).ok().map(|at| at.to_string())
 }
 
 /// Reads a role, and names them all.

@@ -232,6 +232,14 @@ fn is_at_one_place(a: &Fault, b: &Fault) -> bool {
     (a.line, a.column) == (b.line, b.column)
 }
 
+/// The error of a connector that works with a terminal, at a control plane.
+pub(crate) fn away(name: &str) -> anyhow::Error {
+    Hinted::error(
+        format!("`{name}` of the control plane is not that of this terminal"),
+        "run it here with `--control-plane none`, or name another connector",
+    )
+}
+
 /// The connector of an intent that works with a terminal, such as `stdout`: it belongs to
 /// the process that runs the pipeline.
 pub(crate) fn terminal_use(intent: &Intent) -> Option<&str> {
@@ -281,7 +289,7 @@ pub(crate) fn read(file: &Path) -> Result<String> {
 }
 
 /// The files beside one that is not there whose names are near.
-fn near_file(file: &Path) -> Option<String> {
+pub(crate) fn near_file(file: &Path) -> Option<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let names: Vec<String> = names.take(MAX_COMPARED).collect();

@@ -29,11 +29,19 @@ pub(super) fn edited(
     let mut changed = draft.clone();
     match edit {
         Edit::Remove { node } => changed.remove(node).map_err(|error| refused(&error))?,
-        Edit::Replace { node, component } => changed.replace(node, component).map_err(|error| refused(&error))?,
+        Edit::Replace { node, component, values } => {
+            changed.replace(node, component).map_err(|error| refused(&error))?;
+            if !values.is_empty() {
+                changed.configure(node, values).map_err(|error| refused(&error))?;
+            }
+        }
         Edit::Configure { node, values } => changed.configure(node, values).map_err(|error| refused(&error))?,
         Edit::Add { component, id, after, before, config } => {
             let addition = Addition {
-                id: node_id(id.as_deref(), component)?,
+                id: match id {
+                    Some(said) => node_id(Some(said), component)?,
+                    None => free(&draft, node_id(None, component)?),
+                },
                 place: place(planner, request, component)?,
                 component: component.clone(),
                 after: ids(&draft, after)?,
@@ -83,6 +91,8 @@ fn planned(planner: &HostPlanner, request: &PlanRequest, draft: &Draft) -> Resul
     let text = serde_saphyr::to_string(&draft.to_value()).map_err(|error| unwritten(error.to_string()))?;
     let mut request = request.clone();
     request.file.text.clone_from(&text);
+    // a place in it is none in the file that somebody wrote
+    request.file.name = format!("changed {}", request.file.name);
     let planned: Planned = planner.plan_here(&request)?;
     Ok(Edited { text, planned })
 }
@@ -146,6 +156,15 @@ fn node_id(said: Option<&str>, component: &str) -> Result<NodeId, PlanFailure> {
     })
 }
 
+/// The id, or the first of `ID-2`, `ID-3`, … that no node has.
+fn free(draft: &Draft, id: NodeId) -> NodeId {
+    if draft.check(id.as_str()).is_err() {
+        return id;
+    }
+    let numbered = (2..).filter_map(|number| NodeId::from_any(&format!("{id}-{number}")).ok());
+    numbered.filter(|id| draft.check(id.as_str()).is_err()).next().unwrap_or(id)
+}
+
 fn ids(draft: &Draft, names: &[String]) -> Result<Vec<NodeId>, PlanFailure> {
     let id = |name: &String| {
         draft.check(name).map_err(|error| refused(&error))?;
@@ -161,6 +180,9 @@ fn refused(error: &EditError) -> PlanFailure {
         }
         EditError::NoNode { nearest, .. } => {
             (PlanFailureKind::Missing, Some(format!("did you mean {}?", one_of(nearest))))
+        }
+        EditError::Exists { .. } => {
+            (PlanFailureKind::Invalid, Some("name the new node otherwise with `--id`".to_owned()))
         }
         _ => (PlanFailureKind::Invalid, None),
     };

@@ -82,7 +82,8 @@ impl ControlPlaneArgs {
             Place::Named(address) => address.clone(),
             Place::Default => DEFAULT_ADDRESS.to_owned(),
             Place::None => {
-                let message = format!("the command needs a control plane, and {ENDPOINT} says `{NONE}`");
+                let said = if self.control_plane.is_some() { "--control-plane" } else { ENDPOINT };
+                let message = format!("the command needs a control plane, and {said} says `{NONE}`");
                 return Err(Hinted::coded(Code::NoControlPlane, message, "name one with `--control-plane ADDR`"));
             }
         };

@@ -33,7 +33,7 @@ use crate::catalog::{self, Shown};
 use crate::pipeline::choice::Undecided;
 use crate::pipeline::lockfile::LockFile;
 use crate::pipeline::supply::{self, Reach, Supply};
-use crate::pipeline::{Environment, Recorder, Submitted, plan_submitted};
+use crate::pipeline::{Environment, Recorder, Submitted, away, plan_submitted, terminal_use};
 use crate::report::{self, Hinted};
 use crate::session::{LocalWorkshop, MAX_RUN_MEMORY_BYTES};
 use crate::{paths, state, traces};
@@ -50,6 +50,8 @@ struct Inner {
     tenants: Mutex<HashMap<Tenant, Arc<flowctl_engine::Tenant>>>,
     /// Where components find the control plane, once it listens.
     endpoint: OnceLock<String>,
+    /// Set where the process has no terminal that pipelines may use.
+    is_away: OnceLock<()>,
 }
 
 /// What a run holds until it has ended.
@@ -91,12 +93,19 @@ impl HostPlanner {
             engine: Arc::new(engine),
             tenants: Mutex::default(),
             endpoint: OnceLock::new(),
+            is_away: OnceLock::new(),
         }))
     }
 
     /// The sandbox.
     pub(crate) fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.0.engine)
+    }
+
+    /// The same for a process whose terminal is none of those who submit pipelines.
+    pub(crate) fn without_terminal(self) -> Self {
+        let _ = self.0.is_away.set(());
+        self
     }
 
     /// Says where components find the control plane.
@@ -232,6 +241,9 @@ impl Inner {
         if let (Some(document), _) = flowctl_intent::read(&file.name, &file.text, environment) {
             // before anything that it names is read or pulled
             reach::check_written(&request.policy, &document, file, &artifacts)?;
+            if let Some(name) = terminal_use(&document.intent).filter(|_| self.is_away.get().is_some()) {
+                return Err(away(name));
+            }
         }
         let folders: Vec<PathBuf> = file.plugins.iter().chain(&self.folders).cloned().collect();
         let supply = Supply {

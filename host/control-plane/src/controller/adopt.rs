@@ -83,7 +83,7 @@ impl Adopted {
     pub async fn ended(self, summary: &Summary) {
         let figures = self.run.handle.get().and_then(RunHandle::snapshot);
         if let Some(snapshot) = figures {
-            let figures = self.run.figures(&snapshot);
+            let figures = self.run.figures(&snapshot).ended(summary);
             self.run.view.send_modify(|view| view.figures = Arc::new(figures));
         }
         let end = End::of(&*self.inner.planner, summary);

@@ -111,8 +111,9 @@ async fn lead(inner: Arc<Inner>, run: Arc<ActiveRun>, job: Job) -> End {
     });
     inner.store_view(&run).await;
     let look = |figures: &RunHandle| figures.snapshot().map(|snapshot| run.figures(&snapshot));
-    let end = Watch { inner: &inner, run: &run, handle: &handle, look: &look }.to_the_end(going, stop).await;
+    let (end, summary) = Watch { inner: &inner, run: &run, handle: &handle, look: &look }.to_the_end(going, stop).await;
     if let Some(figures) = look(&handle) {
+        let figures = summary.iter().fold(figures, |figures, summary| figures.ended(summary));
         run.view.send_modify(|view| view.figures = Arc::new(figures));
     }
     if timeout(inner.settings.drain_limit, guard.release()).await.is_err() {
@@ -168,7 +169,8 @@ struct Watch<'a, L> {
 }
 
 impl<L: Fn(&RunHandle) -> Option<Figures>> Watch<'_, L> {
-    async fn to_the_end(&self, mut going: Run, mut stop: watch::Receiver<Option<Instant>>) -> End {
+    /// Answers how it ended, and what it came to, where it said so.
+    async fn to_the_end(&self, mut going: Run, mut stop: watch::Receiver<Option<Instant>>) -> (End, Option<Summary>) {
         let settings = &self.inner.settings;
         let mut figures = interval(settings.figures_period.max(Duration::from_millis(1)));
         figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -178,7 +180,7 @@ impl<L: Fn(&RunHandle) -> Option<Figures>> Watch<'_, L> {
         let mut is_stopping_now = false;
         loop {
             tokio::select! {
-                summary = going.wait() => return End::of(&*self.inner.planner, &summary),
+                summary = going.wait() => return (End::of(&*self.inner.planner, &summary), Some(summary)),
                 _ = figures.tick() => {
                     self.show();
                     if stored_at.elapsed() >= settings.store_period {
@@ -196,7 +198,7 @@ impl<L: Fn(&RunHandle) -> Option<Figures>> Watch<'_, L> {
                 () = reached(limit) => {
                     if is_stopping_now {
                         // dropping the run ends its tasks
-                        return End::failed("it did not stop: its tasks were dropped".to_owned());
+                        return (End::failed("it did not stop: its tasks were dropped".to_owned()), None);
                     }
                     is_stopping_now = true;
                     limit = Some(Instant::now() + settings.stop_limit);

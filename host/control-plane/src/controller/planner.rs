@@ -144,6 +144,8 @@ pub enum Edit {
         node: String,
         /// As in [`Edit::Add`].
         component: String,
+        /// As in [`Edit::Configure`]; what is not named stays as it is.
+        values: Vec<(String, serde_json::Value)>,
     },
     /// A node is configured differently.
     Configure {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flowctl_runtime::{LatencyFigures, Snapshot};
+use flowctl_runtime::{LatencyFigures, Snapshot, Summary};
 use flowctl_schema::Role;
 use flowctl_store::{RunRecord, RunRow, RunStatus};
 use flowctl_types::Code;
@@ -203,6 +203,18 @@ impl Figures {
             edges: snapshot.edges.iter().map(edge).collect(),
             nodes,
         }
+    }
+
+    /// The same once the run has ended: with what its sinks durably took in place of what they
+    /// were given.
+    pub(crate) fn ended(mut self, summary: &Summary) -> Self {
+        (self.events_in, self.events_out) = (summary.events_in, summary.events_out);
+        (self.rejected, self.epoch) = (summary.rejected, summary.epoch);
+        for node in &mut self.nodes {
+            let found = summary.per_node.iter().find(|(id, _)| id.as_str() == node.node);
+            node.events_out = found.map_or(node.events_out, |(_, figures)| figures.counters.events_out);
+        }
+        self
     }
 }
 

@@ -73,7 +73,7 @@ impl From<ControlError> for Status {
         match error {
             ControlError::Plan(failure) => planning(&failure),
             ControlError::RunsAlready { .. } | ControlError::RunsElsewhere { .. } => {
-                let hint = "stop its run first";
+                let hint = "stop its run first: `flowctl pipelines stop PIPELINE`";
                 status(Code::FailedPrecondition, "RUNS_ALREADY", &message, Some(hint))
             }
             ControlError::Quota { .. } => status(Code::ResourceExhausted, "QUOTA_EXCEEDED", &message, None),

@@ -166,23 +166,17 @@ fn change(request: ChangeTopologyRequest) -> Result<ChangeRequest, Status> {
             name("remove.node", &node)?;
             Target::Edit(Edit::Remove { node })
         }
-        Change::Replace(admin::ReplaceNode { node, component }) => {
+        Change::Replace(admin::ReplaceNode { node, component, values }) => {
             name("replace.node", &node)?;
             name("replace.component", &component)?;
-            Target::Edit(Edit::Replace { node, component })
+            Target::Edit(Edit::Replace { node, component, values: settings("replace.values", values.into_iter())? })
         }
         Change::Configure(admin::ConfigureNode { node, values }) => {
             name("configure.node", &node)?;
-            if values.is_empty() || values.len() > MAX_VALUES {
-                return Err(fault::invalid("configure.values", &format!("has to have 1 to {MAX_VALUES} entries")));
+            if values.is_empty() {
+                return Err(fault::invalid("configure.values", "is empty"));
             }
-            let mut set = Vec::new();
-            for (path, text) in values {
-                name("configure.values", &path)?;
-                set.push((path, value("configure.values", &text)?));
-            }
-            set.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Target::Edit(Edit::Configure { node, values: set })
+            Target::Edit(Edit::Configure { node, values: settings("configure.values", values.into_iter())? })
         }
         Change::File(submitted) => Target::File(Box::new(file(submitted)?)),
         Change::Rollback(admin::Rollback { revision }) => Target::Revision((revision > 0).then_some(revision)),
@@ -190,6 +184,23 @@ fn change(request: ChangeTopologyRequest) -> Result<ChangeRequest, Status> {
     let plan_hash = (!plan_hash.is_empty()).then_some(plan_hash);
     let trial = on_trial(trial)?;
     Ok(ChangeRequest { pipeline, target, is_dry_run, plan_hash, discards_state, trial, variables })
+}
+
+/// Values by their path, in the order of the paths.
+fn settings(
+    field: &str,
+    values: impl ExactSizeIterator<Item = (String, String)>,
+) -> Result<Vec<(String, serde_json::Value)>, Status> {
+    if values.len() > MAX_VALUES {
+        return Err(fault::invalid(field, &format!("has more than {MAX_VALUES} entries")));
+    }
+    let mut set = Vec::new();
+    for (path, text) in values {
+        name(field, &path)?;
+        set.push((path, value(field, &text)?));
+    }
+    set.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(set)
 }
 
 fn on_trial(asked: Option<admin::Trial>) -> Result<Option<Trial>, Status> {

@@ -2633,13 +2633,19 @@ pub struct RemoveNode {
     #[prost(string, tag = "1")]
     pub node: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReplaceNode {
     #[prost(string, tag = "1")]
     pub node: ::prost::alloc::string::String,
     /// As in `AddNode`.
     #[prost(string, tag = "2")]
     pub component: ::prost::alloc::string::String,
+    /// As in `ConfigureNode`; what is not named stays as it is.
+    #[prost(map = "string, string", tag = "3")]
+    pub values: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfigureNode {

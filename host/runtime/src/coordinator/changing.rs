@@ -266,7 +266,8 @@ impl Coordinator {
         // nodes that came keep what they counted
         let metrics = std::mem::take(&mut self.plan.metrics);
         self.plan = Plan { revision, metrics, ..before };
-        tracing::warn!(reason, "a change of the topology was taken back");
+        let short = reason.lines().next().unwrap_or_default();
+        tracing::warn!(reason = short, "a change of the topology was taken back");
         self.plan.tell(&crate::RunEvent::ChangeRolledBack { revision, reason: reason.clone() });
         if let Phase::Switching(Switching { reply, .. }) = phase {
             // whoever waits for it may be gone

@@ -110,7 +110,7 @@ impl Coordinator {
         }
         tracing::warn!(
             node = %setback.node,
-            error = %setback.fault,
+            error = %setback.fault.in_short(),
             epoch = self.committed.as_ref().map_or(0, |committed| committed.epoch),
             "run goes back to the last barrier"
         );

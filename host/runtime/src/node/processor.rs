@@ -351,7 +351,7 @@ impl Desk {
             return Err(self.setback(Trouble::Input(fault), None));
         }
         let n_events = batch.len();
-        tracing::warn!(error = %fault, n_events, "batch is taken apart");
+        tracing::warn!(error = %fault.in_short(), n_events, "batch is taken apart");
         let (node, reason) = (self.seat.node.clone(), fault.to_string());
         self.seat.tell(&RunEvent::BatchTakenApart { node, n_events, reason });
         self.count(&fault)?;

@@ -370,7 +370,7 @@ impl SourceNode {
             }
             (_, Some(wait)) => wait,
         };
-        tracing::warn!(error = %fault, attempt = failures, "source is asked again");
+        tracing::warn!(error = %fault.in_short(), attempt = failures, "source is asked again");
         self.seat.tell_repeated(failures, fault.to_string());
         tokio::time::sleep(wait).await;
         if matches!(fault, Fault::Crashed { .. }) {

@@ -133,9 +133,11 @@ async fn an_event_whose_call_asks_forever_is_isolated_after_its_attempts() {
 #[tokio::test(start_paused = true)]
 async fn an_event_that_fails_for_good_stops_the_run_where_that_is_wanted() {
     let want = |cause| format!("node `p` failed: cannot get past event `s/5`, and `on_failure` is `stop`: {cause}");
-    for (verdict, cause) in
-        [(Verdict::Retry(u32::MAX), "5 is busy"), (Verdict::Fatal, "cannot stand 5"), (Verdict::Crash, "trapped at 5")]
-    {
+    for (verdict, cause) in [
+        (Verdict::Retry(u32::MAX), "5 is busy"),
+        (Verdict::Fatal, "cannot stand 5"),
+        (Verdict::Crash, "trapped at 5\nlast lines of its log:\nlast words"),
+    ] {
         for is_sum in [false, true] {
             let rule = Rule { is_sum, ..rule(&[5], verdict.clone()) };
             let pipe = on_failure(Pipe::line(SourceSpec::new(20), rule, &SinkSpec::new()), OnFailure::Stop);
@@ -162,7 +164,10 @@ async fn a_processor_that_breaks_on_everything_fails_the_run() {
     let calls = rule.calls.clone();
     let pipe = Pipe::line(SourceSpec::endless(10_000), rule, &SinkSpec::new());
     let (error, _) = failure(&pipe).await;
-    assert_eq!(error, "node `p` failed: 16 calls failed in a row, no event got through: trapped at 11");
+    assert_eq!(
+        error,
+        "node `p` failed: 16 calls failed in a row, no event got through: trapped at 11\nlast lines of its log:\nlast words"
+    );
     assert_eq!(calls.lock().unwrap().n_crashes, 16);
     // what was refused until then is told
     assert_eq!(pipe.letters.all().len(), 11);

@@ -166,7 +166,7 @@ async fn a_source_that_cannot_repeat_its_events_ends_the_run_instead() {
     assert_eq!(summary.status, Status::Failed);
     assert_eq!(
         summary.error.unwrap(),
-        "node `p` failed: cannot go back to the last barrier: source `s` cannot repeat its events: trapped at 40"
+        "node `p` failed: cannot go back to the last barrier: source `s` cannot repeat its events: trapped at 40\nlast lines of its log:\nlast words"
     );
 }
 

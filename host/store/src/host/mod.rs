@@ -75,6 +75,12 @@ enum Durability {
     Soon,
 }
 
+/// The right to serve the control plane of a state directory.
+#[derive(Debug)]
+pub struct Serving {
+    _lock: Lock,
+}
+
 impl HostStore {
     /// Opens the database `host.db` in the folder `dir`, which is created for this user
     /// alone where it is missing, and makes this process a host until the last clone is
@@ -96,6 +102,20 @@ impl HostStore {
         let id = database::random_id(&connection).map_err(|source| database::error(&path, &FORMAT, source))?;
         let host = Host::start(dir, id)?;
         Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(connection), dir: dir.to_owned(), path, host }) })
+    }
+
+    /// Has this process be the only one that serves this database's control plane, for as long
+    /// as what is answered is kept. Others may have it open.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Served`] when another one does.
+    pub fn serve_alone(&self) -> Result<Serving, StateError> {
+        let taken = Lock::take(&self.inner.dir.join("serve.lock"));
+        taken.map(|lock| Serving { _lock: lock }).map_err(|error| match error {
+            StateError::Held { pid, path } => StateError::Served { pid, path },
+            other => other,
+        })
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {

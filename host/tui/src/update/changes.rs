@@ -23,10 +23,7 @@ impl Model {
             return None;
         }
         let mut dialog = Box::new(ChangeDialog::new(&detail.pipeline, kind));
-        let effect = match &dialog.kind {
-            Kind::Replace { .. } | Kind::Add { .. } => Some(Effect::Components),
-            Kind::Remove { .. } | Kind::Rollback => dialog.plan(),
-        };
+        let effect = if dialog.has_component() { Some(Effect::Components) } else { dialog.plan() };
         self.dialog = Some(Dialog::Change(dialog));
         effect
     }
@@ -122,11 +119,11 @@ impl Model {
         }
     }
 
+    /// Goes back to what can be asked for; where that is nothing, the dialog closes.
     fn back_to_asking(&mut self) {
-        let Some(Dialog::Change(dialog)) = &mut self.dialog else { return };
-        match dialog.kind {
-            Kind::Replace { .. } | Kind::Add { .. } => dialog.stage = Stage::Asking,
-            Kind::Remove { .. } | Kind::Rollback => self.dialog = None,
+        match &mut self.dialog {
+            Some(Dialog::Change(dialog)) if dialog.has_component() => dialog.stage = Stage::Asking,
+            _ => self.dialog = None,
         }
     }
 }
@@ -201,7 +198,9 @@ impl ChangeDialog {
     fn order(&self) -> Result<Order, String> {
         let component = self.meant();
         let change = match &self.kind {
-            Kind::Replace { node, .. } => Change::Replace(admin::ReplaceNode { node: node.clone(), component }),
+            Kind::Replace { node, .. } => {
+                Change::Replace(admin::ReplaceNode { node: node.clone(), component, ..admin::ReplaceNode::default() })
+            }
             Kind::Add { after } => Change::Add(admin::AddNode {
                 component,
                 after: vec![after.clone()],

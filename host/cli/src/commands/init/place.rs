@@ -68,19 +68,35 @@ pub(super) fn write(files: &[(PathBuf, String)], existing: Existing) -> Result<(
     Ok(())
 }
 
-/// The error of files that are there.
-pub(super) fn refused(taken: &[&Path]) -> anyhow::Error {
+/// The error of files that are there. Those beside the `pipeline` have their names, whatever that is
+/// called, and lie where it does.
+pub(super) fn refused(taken: &[&Path], pipeline: &Path) -> anyhow::Error {
     let names: Vec<String> = taken.iter().map(|path| format!("`{}`", path.display())).collect();
-    let are = if names.len() == 1 { "is" } else { "are" };
+    let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+    let other = match taken.iter().all(|path| *path == pipeline) {
+        true => "name another file",
+        false => "name a file in another folder",
+    };
     Hinted::error(
         format!("{} {are} there already: nothing was written", names.join(" and ")),
-        "name another file, or replace it with `--force`",
+        format!("{other}, or replace {them} with `--force`"),
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_along_is_avoided_by_another_folder() {
+        let hint = |taken: &[&str]| {
+            let taken: Vec<&Path> = taken.iter().map(Path::new).collect();
+            crate::report::text(&refused(&taken, Path::new("shop.yaml"))).split_once("hint: ").unwrap().1.to_owned()
+        };
+        assert_eq!(hint(&["shop.yaml"]), "name another file, or replace it with `--force`");
+        assert_eq!(hint(&["orders.wit"]), "name a file in another folder, or replace it with `--force`");
+        assert_eq!(hint(&["orders.wit", "shop.yaml"]), "name a file in another folder, or replace them with `--force`");
+    }
 
     #[test]
     fn of_several_new_files_all_are_written_or_none() {

@@ -67,7 +67,7 @@ pub(super) fn event_type(talk: &mut Talk, said: &mut Said, plugins: &Plugins) ->
         let ask = Ask {
             key: "types",
             text: "Which file says what an event is?",
-            help: "WIT text, such as orders.wit; docs/init.md has an example. The path starts where flowctl runs.",
+            help: "WIT text, such as orders.wit; docs/pipelines.md has an example. The path starts where flowctl runs.",
             flag: "--types FILE",
         };
         let check = |path: &str| match path {

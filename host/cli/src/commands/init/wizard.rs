@@ -154,7 +154,9 @@ fn existing(talk: &mut Talk, files: &[(PathBuf, String)], is_forced: bool) -> Re
         return Ok(if is_forced { Existing::Replaced } else { Existing::Kept });
     }
     if !talk.can_ask() {
-        return Err(place::refused(&taken).into());
+        // the pipeline is the last one
+        let pipeline = files.last().map_or(Path::new(""), |(path, _)| path.as_path());
+        return Err(place::refused(&taken, pipeline).into());
     }
     let names: Vec<String> = taken.iter().map(|path| format!("`{}`", path.display())).collect();
     let text = format!("{} is there already. Replace it?", names.join(" and "));

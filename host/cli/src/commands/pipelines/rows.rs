@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowctl_client::admin;
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::plane::status_word;
@@ -106,10 +106,10 @@ impl RunRow {
     }
 }
 
-/// A moment as RFC 3339 has it, to the second.
+/// A moment as RFC 3339 has it, in whole seconds: never later than it was.
 pub(in crate::commands) fn time(moment: Option<&prost_types::Timestamp>) -> Option<String> {
-    let moment = moment?;
-    Timestamp::new(moment.seconds, moment.nanos).ok()?.round(Unit::Second).ok().map(|moment| moment.to_string())
+    // nanoseconds count from there on, also before 1970
+    Timestamp::from_second(moment?.seconds).ok().map(|moment| moment.to_string())
 }
 
 /// How long a run took, or takes.
@@ -143,9 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_shown_to_the_second() {
-        let moment = prost_types::Timestamp { seconds: 1_700_000_000, nanos: 400_000_000 };
-        assert_eq!(time(Some(&moment)).as_deref(), Some("2023-11-14T22:13:20Z"));
+    fn moments_are_shown_to_the_second_and_never_in_the_future() {
+        for nanos in [0, 400_000_000, 999_999_999] {
+            let moment = prost_types::Timestamp { seconds: 1_700_000_000, nanos };
+            assert_eq!(time(Some(&moment)).as_deref(), Some("2023-11-14T22:13:20Z"));
+        }
         assert_eq!(time(None), None);
     }
 }

@@ -87,6 +87,7 @@ pub(crate) struct Remove {
 #[command(after_help = examples(&[
     ("flowctl topology replace ttp-processor registry.example/plugins/ttp-processor:1.3.0", ""),
     ("flowctl topology replace ttp-processor ./ttp-processor.wasm --wait", "until it is kept"),
+    ("flowctl topology replace sqlite blackhole --config path=null", "without a value of the one before"),
 ]))]
 pub(crate) struct Replace {
     /// The node
@@ -95,6 +96,9 @@ pub(crate) struct Replace {
     /// A plugin, connector or live component by name, a reference, or a `.wasm` file
     #[arg(value_name = "COMPONENT")]
     component: String,
+    /// Values that change with it; may be repeated. Others stay, and `KEY=null` takes one away
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    config: Vec<(String, String)>,
     #[command(flatten)]
     how: How,
 }
@@ -181,7 +185,7 @@ pub(crate) struct How {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     trial_time: Option<Duration>,
     /// The share of its events that a new component may refuse, 0 to 1 [default: 0.5]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     trial_rejects: Option<f64>,
     /// Wait until the change is kept or rolled back
     #[arg(long, conflicts_with = "dry_run")]
@@ -249,16 +253,19 @@ impl Remove {
 
 impl Replace {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let change = admin::ReplaceNode { node: self.node, component: component(self.component)? };
-        self.how.make(Change::Replace(change), BTreeMap::new())
+        let (values, variables) = as_json(self.config)?;
+        let change = admin::ReplaceNode {
+            node: self.node,
+            component: component(self.component)?,
+            values: values.into_iter().collect(),
+        };
+        self.how.make(Change::Replace(change), variables)
     }
 }
 
 impl Configure {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let values: BTreeMap<String, String> =
-            self.values.into_iter().map(|(path, text)| (path, value(&text).to_string())).collect();
-        let variables = attached::variables(&serde_json::to_string(&values)?);
+        let (values, variables) = as_json(self.values)?;
         let change = admin::ConfigureNode { node: self.node, values: values.into_iter().collect() };
         self.how.make(Change::Configure(change), variables)
     }
@@ -288,6 +295,9 @@ impl How {
                 status::say("Reconfiguring topology...");
             }
             let request = self.request(&name, change, variables)?;
+            if !self.dry_run {
+                tell_trial(&client, &name).await?;
+            }
             let changed = client.change_topology(request).await.map_err(refused)?;
             let mut shown = Shown::of(name, changed);
             shown.say();
@@ -404,6 +414,17 @@ pub(super) async fn pipeline(client: &Client, named: Option<&str>) -> Result<Str
     }
 }
 
+/// Says so where another change is on trial: the next one waits until that is over.
+pub(super) async fn tell_trial(client: &Client, pipeline: &str) -> Result<()> {
+    // whether there is such a pipeline is told by what is done to it
+    let revisions = client.revisions(pipeline).await.unwrap_or_default();
+    let is_tried = |status: &str| matches!(status, "on-trial" | "switching");
+    if let Some(revision) = revisions.first().filter(|revision| is_tried(&revision.status)) {
+        status::say(&format!("  waiting until revision {} is kept or rolled back", revision.number));
+    }
+    Ok(())
+}
+
 /// Waits until a change is kept or rolled back; answers whether it is kept.
 pub(super) async fn settle(client: &Client, shown: &mut Shown) -> Result<bool> {
     loop {
@@ -430,6 +451,20 @@ fn component(text: String) -> Result<String> {
     }
     let path = std::path::absolute(&text).with_context(|| format!("cannot resolve `{text}`"))?;
     Ok(path.display().to_string())
+}
+
+/// Reads a share of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "write a number from 0 to 1, such as `0.1`".to_owned())
+}
+
+/// Values by their path, as JSON, and the variables that they name.
+fn as_json(values: Vec<(String, String)>) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>)> {
+    let values: BTreeMap<String, String> =
+        values.into_iter().map(|(path, text)| (path, value(&text).to_string())).collect();
+    let variables = attached::variables(&serde_json::to_string(&values)?);
+    Ok((values, variables))
 }
 
 /// A value as JSON, where it is that, else a text.

@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use flowctl_client::{Client, admin};
+use flowctl_intent::Document;
+use flowctl_types::NodeId;
+use tokio::task::JoinSet;
 
 use admin::change_topology_request::Change;
 
-use super::change::{Shown, file as submitted, settle};
+use super::change::{Shown, file as submitted, settle, tell_trial};
 use crate::commands::processors::workbench::Workbench;
 use crate::pipeline;
 use crate::plane::refused;
-use crate::{report, status};
+use crate::report::{self, Hinted};
+use crate::status;
 
 /// Between two looks at the file.
 const PERIOD: Duration = Duration::from_millis(300);
@@ -49,6 +53,8 @@ pub(crate) async fn file(client: &Client, path: &Path, text: String, bench: Opti
         Some(bench) => bench.text(&text).map(|text| Wanted { text, components: bench.components() }),
         None => Ok(Wanted { text, components: Vec::new() }),
     };
+    let name = document(path, &text).ok().map(|document| document.name);
+    let mut trials = JoinSet::new();
     let mut seen = text.clone();
     // what runs was made of it
     let mut last = wanted(text).ok();
@@ -81,10 +87,20 @@ pub(crate) async fn file(client: &Client, path: &Path, text: String, bench: Opti
             continue;
         }
         last = Some(now.clone());
-        if let Err(error) = change(client, path, now, bench.is_some()).await {
-            report::failure(&error);
-            status::say("the pipeline goes on as it was");
+        let settled = match change(client, path, now, name.as_ref(), bench.is_some()).await {
+            Ok(shown) => shown.filter(|_| bench.is_none()),
+            Err(error) => {
+                report::failure(&error);
+                status::say("the pipeline goes on as it was");
+                None
+            }
+        };
+        if let Some(mut shown) = settled {
+            let client = client.clone();
+            // the file is followed meanwhile, and whoever follows it may end before
+            trials.spawn(async move { settle(&client, &mut shown).await });
         }
+        while trials.try_join_next().is_some() {}
     }
 }
 
@@ -107,25 +123,44 @@ impl Trouble {
     }
 }
 
-async fn change(client: &Client, path: &Path, wanted: Wanted, is_on_trial: bool) -> Result<()> {
+fn document(path: &Path, text: &str) -> Result<Document> {
     let environment = |name: &str| std::env::var(name).ok();
-    let document = flowctl_intent::parse(&path.to_string_lossy(), &wanted.text, &environment)?;
+    Ok(flowctl_intent::parse(&path.to_string_lossy(), text, &environment)?)
+}
+
+/// Has the pipeline `name` become what is wanted. Answers what was made, if anything was; of a
+/// build how its trial ended, too.
+async fn change(
+    client: &Client,
+    path: &Path,
+    wanted: Wanted,
+    name: Option<&NodeId>,
+    is_built: bool,
+) -> Result<Option<Shown>> {
+    let document = document(path, &wanted.text)?;
+    if let Some(name) = name.filter(|name| **name != document.name) {
+        return Err(Hinted::error(
+            format!("the file is of the pipeline `{}` by now, and `{name}` runs", document.name),
+            format!("call it `{name}` again, or stop that and run the other"),
+        ));
+    }
     let components = wanted.components.iter().map(|path| path.display().to_string()).collect();
     let trial = admin::Trial { time: Some(TRIAL.try_into()?), ..admin::Trial::default() };
     let request = admin::ChangeTopologyRequest {
         pipeline: document.name.to_string(),
         change: Some(Change::File(admin::PipelineFile { plugins: components, ..submitted(path, wanted.text)? })),
-        trial: is_on_trial.then_some(trial),
+        trial: is_built.then_some(trial),
         ..admin::ChangeTopologyRequest::default()
     };
     status::say("Reconfiguring topology...");
+    tell_trial(client, document.name.as_str()).await?;
     let changed = client.change_topology(request).await.map_err(refused)?;
     let mut shown = Shown::of(document.name.to_string(), changed);
     shown.say();
-    if is_on_trial && shown.is_made {
+    if is_built && shown.is_made {
         settle(client, &mut shown).await?;
     }
-    Ok(())
+    Ok(shown.is_made.then_some(shown))
 }
 
 #[cfg(test)]

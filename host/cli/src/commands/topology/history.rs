@@ -75,7 +75,9 @@ impl Row {
     fn cells(&self) -> Vec<String> {
         let mark = if self.is_current { "*" } else { "" };
         let pause = self.pause_ms.map_or_else(|| "-".to_owned(), |pause| format!("{pause:.2} ms"));
-        let why = if self.reason.is_empty() { self.changes.join("; ") } else { self.reason.clone() };
+        // a reason may end in what a plugin wrote last, which is for programs
+        let reason = self.reason.lines().next().unwrap_or_default();
+        let why = if reason.is_empty() { self.changes.join("; ") } else { reason.to_owned() };
         vec![
             format!("{}{mark}", self.revision),
             self.made_at.clone(),
@@ -84,5 +86,25 @@ impl Row {
             self.chain.clone(),
             why,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_one_line_of_the_reason_and_a_program_all_of_it() {
+        let reason = "node `filter` failed\n  caused by: it crashed\n    0: main";
+        let revision = |reason: &str| admin::Revision {
+            reason: reason.to_owned(),
+            changes: vec!["add `filter`".to_owned(), "remove `out`".to_owned()],
+            ..admin::Revision::default()
+        };
+        let row = Row::of(revision(reason));
+        assert_eq!(row.cells().last().map(String::as_str), Some("node `filter` failed"));
+        assert_eq!(serde_json::to_value(&row).unwrap()["reason"], reason);
+        let row = Row::of(revision(""));
+        assert_eq!(row.cells().last().map(String::as_str), Some("add `filter`; remove `out`"));
     }
 }
