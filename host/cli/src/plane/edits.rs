@@ -161,8 +161,8 @@ fn free(draft: &Draft, id: NodeId) -> NodeId {
     if draft.check(id.as_str()).is_err() {
         return id;
     }
-    let numbered = (2..).filter_map(|number| NodeId::from_any(&format!("{id}-{number}")).ok());
-    numbered.filter(|id| draft.check(id.as_str()).is_err()).next().unwrap_or(id)
+    let mut numbered = (2..).filter_map(|number| NodeId::from_any(&format!("{id}-{number}")).ok());
+    numbered.find(|id| draft.check(id.as_str()).is_err()).unwrap_or(id)
 }
 
 fn ids(draft: &Draft, names: &[String]) -> Result<Vec<NodeId>, PlanFailure> {
