@@ -62,6 +62,14 @@ pub(crate) fn shell_word(word: impl AsRef<OsStr>) -> String {
     shlex::try_quote(&shown).expect("it has no NUL, which acts on a terminal").into_owned()
 }
 
+/// `text` in at most `width` characters, but one; where it is longer, the last one says so.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// Breaks `text` at spaces into lines of at most `width` characters; a longer word stays
 /// whole. At least one line.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
@@ -99,6 +107,15 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut() {
+        assert_eq!(cut("längst", 6), "längst");
+        assert_eq!(cut("längste", 6), "längs…");
+        assert_eq!(cut("äö", 2), "äö");
+        assert_eq!(cut("äöü", 2), "ä…");
+        assert_eq!(cut("a", 0), "…");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

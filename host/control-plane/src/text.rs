@@ -1,5 +1,7 @@
 //! Texts of others, cut to what there is room for.
 
+use flowctl_types::Code;
+
 /// At most `n_bytes` of `text`, cut between two characters.
 pub(crate) fn cut(text: &str, n_bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(n_bytes)).unwrap_or(text)
@@ -15,4 +17,9 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+/// A code as it is stored and sent; empty where there is none.
+pub(crate) fn code_name(code: Option<Code>) -> String {
+    code.map_or_else(String::new, |code| code.name().to_owned())
 }

@@ -34,7 +34,7 @@ impl Keys {
 impl Asker for Keys {
     fn choose(&mut self, question: &Question<'_>, options: &[String], start: usize) -> Result<Answer<usize>> {
         // an option that does not fit on its line is cut: lines that wrap are hard to choose from
-        let shown: Vec<String> = options.iter().map(|option| cut(&on_a_line(option), columns() - 3)).collect();
+        let shown: Vec<String> = options.iter().map(|option| output::cut(&on_a_line(option), columns() - 3)).collect();
         let (text, help) = (on_a_line(question.text), help(question, HELP_CHOOSE));
         // the answer stands below the question as its first words: what follows them explains it
         let short = |option: ListOption<&String>| first_words(option.value).to_owned();
@@ -94,14 +94,6 @@ fn help(question: &Question<'_>, keys: &str) -> String {
     lines.join("\n")
 }
 
-/// A text of at most `width` characters.
-fn cut(text: &str, width: usize) -> String {
-    match text.char_indices().nth(width.saturating_sub(1)) {
-        Some((at, _)) if text.chars().count() > width => format!("{}…", &text[..at]),
-        _ => text.to_owned(),
-    }
-}
-
 /// What an option is called: what stands before two spaces.
 fn first_words(option: &str) -> &str {
     option.split("  ").next().unwrap_or(option)
@@ -138,12 +130,6 @@ fn look(has_colour: bool) -> RenderConfig<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_that_is_too_long_is_cut() {
-        assert_eq!(cut("längst", 6), "längst");
-        assert_eq!(cut("längste", 6), "längs…");
-    }
 
     #[test]
     fn what_others_wrote_does_not_act_on_the_terminal() {

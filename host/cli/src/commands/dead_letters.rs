@@ -15,7 +15,6 @@ use flowctl_topology::{Component, Topology};
 use flowctl_types::{Code, NodeId, did_you_mean};
 
 use self::letters::{Letter, Letters, Selection};
-use super::status::cut;
 use crate::args::PluginArgs;
 use crate::artifacts::Artifacts;
 use crate::artifacts::args::RegistryArgs;
@@ -285,7 +284,7 @@ fn listing(letters: &[Letter], columns: Option<usize>) -> String {
     let Some((columns, before)) = columns.zip(whole.find(HEADER[5])) else { return whole };
     let n_chars = columns.saturating_sub(before).max(MIN_REASON_CHARS);
     for reason in rows.iter_mut().filter_map(|row| row.last_mut()) {
-        *reason = cut(reason, n_chars);
+        *reason = output::cut(reason, n_chars);
     }
     output::table(&HEADER, &rows)
 }

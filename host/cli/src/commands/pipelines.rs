@@ -190,20 +190,18 @@ impl Stop {
         }
         let drain_timeout = self.drain_timeout.map(wire_duration);
         let mut run = client.stop_run(admin::StopRunRequest { id: run.id, drain_timeout }).await.map_err(refused)?;
-        if !self.no_wait {
-            match wait_for_end(&client, run.clone()).await {
-                Ok(ended) => run = ended,
-                // the control plane of one run ends with it
-                Err(error) if error.is_unavailable() => {
-                    status::say(&format!("{}: it was told to stop, and its control plane has ended", run.pipeline));
-                    return Ok(ExitCode::SUCCESS);
-                }
-                Err(error) => return Err(refused(error)),
-            }
-        }
         if self.no_wait {
             status::say(&format!("{}: it was told to stop", run.pipeline));
             return Ok(ExitCode::SUCCESS);
+        }
+        match wait_for_end(&client, run.clone()).await {
+            Ok(ended) => run = ended,
+            // the control plane of one run ends with it
+            Err(error) if error.is_unavailable() => {
+                status::say(&format!("{}: it was told to stop, and its control plane has ended", run.pipeline));
+                return Ok(ExitCode::SUCCESS);
+            }
+            Err(error) => return Err(refused(error)),
         }
         let (n_in, n_out, rejected) = (run.events_in, run.events_out, run.rejected);
         let state = status_word(run.status());

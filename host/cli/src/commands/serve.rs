@@ -101,7 +101,7 @@ impl Serve {
         let store = HostStore::open(&state_dir).map_err(unusable_host)?;
         // another one would start the same pipelines
         let _alone = store.serve_alone().map_err(|error| hinted(error.hint(), error))?;
-        let planner = HostPlanner::new(folders, state_dir, start_engine(MAX_INSTANCES)?).without_terminal();
+        let planner = HostPlanner::away(folders, state_dir, start_engine(MAX_INSTANCES)?);
         let of_components = DirectorySettings {
             ttl: self.heartbeat_ttl,
             janitor_period: self.janitor_interval,

@@ -134,7 +134,8 @@ fn rows() -> usize {
 fn fitted(text: &str, columns: usize, rows: usize) -> Vec<String> {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     // a line that fills its row would have the cursor beside it
-    let narrowed = |lines: &[&str]| lines.iter().map(|line| cut(line, columns.saturating_sub(1))).collect::<Vec<_>>();
+    let narrowed =
+        |lines: &[&str]| lines.iter().map(|line| output::cut(line, columns.saturating_sub(1))).collect::<Vec<_>>();
     let n_places = rows.saturating_sub(1).max(2);
     if lines.len() <= n_places {
         return narrowed(&lines);
@@ -155,14 +156,6 @@ fn redrawn(shown: &[String], lines: &[String], columns: usize) -> String {
         text.push('\n');
     }
     text
-}
-
-/// `text` in at most `columns` characters; where it is longer, the last one says so.
-pub(super) fn cut(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
 }
 
 impl Overview {
@@ -232,9 +225,6 @@ mod tests {
     #[test]
     fn no_line_fills_its_row() {
         assert_eq!(fitted("12345\n123456\n\näöüäöü\n", 6, 24), ["12345", "1234…", "", "äöüä…"]);
-        assert_eq!(cut("äö", 2), "äö");
-        assert_eq!(cut("äöü", 2), "ä…");
-        assert_eq!(cut("a", 0), "…");
     }
 
     #[test]

@@ -50,8 +50,8 @@ struct Inner {
     tenants: Mutex<HashMap<Tenant, Arc<flowctl_engine::Tenant>>>,
     /// Where components find the control plane, once it listens.
     endpoint: OnceLock<String>,
-    /// Set where the process has no terminal that pipelines may use.
-    is_away: OnceLock<()>,
+    /// Whether the process has no terminal that pipelines may use.
+    is_away: bool,
 }
 
 /// What a run holds until it has ended.
@@ -87,25 +87,28 @@ impl HostPlanner {
     /// A planner that knows the plugins in `folders` and keeps pipelines' state below
     /// `state_dir`.
     pub(crate) fn new(folders: Vec<PathBuf>, state_dir: PathBuf, engine: Engine) -> Self {
+        Self::made(folders, state_dir, engine, false)
+    }
+
+    /// The same for a process whose terminal is none of those who submit pipelines.
+    pub(crate) fn away(folders: Vec<PathBuf>, state_dir: PathBuf, engine: Engine) -> Self {
+        Self::made(folders, state_dir, engine, true)
+    }
+
+    fn made(folders: Vec<PathBuf>, state_dir: PathBuf, engine: Engine, is_away: bool) -> Self {
         Self(Arc::new(Inner {
             folders,
             state_dir,
             engine: Arc::new(engine),
             tenants: Mutex::default(),
             endpoint: OnceLock::new(),
-            is_away: OnceLock::new(),
+            is_away,
         }))
     }
 
     /// The sandbox.
     pub(crate) fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.0.engine)
-    }
-
-    /// The same for a process whose terminal is none of those who submit pipelines.
-    pub(crate) fn without_terminal(self) -> Self {
-        let _ = self.0.is_away.set(());
-        self
     }
 
     /// Says where components find the control plane.
@@ -241,7 +244,7 @@ impl Inner {
         if let (Some(document), _) = flowctl_intent::read(&file.name, &file.text, environment) {
             // before anything that it names is read or pulled
             reach::check_written(&request.policy, &document, file, &artifacts)?;
-            if let Some(name) = terminal_use(&document.intent).filter(|_| self.is_away.get().is_some()) {
+            if let Some(name) = terminal_use(&document.intent).filter(|_| self.is_away) {
                 return Err(away(name));
             }
         }

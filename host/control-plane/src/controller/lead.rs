@@ -18,7 +18,7 @@ use tracing::{Instrument as _, error, error_span, warn};
 use super::active::ActiveRun;
 use super::observe::RunObserver;
 use super::{Figures, Guard, Inner, PlanFailure, PlanRequest, Planned, Planner, PrepareRequest, Start};
-use crate::text::chain;
+use crate::text::{chain, code_name};
 
 /// For a start that was given up to give back what it took.
 const LET_GO: Duration = Duration::from_secs(1);
@@ -332,7 +332,7 @@ fn update(view: &super::RunView) -> RunUpdate {
         started_at: view.started_at.map(Timestamp::as_millisecond),
         ended_at: view.ended_at.map(Timestamp::as_millisecond),
         error: Some(view.error.to_string()),
-        error_code: Some(view.error_code.map_or_else(String::new, |code| code.name().to_owned())),
+        error_code: Some(code_name(view.error_code)),
         hint: Some(view.hint.to_string()),
         resolved: None,
         figures: Some(serde_json::to_string(&**figures).unwrap_or_default()),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::records::now;
 use crate::tenants::Tenant;
-use crate::text::chain;
+use crate::text::{chain, code_name};
 
 /// How long a plan is tried again while components that it may need have not yet beaten.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -119,7 +119,7 @@ async fn write_down(inner: &Inner, plan: &PlanRequest, pipeline: &str, error: &C
     record.ended_at = Some(record.created_at);
     record.error = chain(error);
     if let ControlError::Plan(failure) = error {
-        record.error_code = failure.code.map_or_else(String::new, |code| code.name().to_owned());
+        record.error_code = code_name(failure.code);
         record.hint = failure.hint.clone().unwrap_or_default();
         // nobody waits for an answer that would list them
         failure.faults.iter().for_each(|fault| record.error += &format!("\n{}", fault.message.trim_end()));

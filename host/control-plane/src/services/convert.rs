@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::controller::{CatalogueEntry, EdgeFigures, NodeFigures, RunView};
 use crate::directory::{Component, role_text};
 use crate::records::moment;
+use crate::text::code_name;
 
 /// The longest duration of the protocol, about 10,000 years.
 const MAX_SECONDS: u64 = 315_576_000_000;
@@ -51,7 +52,7 @@ pub(super) fn run(view: &RunView) -> admin::Run {
         rejected: figures.rejected,
         elapsed: Some(elapsed(view)),
         dead_letters: view.dead_letters.to_string(),
-        error_code: view.error_code.map_or_else(String::new, |code| code.name().to_owned()),
+        error_code: code_name(view.error_code),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Topologies, and the events that pass through them.
 
+use std::collections::HashMap;
+
 use flowctl_proto::admin::change_topology_request::Change;
 use flowctl_proto::admin::topology_service_server::TopologyService;
 use flowctl_proto::admin::{
@@ -169,14 +171,14 @@ fn change(request: ChangeTopologyRequest) -> Result<ChangeRequest, Status> {
         Change::Replace(admin::ReplaceNode { node, component, values }) => {
             name("replace.node", &node)?;
             name("replace.component", &component)?;
-            Target::Edit(Edit::Replace { node, component, values: settings("replace.values", values.into_iter())? })
+            Target::Edit(Edit::Replace { node, component, values: settings("replace.values", values)? })
         }
         Change::Configure(admin::ConfigureNode { node, values }) => {
             name("configure.node", &node)?;
             if values.is_empty() {
                 return Err(fault::invalid("configure.values", "is empty"));
             }
-            Target::Edit(Edit::Configure { node, values: settings("configure.values", values.into_iter())? })
+            Target::Edit(Edit::Configure { node, values: settings("configure.values", values)? })
         }
         Change::File(submitted) => Target::File(Box::new(file(submitted)?)),
         Change::Rollback(admin::Rollback { revision }) => Target::Revision((revision > 0).then_some(revision)),
@@ -187,10 +189,7 @@ fn change(request: ChangeTopologyRequest) -> Result<ChangeRequest, Status> {
 }
 
 /// Values by their path, in the order of the paths.
-fn settings(
-    field: &str,
-    values: impl ExactSizeIterator<Item = (String, String)>,
-) -> Result<Vec<(String, serde_json::Value)>, Status> {
+fn settings(field: &str, values: HashMap<String, String>) -> Result<Vec<(String, serde_json::Value)>, Status> {
     if values.len() > MAX_VALUES {
         return Err(fault::invalid(field, &format!("has more than {MAX_VALUES} entries")));
     }

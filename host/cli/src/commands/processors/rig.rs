@@ -371,6 +371,7 @@ mod tests {
         let n_left = MAX_BYTES / 2 - n_bytes(r#"{"$rejected":"no","line":1}"#);
         came.emitted("x".repeat(usize::try_from(n_left).unwrap() - 1)).unwrap();
         let error = came.refused((2, "2".to_owned()), "no").unwrap_err();
-        assert!(error.to_string().starts_with("more than 64 MiB come out of the case: "), "{error}");
+        let wanted = "more than 64 MiB come out of the case: make several of its `input.jsonl`";
+        assert_eq!(error.to_string(), wanted);
     }
 }

@@ -296,7 +296,7 @@ impl How {
             }
             let request = self.request(&name, change, variables)?;
             if !self.dry_run {
-                tell_trial(&client, &name).await?;
+                tell_trial(&client, &name).await;
             }
             let changed = client.change_topology(request).await.map_err(refused)?;
             let mut shown = Shown::of(name, changed);
@@ -415,14 +415,13 @@ pub(super) async fn pipeline(client: &Client, named: Option<&str>) -> Result<Str
 }
 
 /// Says so where another change is on trial: the next one waits until that is over.
-pub(super) async fn tell_trial(client: &Client, pipeline: &str) -> Result<()> {
+pub(super) async fn tell_trial(client: &Client, pipeline: &str) {
     // whether there is such a pipeline is told by what is done to it
     let revisions = client.revisions(pipeline).await.unwrap_or_default();
     let is_tried = |status: &str| matches!(status, "on-trial" | "switching");
     if let Some(revision) = revisions.first().filter(|revision| is_tried(&revision.status)) {
         status::say(&format!("  waiting until revision {} is kept or rolled back", revision.number));
     }
-    Ok(())
 }
 
 /// Waits until a change is kept or rolled back; answers whether it is kept.

@@ -153,7 +153,7 @@ async fn change(
         ..admin::ChangeTopologyRequest::default()
     };
     status::say("Reconfiguring topology...");
-    tell_trial(client, document.name.as_str()).await?;
+    tell_trial(client, document.name.as_str()).await;
     let changed = client.change_topology(request).await.map_err(refused)?;
     let mut shown = Shown::of(document.name.to_string(), changed);
     shown.say();
